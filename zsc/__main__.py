@@ -1,0 +1,3 @@
+from zsc.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,60 @@
+"""`zsc bench`: what a knob costs, as ratios of times measured in turn within one run."""
+
+import resource
+import statistics
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from zsc.cli.run import build_knobs, build_layout
+from zsc.data import load_records
+from zsc.errors import ZscError
+from zsc.generation.decoding import Decoding
+from zsc.generation.generate import encode, generate
+from zsc.knobs import Knob
+from zsc.models.load import load_model
+from zsc.tables.render import check_format, render
+
+
+def bench(cfg: DictConfig) -> None:
+    """Print time(knob on) / time(knob off) of one batch, every response forced to the same number of tokens."""
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    check_format(config["format"])
+    knobs = build_knobs(config["knob"])
+    if not knobs:
+        raise ZscError("zsc bench needs a knob, such as knob=attn_bias.")
+    if type(config["repeats"]) is not int or config["repeats"] < 1:
+        raise ZscError(f"repeats={config['repeats']} must be a whole number of at least 1.")
+    decoding = Decoding.from_settings(config["decoding"])
+    decoding = replace(decoding, min_new_tokens=decoding.max_new_tokens)
+    records = load_records(**config["dataset"])[: config["batch_size"]]
+    loaded = load_model(**config["model"])
+    source = build_layout(config["layout"]).encode(records, loaded.tokenizer).to(loaded.model.device)
+    ids = [record.id for record in records]
+
+    def seconds(active: list[Knob]) -> float:
+        started = time.perf_counter()
+        states = encode(loaded.model, source)
+        generate(loaded.model, loaded.tokenizer, source, states, ids, 0, decoding, active)
+        if loaded.model.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    seconds([]), seconds(knobs)
+    pairs = [(seconds([]), seconds(knobs)) for _ in range(config["repeats"])]
+    ratios = [on / off for off, on in pairs]
+    row = {
+        "knob": "+".join(map(str, knobs)),
+        "on/off median": round(statistics.median(ratios), 4),
+        "min": round(min(ratios), 4),
+        "max": round(max(ratios), 4),
+        "seconds off": round(statistics.median(off for off, _ in pairs), 3),
+        "responses": len(records),
+        "tokens each": decoding.max_new_tokens,
+        "repeats": config["repeats"],
+        "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    print(render([row], config["format"]))

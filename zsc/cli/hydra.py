@@ -1,0 +1,47 @@
+"""Hand a command's arguments to Hydra, which composes the config and calls the command once per job."""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from zsc.cli.configs import CONFIGS, check_overrides, expand_checkpoints
+from zsc.errors import ZscError
+
+
+def launch(command: str, arguments: list[str]) -> None:
+    """Check ``arguments`` and run ``command`` (run, train or bench) on every config they compose."""
+    arguments = expand_checkpoints(arguments)
+    check_overrides(command, arguments)
+    sys.argv = [f"zsc {command}", *arguments]
+    hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(JOBS[command])()
+
+
+def run_job(cfg: DictConfig) -> None:
+    from zsc.cli.run import run
+
+    _report(run, cfg)
+
+
+def train_job(cfg: DictConfig) -> None:
+    from zsc.cli.train import run
+
+    _report(run, cfg)
+
+
+def bench_job(cfg: DictConfig) -> None:
+    from zsc.cli.bench import bench
+
+    _report(bench, cfg)
+
+
+def _report(job, cfg: DictConfig) -> None:  # type: ignore[no-untyped-def]
+    """Run ``job``; its ZscError must not reach Hydra, which would bury it in a trace."""
+    try:
+        job(cfg)
+    except ZscError as error:
+        print(f"zsc: {error}", file=sys.stderr)
+        raise SystemExit(error.code) from None
+
+
+JOBS = {"run": run_job, "train": train_job, "bench": bench_job}

@@ -1,0 +1,29 @@
+"""`zsc ls`: what can be chosen, with a line each."""
+
+import inspect
+
+from zsc.cli.configs import group_options, headline
+from zsc.errors import ZscError
+from zsc.metrics import METRICS
+from zsc.tables.render import check_format, render
+
+KINDS = ("model", "dataset", "knob", "decoding")
+
+
+def ls(arguments: list[str]) -> None:
+    """Print the options of every config group and the metrics."""
+    style = "table"
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key != "format":
+            raise ZscError(f"zsc ls takes format=table|md|csv|json only, not '{argument}'.")
+        style = value
+    check_format(style)
+    rows = [
+        {"kind": kind, "name": option, "what": headline(kind, option)} for kind in KINDS for option in group_options(kind)
+    ]
+    for name, build in METRICS.items():
+        metric = build()
+        what = (inspect.getdoc(type(metric)) or "").splitlines()[0]
+        rows.append({"kind": "metric", "name": name, "what": what})
+    print(render(rows, style))

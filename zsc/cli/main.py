@@ -1,0 +1,80 @@
+"""The `zsc` command: a thin dispatcher. Nothing heavy is imported before a command needs it."""
+
+import sys
+from collections.abc import Callable
+
+from zsc import __version__
+from zsc.cli.help import COMMANDS, OVERVIEW
+from zsc.errors import ZscError, suggestion
+
+HELP_FLAGS = ("-h", "--help")
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 2 bad input, 130 interrupted, 1 a fault of zsc."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return dispatch(arguments)
+    except ZscError as error:
+        print(f"zsc: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print("zsc: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in HELP_FLAGS:
+        print(OVERVIEW)
+        return 0
+    if arguments[0] == "--version":
+        print(f"zsc {__version__}")
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command not in COMMANDS:
+        raise ZscError(f"no command '{command}'.{suggestion(command, COMMANDS)} Known: {', '.join(COMMANDS)}.")
+    if any(flag in rest for flag in HELP_FLAGS):
+        print(COMMANDS[command])
+        return 0
+    RUNNERS[command](rest)
+    return 0
+
+
+def run(arguments: list[str]) -> None:
+    from zsc.cli.hydra import launch
+
+    launch("run", arguments)
+
+
+def train(arguments: list[str]) -> None:
+    from zsc.cli.hydra import launch
+
+    launch("train", arguments)
+
+
+def bench(arguments: list[str]) -> None:
+    from zsc.cli.hydra import launch
+
+    launch("bench", arguments)
+
+
+def score(arguments: list[str]) -> None:
+    from zsc.cli.score import score
+
+    score(arguments)
+
+
+def ls(arguments: list[str]) -> None:
+    from zsc.cli.ls import ls
+
+    ls(arguments)
+
+
+RUNNERS: dict[str, Callable[[list[str]], None]] = {
+    "run": run,
+    "score": score,
+    "ls": ls,
+    "train": train,
+    "bench": bench,
+}

@@ -1,0 +1,141 @@
+"""`zsc run`: compose, generate, score, print."""
+
+import hashlib
+import json
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from zsc import __version__
+from zsc.cli.score import check_bootstrap, print_scores
+from zsc.data import load_records
+from zsc.data.layout import BucketLayout
+from zsc.data.record import Record
+from zsc.errors import ZscError
+from zsc.generation.decoding import Decoding
+from zsc.generation.folder import RunFolder
+from zsc.generation.run import Settings, check_settings, run_settings
+from zsc.knobs import KNOBS, Knob, UnsupportedModel
+from zsc.metrics import build_metrics
+from zsc.metrics.score import score_run
+from zsc.models.load import load_model
+from zsc.tables.render import check_format
+
+NOT_IDENTITY = ("output", "format", "batch_size", "metrics", "bootstrap")
+
+
+def build_layout(settings: dict[str, Any]) -> BucketLayout:
+    """Build the layout. Raises ZscError for sizes that are not whole numbers of at least 1."""
+    for name in ("knowledge_tokens", "turns", "turn_tokens"):
+        if not isinstance(settings[name], int) or settings[name] < 1:
+            raise ZscError(f"layout.{name}={settings[name]} must be a whole number of at least 1.")
+    return BucketLayout(**(settings | {"speaker_tokens": tuple(settings["speaker_tokens"])}))
+
+
+def build_knobs(settings: dict[str, Any]) -> list[Knob]:
+    """Build the knob a config names. Raises ZscError for settings it refuses."""
+    options = dict(settings)
+    name = options.pop("name")
+    if name == "none":
+        return []
+    try:
+        return [KNOBS[name](**options)]
+    except (TypeError, ValueError) as error:
+        raise ZscError(f"knob {name}: {error}") from error
+
+
+def build_settings(knobs: list[Knob]) -> Settings:
+    """Return the settings of a run by name: the knob off, and on."""
+    on = {"+".join(map(str, knobs)): knobs} if knobs else {}
+    return {"off": [], **on}
+
+
+def check_seeds(seeds: Any) -> list[int]:
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise ZscError(f"seeds={seeds} must be a non-empty list of whole numbers, such as seeds=[0,1,2].")
+    return seeds
+
+
+def run(cfg: DictConfig) -> Path:
+    """Run what ``cfg`` (configs/run.yaml) says, print the table on stdout, and return the run's folder."""
+    try:
+        config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    except MissingMandatoryValue as error:
+        raise ZscError(f"{str(error).splitlines()[0]}. Give it as key=value.") from error
+    check_format(config["format"])
+    check_bootstrap(config["bootstrap"])
+    metrics = build_metrics(config["metrics"])
+    layout, knobs = build_layout(config["layout"]), build_knobs(config["knob"])
+    decoding, seeds = Decoding.from_settings(config["decoding"]), check_seeds(config["seeds"])
+    if type(config["batch_size"]) is not int or config["batch_size"] < 1:
+        raise ZscError(f"batch_size={config['batch_size']} must be a whole number of at least 1.")
+    settings = build_settings(knobs)
+    records = load_records(**config["dataset"])
+    loaded = load_model(**config["model"])
+    check_settings(settings, records, layout, loaded.tokenizer)
+
+    manifest = {
+        "identity": identity(config, loaded.fingerprint, records),
+        "weights": loaded.fingerprint,
+        "settings": list(settings),
+        "token_ids": loaded.model.generation_config.to_diff_dict(),
+        "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "hydra-core")}
+        | {"zsc": __version__, "python": platform.python_version()},
+        "device": str(loaded.model.device),
+        "truncated_share": round(layout.truncated(records, loaded.tokenizer), 4),
+    }
+    folder = RunFolder(Path(config["output"] or default_output(config, manifest["identity"])))
+    folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), manifest, records)
+    check_same_run(folder, manifest["identity"])
+    total = len(records) * len(seeds) * len(settings)
+    with folder.locked(), progress() as bar:
+        folder.drop_partial_line()
+        task = bar.add_task("responses", total=total)
+        try:
+            run_settings(
+                loaded, records, layout, settings, decoding, seeds, config["batch_size"], folder,
+                lambda count: bar.advance(task, count),
+            )
+        except UnsupportedModel as error:
+            raise ZscError(str(error)) from error
+        except KeyboardInterrupt:
+            kept = len(folder.done())
+            raise ZscError(f"interrupted: {kept} of {total} responses are kept in {folder.path}; the same command resumes.", 130) from None
+        table = score_run(folder, metrics, layout.turns, **config["bootstrap"])
+    print_scores(table, config["format"])
+    print(f"run: {folder.path}", file=sys.stdout if config["format"] == "table" else sys.stderr)
+    return folder.path
+
+
+def identity(config: dict[str, Any], weights: str, records: list[Record]) -> str:
+    """Return a hash of everything that decides the responses."""
+    deciding = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    content = json.dumps([__version__, weights, deciding, [record.to_json() for record in records]], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def default_output(config: dict[str, Any], run_identity: str) -> str:
+    model = Path(config["model"]["checkpoint"]).name
+    return f"runs/{config['knob']['name']}-{config['dataset']['loader']}-{model}-{run_identity[:10]}"
+
+
+def check_same_run(folder: RunFolder, run_identity: str) -> None:
+    """Raise ZscError if ``folder`` holds a run with other settings, data or weights."""
+    held = json.loads((folder.path / "manifest.json").read_text(encoding="utf-8"))["identity"]
+    if held != run_identity:
+        raise ZscError(f"{folder.path} holds a run with other settings, data or weights. Set output=FOLDER to a new one.")
+
+
+def progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True,
+    )
+

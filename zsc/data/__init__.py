@@ -1,0 +1,31 @@
+"""Datasets: each loader returns a list of :class:`zsc.data.record.Record`."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from zsc.data import jsonl, topical_chat
+from zsc.data.embedded import load_parlor
+from zsc.data.record import Record
+from zsc.errors import ZscError, suggestion
+
+DATASETS: dict[str, Callable[..., list[Record]]] = {
+    "parlor": load_parlor,
+    "topical_chat": topical_chat.load,
+    "jsonl": jsonl.load,
+}
+
+
+def load_records(loader: str, limit: int | None = None, **settings: Any) -> list[Record]:
+    """Load a dataset by name; ``limit`` keeps a fixed random sample of that many records, in their order."""
+    if loader not in DATASETS:
+        raise ZscError(f"no dataset loader '{loader}'.{suggestion(loader, DATASETS)} Known: {', '.join(DATASETS)}.")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise ZscError(f"dataset.limit={limit} must be a whole number of at least 1, or null for all records.")
+    records = DATASETS[loader](**settings)
+    if not records:
+        raise ZscError(f"dataset {loader} with {settings} holds no record. Check its path, split and filters.")
+    if limit is not None and limit < len(records):
+        kept = sorted(random.Random(0).sample(range(len(records)), limit))
+        records = [records[i] for i in kept]
+    return records

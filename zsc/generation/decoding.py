@@ -1,0 +1,107 @@
+"""Decoding settings, every one explicit, and sampling that does not depend on the batch."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, TemperatureLogitsWarper, TopKLogitsWarper
+from transformers import TopPLogitsWarper
+
+from zsc.errors import ZscError, suggestion
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How responses are decoded. ``sample`` draws tokens; otherwise greedy, or beam search if ``num_beams`` > 1."""
+
+    max_new_tokens: int = 40
+    min_new_tokens: int = 1
+    sample: bool = True
+    temperature: float = 0.7
+    top_p: float = 0.9
+    top_k: int = 0
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
+    use_cache: bool = True
+
+    def __post_init__(self) -> None:
+        checks = {
+            "max_new_tokens": self.max_new_tokens >= 1,
+            "min_new_tokens": 0 <= self.min_new_tokens <= self.max_new_tokens,
+            "temperature": self.temperature > 0,
+            "top_p": 0 < self.top_p <= 1,
+            "top_k": self.top_k >= 0,
+            "num_beams": self.num_beams >= 1,
+        }
+        for field, ok in checks.items():
+            if not ok:
+                raise ZscError(f"decoding.{field}={getattr(self, field)} is out of range.")
+        if self.sample and self.num_beams > 1:
+            raise ZscError("decoding.sample=true goes with decoding.num_beams=1: use decoding=beam for beam search.")
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "Decoding":
+        """Build from a mapping. Raises ZscError for unknown or ill-typed fields."""
+        known = cls.__dataclass_fields__
+        for name, value in settings.items():
+            if name not in known:
+                raise ZscError(f"decoding.{name} is not a setting.{suggestion(name, known)}")
+            wanted = type(known[name].default)
+            if not isinstance(value, (int, float) if wanted is float else wanted) or (
+                wanted is not bool and isinstance(value, bool)
+            ):
+                raise ZscError(f"decoding.{name}={value!r} must be of type {wanted.__name__}.")
+        return cls(**settings)
+
+    def generation_config(self, model: PreTrainedModel) -> GenerationConfig:
+        """Return the full configuration for ``generate``: these settings and the token ids of ``model``.
+
+        Sampling is greedy search over perturbed scores (see :class:`GumbelSampling`), so ``do_sample`` stays off.
+        """
+        fields = {k: v for k, v in asdict(self).items() if k not in ("sample", "temperature", "top_p", "top_k")}
+        return GenerationConfig(
+            **{k: v for k, v in model.generation_config.to_dict().items() if k.endswith("token_id")},
+            **fields,
+            do_sample=False,
+            early_stopping=self.num_beams > 1,
+            num_return_sequences=1,
+            num_beam_groups=1,
+        )
+
+    def logits_processors(self, model: PreTrainedModel, ids: Sequence[str], seed: int) -> list[LogitsProcessor]:
+        """Return what turns greedy search into sampling for the examples ``ids``; empty unless ``sample``."""
+        if not self.sample:
+            return []
+        warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(float(self.temperature))]
+        if self.top_k:
+            warpers.append(TopKLogitsWarper(self.top_k))
+        if self.top_p < 1:
+            warpers.append(TopPLogitsWarper(self.top_p))
+        return [*warpers, GumbelSampling(ids, seed)]
+
+
+class GumbelSampling(LogitsProcessor):
+    """Add Gumbel noise to the scores, so that their argmax is a sample of their softmax (the Gumbel-max trick) [D].
+
+    Each example has its own stream of noise, seeded by ``seed`` and the example's id alone. A response is therefore
+    the same alone, in any batch and in any order, and runs that differ in a knob only share their noise, which makes
+    their comparison a paired one.
+    """
+
+    def __init__(self, ids: Sequence[str], seed: int):
+        self.generators = [torch.Generator().manual_seed(stream_seed(identity, seed)) for identity in ids]
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        vocabulary = scores.shape[-1]
+        uniform = torch.stack([torch.rand(vocabulary, generator=g, dtype=torch.float64) for g in self.generators])
+        noise = -(-uniform.clamp(min=1e-300).log()).log()
+        return scores.float() + noise.to(scores.device, torch.float32)
+
+
+def stream_seed(identity: str, seed: int) -> int:
+    """Return a 63-bit seed that depends on an example's id and the run's seed only."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\0{identity}".encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,81 @@
+"""A run's folder: what was asked (config.yaml, manifest.json, records.jsonl) and what was said (generations.jsonl)."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from zsc.data import jsonl
+from zsc.data.record import Record
+from zsc.errors import ZscError
+from zsc.files import write_atomic
+
+Key = tuple[str, int, str]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def generations(self) -> Path:
+        return self.path / "generations.jsonl"
+
+    def create(self, config_yaml: str, manifest: dict[str, Any], records: Sequence[Record]) -> None:
+        """Write what defines the run; a folder that already holds it is left as it is."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not self.config.is_file():
+                lines = (json.dumps(record.to_json(), ensure_ascii=False) for record in records)
+                write_atomic(self.path / "records.jsonl", "".join(f"{line}\n" for line in lines))
+                write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+                write_atomic(self.config, config_yaml)
+        except OSError as error:
+            raise ZscError(f"cannot write the run folder {self.path}: {error.strerror}. Set output=FOLDER.") from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against a second writer. Raises ZscError if there is one."""
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            with lock:
+                yield
+        except Timeout:
+            raise ZscError(f"another process is writing to {self.path}. Wait for it, or set output=FOLDER.") from None
+
+    def records(self) -> list[Record]:
+        return jsonl.load(str(self.path / "records.jsonl"))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every complete generation, in the order written."""
+        if not self.generations.is_file():
+            return []
+        return [json.loads(line) for line in self.generations.read_bytes().splitlines(keepends=True) if _complete(line)]
+
+    def done(self) -> set[Key]:
+        return {(row["setting"], row["seed"], row["id"]) for row in self.rows()}
+
+    def drop_partial_line(self) -> None:
+        """Cut off a last line that a kill left without its end, so that appending is safe."""
+        if self.generations.is_file():
+            content = self.generations.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            if whole != content:
+                write_atomic(self.generations, whole.decode("utf-8"))
+
+    def append(self, rows: Iterable[dict[str, Any]]) -> None:
+        with self.generations.open("a", encoding="utf-8") as handle:
+            handle.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            handle.flush()
+
+
+def _complete(line: bytes) -> bool:
+    return line.endswith(b"\n")

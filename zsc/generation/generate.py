@@ -1,0 +1,84 @@
+"""Generate responses for one batch, with and without knobs, over encoder states computed once."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import BaseModelOutput
+
+from zsc.data.layout import Source
+from zsc.generation.decoding import Decoding
+from zsc.knobs import Knob
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the model said. ``nll``: negative log-likelihood in nats of its ``tokens`` tokens, end token included,
+    under the unmodified model given the source."""
+
+    text: str
+    tokens: int
+    nll: float
+
+
+@torch.inference_mode()
+def encode(model: PreTrainedModel, source: Source) -> torch.Tensor:
+    """Return the encoder states (batch, positions, width) of ``source``."""
+    return model.get_encoder()(
+        input_ids=source.input_ids, attention_mask=source.attention_mask, return_dict=True
+    ).last_hidden_state
+
+
+@torch.inference_mode()
+def generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    source: Source,
+    states: torch.Tensor,
+    ids: Sequence[str],
+    seed: int,
+    decoding: Decoding,
+    knobs: Sequence[Knob],
+) -> list[Response]:
+    """Return one response per row of ``source``, decoded with ``knobs`` applied to ``model``."""
+    config = decoding.generation_config(model)
+    with ExitStack() as stack:
+        for knob in knobs:
+            stack.enter_context(knob.apply(model, source))
+        sequences = model.generate(
+            # generate() expands the entries of encoder_outputs in place: each call gets an object of its own
+            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            attention_mask=source.attention_mask,
+            generation_config=config,
+            logits_processor=LogitsProcessorList(decoding.logits_processors(model, ids, seed)),
+        )
+    kept = response_mask(sequences, config)
+    nll = negative_log_likelihood(model, source, states, sequences, kept)
+    texts = tokenizer.batch_decode(sequences, skip_special_tokens=True)
+    counts = kept.sum(dim=1)
+    return [
+        Response(" ".join(text.split()), int(count), float(value))
+        for text, count, value in zip(texts, counts, nll, strict=True)
+    ]
+
+
+def response_mask(sequences: torch.Tensor, config: GenerationConfig) -> torch.Tensor:
+    """Return which of ``sequences[:, 1:]`` (batch, length - 1) belong to the response: up to the first end token."""
+    ends = torch.isin(sequences[:, 1:], torch.tensor(config.eos_token_id, device=sequences.device))
+    return (ends.cumsum(dim=1) - ends.long()) == 0
+
+
+def negative_log_likelihood(
+    model: PreTrainedModel, source: Source, states: torch.Tensor, sequences: torch.Tensor, kept: torch.Tensor
+) -> torch.Tensor:
+    """Return the summed negative log-likelihood (batch,) of the ``kept`` tokens of ``sequences[:, 1:]``, in nats."""
+    logits = model(
+        encoder_outputs=BaseModelOutput(last_hidden_state=states),
+        attention_mask=source.attention_mask,
+        decoder_input_ids=sequences[:, :-1],
+        use_cache=False,
+    ).logits
+    losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), sequences[:, 1:], reduction="none")
+    return (losses * kept).sum(dim=1)

@@ -1,0 +1,80 @@
+"""The runner: every setting on the same examples, written as they come, resumed where they stopped."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from zsc.data.layout import BucketLayout
+from zsc.data.record import Record
+from zsc.errors import ZscError
+from zsc.generation.decoding import Decoding
+from zsc.generation.folder import RunFolder
+from zsc.generation.generate import encode, generate
+from zsc.knobs import Knob, NoSuchSpan
+from zsc.models.load import Loaded
+
+Settings = Mapping[str, Sequence[Knob]]
+
+
+def check_settings(
+    settings: Settings, records: Sequence[Record], layout: BucketLayout, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Raise ZscError, naming the record, if a knob has nothing to act on in one of ``records``."""
+    source = layout.encode(records, tokenizer)
+    for knob in (knob for knobs in settings.values() for knob in knobs):
+        try:
+            knob.check(source)
+        except NoSuchSpan as error:
+            raise ZscError(
+                f"record {records[error.row].id} has no {error.profile}, which {knob} is to bias towards."
+                " Leave such records out, or choose another knob.profile."
+            ) from error
+
+
+def run_settings(
+    loaded: Loaded,
+    records: Sequence[Record],
+    layout: BucketLayout,
+    settings: Settings,
+    decoding: Decoding,
+    seeds: Sequence[int],
+    batch_size: int,
+    folder: RunFolder,
+    advance: Callable[[int], None],
+) -> int:
+    """Generate what ``folder`` does not hold yet and return how many responses it already held.
+
+    ``settings`` maps the name of each setting to its knobs. ``advance`` is told how many responses are ready.
+    """
+    done = folder.done()
+    advance(len(done))
+    whole = layout.encode(records, loaded.tokenizer)
+    for start in range(0, len(records), batch_size):
+        batch = range(start, min(start + batch_size, len(records)))
+        cells = [
+            (name, knobs, seed, missing)
+            for seed in seeds
+            for name, knobs in settings.items()
+            if (missing := [i for i in batch if (name, seed, records[i].id) not in done])
+        ]
+        if not cells:
+            continue
+        states = encode(loaded.model, whole.select(batch).to(loaded.model.device))
+        for name, knobs, seed, missing in cells:
+            ids = [records[i].id for i in missing]
+            source = whole.select(missing).to(loaded.model.device)
+            rows = states[[i - start for i in missing]]
+            responses = generate(loaded.model, loaded.tokenizer, source, rows, ids, seed, decoding, knobs)
+            folder.append(
+                {
+                    "setting": name,
+                    "seed": seed,
+                    "id": identity,
+                    "response": response.text,
+                    "tokens": response.tokens,
+                    "nll": round(response.nll, 5),
+                }
+                for identity, response in zip(ids, responses, strict=True)
+            )
+            advance(len(ids))
+    return len(done)

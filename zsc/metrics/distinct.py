@@ -1,0 +1,41 @@
+"""Diversity over all responses of a setting: distinct-n (Li et al., 2016) and uniqueness."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from zsc.metrics.base import Metric, ratio_of_sums
+from zsc.metrics.words import TOKENIZATION, ngrams, words
+
+
+class Distinct(Metric):
+    """Distinct n-grams of all responses over all their n-grams; from 0 to 1.
+
+    An n-gram that occurs c times adds 1/c at each occurrence, so a response's statistics are the sum of these and its
+    number of n-grams, and distinct-n is a ratio of sums. Intervals keep the counts c of the whole sample [D]:
+    counting again in each resample, where responses repeat, would bias the measure down.
+    """
+
+    def __init__(self, name: str, order: int):
+        self.order = order
+        super().__init__(name)
+
+    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
+        said = [ngrams(words(response), self.order) for response in predictions]
+        counts = Counter(gram for grams in said for gram in grams)
+        return np.array([[sum(1 / counts[gram] for gram in grams), len(grams)] for grams in said], dtype=np.float64)
+
+    def aggregate(self, statistics: np.ndarray) -> np.ndarray:
+        return ratio_of_sums(statistics)
+
+    def options(self) -> list[str]:
+        return [f"order:{self.order}", TOKENIZATION]
+
+
+class Uniqueness(Metric):
+    """Different responses over all responses; from 0 to 1. Counts are those of the whole sample, as in Distinct."""
+
+    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
+        counts = Counter(predictions)
+        return np.array([[1 / counts[response]] for response in predictions])

@@ -1,0 +1,74 @@
+"""The denoising task: from a text file to a trained reconstructing encoder-decoder."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, disable_progress_bars, load_from_disk
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from zsc.data.text import read_documents
+from zsc.errors import ZscError
+from zsc.training.progress import Reconstruction
+from zsc.training.segments import DenoisingCollator, segment_documents, target_prefix
+from zsc.training.tokenizer import train_tokenizer
+
+EVAL_SEGMENTS = 512
+RECONSTRUCTED = 128
+
+
+def tokenizer_for(text: Path, output: Path, vocab_size: int, speaker_tokens: list[str]) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of ``output``, training it on ``text`` the first time."""
+    folder = output / "tokenizer"
+    if not folder.is_dir():
+        print(f"training a byte-level BPE of {vocab_size} on {text}", file=sys.stderr)
+        partial = output / "tokenizer.partial"
+        train_tokenizer(read_documents(text), vocab_size, speaker_tokens).save_pretrained(partial)
+        partial.rename(folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def segments_of(text: Path, output: Path, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Dataset:
+    """Return the segments of ``text`` as a dataset with the column ``sentences``, kept on disk for a resume."""
+    folder = output / f"segments-{text.name}"
+    made_from = {"text": str(text.resolve()), "bytes": text.stat().st_size, "max_tokens": max_tokens}
+    marker = folder / "made_from.json"
+    if not marker.is_file() or json.loads(marker.read_text()) != made_from:
+        print(f"cutting {text} into segments of at most {max_tokens} tokens", file=sys.stderr)
+        shutil.rmtree(folder, ignore_errors=True)
+
+        def generate() -> Iterator[dict[str, Any]]:
+            for segment in segment_documents(read_documents(text), tokenizer, max_tokens):
+                yield {"sentences": segment}
+
+        cache = output / "segments.partial"
+        shutil.rmtree(cache, ignore_errors=True)
+        disable_progress_bars()
+        Dataset.from_generator(generate, cache_dir=str(cache)).save_to_disk(str(folder))
+        shutil.rmtree(cache)
+        marker.write_text(json.dumps(made_from))
+    return load_from_disk(str(folder))
+
+
+def denoising_data(
+    text: Path,
+    heldout: Path,
+    output: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    noise: dict[str, Any],
+) -> tuple[Dataset, Dataset, DenoisingCollator, Reconstruction]:
+    """Return training data, held-out data, the collator that adds the noise, and the reconstruction check."""
+    held = segments_of(heldout, output, tokenizer, max_tokens)
+    held = held.select(range(min(EVAL_SEGMENTS, len(held))))
+    originals = [sum(row["sentences"], []) for row in held.select(range(min(RECONSTRUCTED, len(held))))]
+    if tokenizer.mask_token_id is None:
+        raise ZscError(f"the tokenizer of {type(model).__name__} has no mask token, which text infilling needs.")
+    collator = DenoisingCollator(
+        tokenizer, target_prefix(model), noise["share"], noise["mean_span"], noise["permute"]
+    )
+    return segments_of(text, output, tokenizer, max_tokens), held, collator, Reconstruction(originals, tokenizer)

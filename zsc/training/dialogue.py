@@ -1,0 +1,41 @@
+"""The dialogue task: records in the bucket layout as sources, human responses as targets."""
+
+import sys
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from zsc.data.layout import BucketLayout
+from zsc.data.record import Record
+from zsc.training.segments import pad_right, target_prefix
+
+
+class DialogueCollator:
+    """Lay out records: ``input_ids`` and ``attention_mask`` (batch x positions), ``labels`` (batch x target, -100)."""
+
+    def __init__(self, layout: BucketLayout, tokenizer: PreTrainedTokenizerBase, prefix: list[int], target_tokens: int):
+        self.layout, self.tokenizer, self.prefix, self.target_tokens = layout, tokenizer, prefix, target_tokens
+
+    def __call__(self, records: Sequence[Record]) -> dict[str, torch.Tensor]:
+        source = self.layout.encode(records, self.tokenizer)
+        references = self.tokenizer([r.reference for r in records], add_special_tokens=False)["input_ids"]
+        end = self.tokenizer.eos_token_id
+        labels = [[*self.prefix, *tokens, end][: self.target_tokens] for tokens in references]
+        return {
+            "input_ids": source.input_ids,
+            "attention_mask": source.attention_mask,
+            "labels": pad_right(labels, -100),
+        }
+
+
+def dialogue_collator(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, layout: BucketLayout, target_tokens: int
+) -> DialogueCollator:
+    """Return the collator, after giving ``model`` and ``tokenizer`` the layout's speaker tokens if they lack them."""
+    missing = [token for token in layout.speaker_tokens if token not in tokenizer.get_vocab()]
+    if missing:
+        print(f"adding {', '.join(missing)} to the vocabulary", file=sys.stderr)
+        tokenizer.add_special_tokens({"additional_special_tokens": missing})
+        model.resize_token_embeddings(len(tokenizer))
+    return DialogueCollator(layout, tokenizer, target_prefix(model), target_tokens)

@@ -1,0 +1,74 @@
+"""What a training run says while it runs: loss, speed, time left, and reconstruction of held-out text."""
+
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+import sacrebleu
+import torch
+from transformers import PreTrainedTokenizerBase, TrainerCallback
+
+from zsc.training.segments import pad_right, wrap
+
+
+class ProgressLines(TrainerCallback):
+    """One line on stderr per log: step, loss or metrics, and the estimated time to the end."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.started, self.first_step = time.monotonic(), state.global_step
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        steps = state.global_step - self.first_step
+        left = "-"
+        if steps:
+            seconds = (time.monotonic() - self.started) / steps * (state.max_steps - state.global_step)
+            left = str(timedelta(seconds=round(seconds)))
+        shown = {k: v for k, v in (logs or {}).items() if k in SHOWN}
+        if shown:
+            numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+            print(f"step {state.global_step}/{state.max_steps}  {numbers}  left {left}", file=sys.stderr, flush=True)
+
+
+SHOWN = {"loss", "learning_rate", "eval_loss", "eval_reconstruction_bleu", "train_runtime"}
+
+
+class Reconstruction(TrainerCallback):
+    """After each evaluation, give held-out segments un-noised to the model and score what comes back.
+
+    A low loss does not show that the model learnt to copy; BLEU of the greedy output does.
+    """
+
+    def __init__(self, segments: list[list[int]], tokenizer: PreTrainedTokenizerBase):
+        self.segments, self.tokenizer = segments, tokenizer
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, model: Any, metrics: Any, **kwargs: Any) -> None:
+        bleu = reconstruction_bleu(model, self.tokenizer, self.segments)
+        metrics["eval_reconstruction_bleu"] = bleu
+        state.log_history.append({"step": state.global_step, "eval_reconstruction_bleu": bleu})
+        print(f"step {state.global_step}  held-out reconstruction BLEU {bleu:.1f}", file=sys.stderr, flush=True)
+
+
+@torch.no_grad()
+def reconstruction_bleu(
+    model: Any, tokenizer: PreTrainedTokenizerBase, segments: list[list[int]], batch_size: int = 64
+) -> float:
+    """Corpus BLEU (sacrebleu) of greedy outputs for un-noised token id ``segments``, against themselves."""
+    was_training = model.training
+    model.eval()
+    outputs: list[str] = []
+    for start in range(0, len(segments), batch_size):
+        batch = segments[start : start + batch_size]
+        sources = pad_right([wrap(segment, tokenizer) for segment in batch], tokenizer.pad_token_id).to(model.device)
+        longest = max(map(len, batch)) + 2
+        generated = model.generate(
+            input_ids=sources,
+            attention_mask=(sources != tokenizer.pad_token_id).long(),
+            max_new_tokens=longest,
+            do_sample=False,
+            num_beams=1,
+        )
+        outputs += tokenizer.batch_decode(generated, skip_special_tokens=True)
+    model.train(was_training)
+    references = tokenizer.batch_decode(segments, skip_special_tokens=True)
+    return float(sacrebleu.corpus_bleu(outputs, [references]).score)

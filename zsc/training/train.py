@@ -1,0 +1,118 @@
+"""Train an encoder-decoder with the Hugging Face Trainer, from nothing or from a checkpoint, with resume."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.trainer_callback import PrinterCallback
+
+from zsc.errors import ZscError
+from zsc.training.freeze import describe, freeze
+from zsc.training.progress import ProgressLines
+
+
+def new_model(tokenizer: PreTrainedTokenizerBase, architecture: str, settings: dict[str, Any]) -> PreTrainedModel:
+    """Return a randomly initialised encoder-decoder of a Hugging Face model type, sized for ``tokenizer``."""
+    config = AutoConfig.for_model(
+        architecture,
+        vocab_size=len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.eos_token_id,
+        forced_eos_token_id=None,
+        **settings,
+    )
+    return AutoModelForSeq2SeqLM.from_config(config)
+
+
+def wants_bf16(precision: str) -> bool:
+    """Resolve ``precision`` (auto, fp32 or bf16). ``auto`` takes bf16 only where the hardware computes it."""
+    if precision == "auto":
+        if torch.cuda.is_available():
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if precision not in ("fp32", "bf16"):
+        raise ZscError(f"precision={precision} is not one of auto, fp32, bf16.")
+    return precision == "bf16"
+
+
+def last_checkpoint(output: Path) -> Path | None:
+    """Return the newest complete checkpoint of a run; one that a kill left half-written is removed.
+
+    The Trainer writes ``trainer_state.json`` last, so its presence marks a complete checkpoint.
+    """
+    checkpoints = sorted(output.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
+    while checkpoints:
+        newest = checkpoints.pop()
+        if (newest / "trainer_state.json").is_file():
+            return newest
+        print(f"removing half-written {newest}", file=sys.stderr)
+        shutil.rmtree(newest)
+    return None
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train_data: Any,
+    eval_data: Any,
+    collator: Any,
+    output: Path,
+    arguments: dict[str, Any],
+    frozen: list[str],
+    precision: str,
+    seed: int,
+    callbacks: list[TrainerCallback],
+) -> dict[str, float]:
+    """Train, resuming from ``output`` if a complete checkpoint lies there; save the final model to ``output/model``.
+
+    ``arguments`` are fields of :class:`transformers.TrainingArguments`. Returns the final evaluation metrics.
+    """
+    freeze(model, frozen)
+    print(describe(model), file=sys.stderr)
+    try:
+        training_arguments = TrainingArguments(
+            output_dir=str(output),
+            bf16=wants_bf16(precision),
+            seed=seed,
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_pin_memory=torch.cuda.is_available(),
+            **arguments,
+        )
+    except (TypeError, ValueError) as error:
+        raise ZscError(f"trainer settings were refused by transformers.TrainingArguments: {error}") from error
+    trainer = Trainer(
+        model=model,
+        args=training_arguments,
+        train_dataset=train_data,
+        eval_dataset=eval_data,
+        data_collator=collator,
+        processing_class=tokenizer,
+        callbacks=[*callbacks, ProgressLines()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    resume = last_checkpoint(output)
+    if resume:
+        print(f"resuming from {resume}", file=sys.stderr)
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    metrics = trainer.evaluate()
+    partial = output / "model.partial"
+    trainer.save_model(str(partial))
+    final = output / "model"
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    return metrics
