@@ -4,11 +4,11 @@ import resource
 import statistics
 import time
 from dataclasses import replace
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from zsc.cli.configs import resolved
 from zsc.cli.run import build_knobs, build_layout
 from zsc.data import load_records
 from zsc.errors import ZscError
@@ -21,7 +21,7 @@ from zsc.tables.render import check_format, render
 
 def bench(cfg: DictConfig) -> None:
     """Print time(knob on) / time(knob off) of one batch, every response forced to the same number of tokens."""
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    config = resolved(cfg)
     check_format(config["format"])
     knobs = build_knobs(config["knob"])
     if not knobs:

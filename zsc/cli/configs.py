@@ -36,6 +36,17 @@ def expand_checkpoints(overrides: list[str]) -> list[str]:
     return expanded
 
 
+def resolved(cfg: Any) -> dict[str, Any]:
+    """Return a composed config as a plain mapping. Raises ZscError for a mandatory value that is missing."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import MissingMandatoryValue
+
+    try:
+        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+    except MissingMandatoryValue as error:
+        raise ZscError(f"{error.full_key} has no value. Give {error.full_key}=VALUE.") from error
+
+
 def check_overrides(config: str, arguments: list[str]) -> None:
     """Raise ZscError, with a suggestion, for an override that names no group, option or key of ``config``.
 

@@ -24,6 +24,6 @@ def ls(arguments: list[str]) -> None:
     ]
     for name, build in METRICS.items():
         metric = build()
-        what = (inspect.getdoc(type(metric)) or "").splitlines()[0]
+        what = (inspect.getdoc(type(metric)) or "").splitlines()[0] + f" [{metric.signature.split('|')[1]}]"
         rows.append({"kind": "metric", "name": name, "what": what})
     print(render(rows, style))

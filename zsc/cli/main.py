@@ -1,5 +1,6 @@
 """The `zsc` command: a thin dispatcher. Nothing heavy is imported before a command needs it."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -22,6 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("zsc: interrupted.", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def dispatch(arguments: list[str]) -> int:

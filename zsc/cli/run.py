@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from zsc import __version__
+from zsc.cli.configs import resolved
 from zsc.cli.score import check_bootstrap, print_scores
 from zsc.data import load_records
 from zsc.data.layout import BucketLayout
@@ -65,10 +65,7 @@ def check_seeds(seeds: Any) -> list[int]:
 
 def run(cfg: DictConfig) -> Path:
     """Run what ``cfg`` (configs/run.yaml) says, print the table on stdout, and return the run's folder."""
-    try:
-        config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    except MissingMandatoryValue as error:
-        raise ZscError(f"{str(error).splitlines()[0]}. Give it as key=value.") from error
+    config = resolved(cfg)
     check_format(config["format"])
     check_bootstrap(config["bootstrap"])
     metrics = build_metrics(config["metrics"])

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from omegaconf import DictConfig
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
+from zsc.cli.configs import resolved
 from zsc.cli.run import build_layout
 from zsc.data import load_records
+from zsc.data.text import check_text
 from zsc.errors import ZscError
 from zsc.models.load import load_model
 from zsc.training.denoise import denoising_data, tokenizer_for
@@ -20,10 +21,8 @@ Prepared = tuple[PreTrainedModel, PreTrainedTokenizerBase, Any, Any, Any, list[T
 
 def run(cfg: DictConfig) -> None:
     """Train as ``cfg`` (configs/train.yaml) says and print where the model lies."""
-    try:
-        config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    except MissingMandatoryValue as error:
-        raise ZscError(f"{str(error).splitlines()[0]}. Give it as key=value.") from error
+    config = resolved(cfg)
+    set_seed(config["seed"])
     output = Path(config["output"])
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -38,7 +37,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def prepare_denoise(task: dict[str, Any], output: Path) -> Prepared:
-    text, heldout = Path(task["text"]), Path(task["heldout"])
+    text, heldout = check_text(Path(task["text"])), check_text(Path(task["heldout"]))
     if task["checkpoint"] is None:
         own = task["tokenizer"]
         tokenizer = tokenizer_for(text, output, own["vocab_size"], own["speaker_tokens"])

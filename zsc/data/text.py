@@ -10,10 +10,15 @@ from zsc.errors import ZscError
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9<])|(?<=\S)\s+(?=<speaker\d>)")
 
 
+def check_text(path: Path) -> Path:
+    """Return ``path``. Raises ZscError unless it is a file."""
+    if not path.is_file():
+        raise ZscError(f"text file not found: {path}. Give a plain text file, one document per line.")
+    return path
+
+
 def read_documents(path: Path) -> Iterator[str]:
     """Yield one document per non-empty line of a UTF-8 text file (``.xz`` is read as it is)."""
-    if not path.is_file():
-        raise ZscError(f"text file not found: {path}. Give task.text a plain text file, one document per line.")
     opened = lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8")
     with opened as lines:
         for line in lines:

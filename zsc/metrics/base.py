@@ -21,16 +21,15 @@ class Metric(evaluate.Metric):
     ``compute(predictions=..., references=...)`` takes; ``references`` is None for a metric of the responses alone.
     """
 
-    features: ClassVar[dict[str, str]] = {"predictions": "string", "references": "string"}
+    columns: ClassVar[dict[str, str]] = {"predictions": "string", "references": "string"}
     predictions: ClassVar[str] = "responses"
-    unit: ClassVar[str] = ""
 
     def __init__(self, name: str, references: str | None = None):
         self.measure, self.references = name, references
         super().__init__(keep_in_memory=True)
 
     def _info(self) -> evaluate.MetricInfo:
-        features = {k: v for k, v in self.features.items() if k == "predictions" or self.references is not None}
+        features = {k: v for k, v in self.columns.items() if k == "predictions" or self.references is not None}
         return evaluate.MetricInfo(
             description=inspect.getdoc(type(self)) or "",
             citation="",

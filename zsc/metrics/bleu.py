@@ -13,6 +13,7 @@ class Bleu(Metric):
 
     def __init__(self, name: str, references: str):
         self.bleu = BLEU()
+        self.bleu.num_refs = 1
         super().__init__(name, references)
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:

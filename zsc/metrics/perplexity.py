@@ -14,7 +14,7 @@ class Perplexity(Metric):
     tokens. A mean of perplexities is not offered: a single outlier decides it.
     """
 
-    features: ClassVar[dict[str, str]] = {"predictions": "float64", "references": "int64"}
+    columns: ClassVar[dict[str, str]] = {"predictions": "float64", "references": "int64"}
     predictions: ClassVar[str] = "nll"
 
     def __init__(self, name: str, median: bool):

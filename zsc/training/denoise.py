@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from zsc.data.text import read_documents
 from zsc.errors import ZscError
 from zsc.training.progress import Reconstruction
-from zsc.training.segments import DenoisingCollator, segment_documents, target_prefix
+from zsc.training.segments import DenoisingCollator, Segments, segment_documents, target_prefix
 from zsc.training.tokenizer import train_tokenizer
 
 EVAL_SEGMENTS = 512
@@ -61,7 +61,7 @@ def denoising_data(
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
     noise: dict[str, Any],
-) -> tuple[Dataset, Dataset, DenoisingCollator, Reconstruction]:
+) -> tuple[Segments, Segments, DenoisingCollator, Reconstruction]:
     """Return training data, held-out data, the collator that adds the noise, and the reconstruction check."""
     held = segments_of(heldout, output, tokenizer, max_tokens)
     held = held.select(range(min(EVAL_SEGMENTS, len(held))))
@@ -71,4 +71,5 @@ def denoising_data(
     collator = DenoisingCollator(
         tokenizer, target_prefix(model), noise["share"], noise["mean_span"], noise["permute"]
     )
-    return segments_of(text, output, tokenizer, max_tokens), held, collator, Reconstruction(originals, tokenizer)
+    train_data = segments_of(text, output, tokenizer, max_tokens)
+    return Segments(train_data), Segments(held), collator, Reconstruction(originals, tokenizer)

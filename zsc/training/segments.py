@@ -1,6 +1,6 @@
 """Documents cut into segments of whole sentences, as token ids, for denoising."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -44,10 +44,30 @@ def segment_documents(
                     yield segment
 
 
+class Segments(torch.utils.data.Dataset):
+    """Rows of ``sentences`` with a ``draw``, the epoch and the row's number, which seeds the noise of the row.
+
+    The Trainer's data loader calls ``set_epoch``.
+    """
+
+    def __init__(self, rows: Sequence[dict[str, Any]]):
+        self.rows, self.epoch = rows, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"sentences": self.rows[index]["sentences"], "draw": (self.epoch, index)}
+
+
 class DenoisingCollator:
     """Noise a batch of segments: source = ``<s> noised </s>``, labels = ``prefix original </s>`` (padding -100).
 
-    The noise is drawn from torch's global generator, whose state the Trainer saves and restores.
+    The noise of an example depends on its ``draw`` alone (see :class:`Segments`), so that a resumed training sees what
+    an undisturbed one would have seen, and held-out losses are always on the same noise.
     """
 
     def __init__(
@@ -57,10 +77,9 @@ class DenoisingCollator:
         self.share, self.mean, self.permute = share, mean, permute
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
         sources, targets = [], []
         for example in examples:
-            sentences = example["sentences"]
+            sentences, rng = example["sentences"], np.random.default_rng(example["draw"])
             original = [token for sentence in sentences for token in sentence]
             shuffled = permute_sentences(sentences, rng) if rng.random() < self.permute else original
             noised = infill(shuffled, self.tokenizer.mask_token_id, self.share, self.mean, rng)

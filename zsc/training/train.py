@@ -86,6 +86,7 @@ def train(
         training_arguments = TrainingArguments(
             output_dir=str(output),
             bf16=wants_bf16(precision),
+            use_cpu=not torch.accelerator.is_available(),
             seed=seed,
             report_to="none",
             disable_tqdm=True,

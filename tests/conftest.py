@@ -1,0 +1,83 @@
+"""Tiny random models and data, made on the spot; nothing is downloaded."""
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+
+from zsc.data.embedded import load_parlor
+from zsc.training.tokenizer import train_tokenizer
+
+SPEAKERS = ["<speaker1>", "<speaker2>"]
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+FAMILIES = {
+    "bart": dict(d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4,
+                 encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=200),
+    "t5": dict(d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, decoder_start_token_id=1),
+}  # fmt: skip
+FAMILIES["mbart"] = FAMILIES["marian"] = FAMILIES["bart"]
+
+
+def real_data(*parts: str) -> Path:
+    """Return a path in the developers' data folder, or skip the test, saying so."""
+    path = SHARED_DATA.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"needs the real data in {path.parent.name}/{path.name}, which does not come with the project")
+    return path
+
+
+def tiny_model(family, tokenizer, attention="eager", seed=0):
+    """A random model whose attention is sharp enough for a bias to matter."""
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(
+        family, vocab_size=len(tokenizer), pad_token_id=1, bos_token_id=0, eos_token_id=2, forced_eos_token_id=None,
+        **({"decoder_start_token_id": 2} | FAMILIES[family]),
+    )  # fmt: skip
+    config._attn_implementation = attention
+    model = AutoModelForSeq2SeqLM.from_config(config, attn_implementation=attention).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1 and "embed_positions" not in name:
+                parameter.normal_(0, 0.25)
+    return model
+
+
+@pytest.fixture(scope="session")
+def parlor():
+    return load_parlor()
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory, parlor):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    texts = [text for r in parlor for text in (r.knowledge, r.reference, *(t.text for t in r.history))]
+    train_tokenizer(texts, 600, SPEAKERS).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tokenizer_folder):
+    return AutoTokenizer.from_pretrained(tokenizer_folder)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory, tokenizer):
+    """A folder with a tiny random BART that stores generation settings of its own, as published ones do."""
+    folder = tmp_path_factory.mktemp("bart")
+    model = tiny_model("bart", tokenizer)
+    model.generation_config.no_repeat_ngram_size = 3
+    model.generation_config.num_beams = 4
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny(tokenizer):
+    return lambda family, attention="eager", seed=0: tiny_model(family, tokenizer, attention, seed)

@@ -1,0 +1,200 @@
+"""Noise, segments, freezing, and a real training run that is killed and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import tiny_model
+from zsc.data.text import check_text, read_documents, split_sentences
+from zsc.errors import ZscError
+from zsc.training.freeze import COMPONENTS, describe, freeze, parameters_of
+from zsc.training.noise import infill, permute_sentences, span_lengths
+from zsc.training.segments import DenoisingCollator, Segments, pack, segment_documents
+from zsc.training.train import last_checkpoint, wants_bf16
+
+MASK = 4
+
+
+def test_sentences_are_split_at_their_ends():
+    text = 'He said "no." Then he left! <speaker1> hi there <speaker2> Is it 3.5 km? Yes.'
+    assert split_sentences(text) == ['He said "no."', "Then he left!", "<speaker1> hi there", "<speaker2> Is it 3.5 km?", "Yes."]
+
+
+def test_documents_are_read_plain_and_compressed(tmp_path):
+    import lzma
+
+    (tmp_path / "a.txt").write_text("one\n\n two \n", encoding="utf-8")
+    (tmp_path / "a.txt.xz").write_bytes(lzma.compress(b"one\n\n two \n"))
+    assert list(read_documents(tmp_path / "a.txt")) == list(read_documents(tmp_path / "a.txt.xz")) == ["one", "two"]
+    with pytest.raises(ZscError, match="text file not found"):
+        check_text(tmp_path / "b.txt")
+
+
+def test_span_lengths_are_poisson_and_fill_the_budget():
+    rng = np.random.default_rng(0)
+    lengths = span_lengths(60_000, 3.0, rng)
+    assert sum(lengths) == 60_000
+    counts = Counter(lengths)
+    for k, expected in [(0, 0.0498), (1, 0.1494), (2, 0.2240), (3, 0.2240), (6, 0.0504)]:  # Poisson(3)
+        assert counts[k] / len(lengths) == pytest.approx(expected, abs=0.01)
+
+
+def test_infilling_replaces_the_share_by_single_masks_and_keeps_the_order():
+    rng = np.random.default_rng(0)
+    tokens = list(range(100, 200))
+    for _ in range(50):
+        noised = infill(tokens, MASK, 0.3, 3.0, rng)
+        kept = [token for token in noised if token != MASK]
+        assert len(kept) == 70 and kept == sorted(kept)
+    assert infill(tokens, MASK, 0.0, 3.0, rng) == tokens
+
+
+def test_permutation_keeps_sentences_whole():
+    sentences = [[1, 2], [3], [4, 5, 6]]
+    orders = {tuple(permute_sentences(sentences, np.random.default_rng(s))) for s in range(100)}
+    assert len(orders) == 6 and (4, 5, 6, 1, 2, 3) in orders
+
+
+def test_packing_fills_segments_without_losing_a_token():
+    assert list(pack([[1] * 3, [2] * 3, [3] * 9], 6)) == [[[1] * 3, [2] * 3], [[3] * 6], [[3] * 3]]
+
+
+def test_collator_targets_are_the_original(tokenizer):
+    segments = list(segment_documents(["The sun is a star. It is hot."], tokenizer, 64))
+    batch = DenoisingCollator(tokenizer, [], 0.3, 3.0, 1.0)([{"sentences": s, "draw": (0, 0)} for s in segments])
+    labels = batch["labels"][0]
+    assert tokenizer.decode(labels[:-1]).strip() == "The sun is a star. It is hot." and labels[-1] == tokenizer.eos_token_id
+    assert batch["input_ids"][0, 0] == tokenizer.bos_token_id and (batch["input_ids"][0] == tokenizer.mask_token_id).any()
+
+
+def test_noise_depends_on_epoch_and_row_only(tokenizer):
+    text = "The sun is a star and the moon is not, as everybody knows who ever looked up at night."
+    rows = [{"sentences": s} for s in segment_documents([text] * 3, tokenizer, 64)]
+    data, collate = Segments(rows), DenoisingCollator(tokenizer, [], 0.3, 3.0, 0.0)
+    first = collate([data[0], data[1]])["input_ids"]
+    assert torch.equal(collate([data[1]])["input_ids"][0, :8], first[1, :8])
+    assert not torch.equal(first[0], first[1])
+    data.set_epoch(1)
+    assert not torch.equal(collate([data[0], data[1]])["input_ids"][0, :8], first[0, :8])
+
+
+def test_components_cover_every_weight_of_the_families_once(tokenizer):
+    for family in ("bart", "mbart", "marian", "t5"):
+        model = tiny_model(family, tokenizer)
+        names = Counter(name for component in COMPONENTS for name in parameters_of(model, component))
+        rest = {name for name, _ in model.named_parameters()} - set(names)
+        assert max(names.values()) == 1
+        assert all("norm" in name for name in rest), rest
+
+
+def test_frozen_parts_get_no_gradient_and_the_rest_does(tokenizer):
+    model = tiny_model("bart", tokenizer)
+    freeze(model, ["encoder", "embeddings"])
+    model(input_ids=torch.tensor([[5, 6]]), labels=torch.tensor([[7, 2]])).loss.backward()
+    assert all(p.grad is None for c in ("encoder", "embeddings") for p in parameters_of(model, c).values())
+    assert all(p.grad is not None for p in parameters_of(model, "cross_attention").values())
+
+
+def test_describe_counts_weights(tokenizer):
+    model = tiny_model("bart", tokenizer)
+    freeze(model, ["encoder", "embeddings"])
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    bare = sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in parameters_of(model, "embeddings").values())
+    assert f"training {trained:,} of {sum(p.numel() for p in model.parameters()):,} weights" in describe(model)
+    assert f"without embeddings {trained:,} of {bare:,}" in describe(model)
+
+
+def test_unknown_component_and_precision(tokenizer):
+    with pytest.raises(ZscError, match="Did you mean 'encoder'"):
+        freeze(tiny_model("bart", tokenizer), ["encodr"])
+    with pytest.raises(ZscError, match="auto, fp32, bf16"):
+        wants_bf16("half")
+    assert wants_bf16("bf16") and not wants_bf16("fp32")
+
+
+def test_half_written_checkpoints_are_passed_over(tmp_path):
+    for step, whole in [(9, True), (10, True), (100, False)]:
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if whole:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    assert last_checkpoint(tmp_path).name == "checkpoint-10"
+    assert not (tmp_path / "checkpoint-100").exists()
+    assert last_checkpoint(tmp_path / "none") is None
+
+
+TINY = [
+    "task.segment_tokens=24", "task.tokenizer.vocab_size=400", "task.config.d_model=32", "task.config.encoder_layers=1",
+    "task.config.decoder_layers=1", "task.config.encoder_ffn_dim=32", "task.config.decoder_ffn_dim=32",
+    "trainer.per_device_train_batch_size=4", "trainer.warmup_steps=2", "trainer.logging_steps=2", "precision=fp32",
+]  # fmt: skip
+
+
+@pytest.fixture
+def texts(tmp_path, parlor):
+    (tmp_path / "train.txt").write_text("".join(f"{r.knowledge} {r.reference}\n" for r in parlor[:200]), encoding="utf-8")
+    (tmp_path / "heldout.txt").write_text("".join(f"{r.knowledge}\n" for r in parlor[200:]), encoding="utf-8")
+    return [f"task.text={tmp_path}/train.txt", f"task.heldout={tmp_path}/heldout.txt"]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "zsc", "train", *arguments]
+
+
+def test_a_killed_training_resumes_to_the_weights_of_an_undisturbed_one(tmp_path, texts):
+    steps = ["trainer.max_steps=60", "trainer.save_steps=5", "trainer.eval_steps=60"]
+    killed = command(f"output={tmp_path}/killed", "task=denoise", *texts, *TINY, *steps)
+    process = subprocess.Popen(killed, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not list((tmp_path / "killed").glob("checkpoint-*/trainer_state.json")) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "model").exists()
+    resumed = subprocess.run(killed, capture_output=True, text=True, check=True)
+    assert "resuming from" in resumed.stderr and "reconstruction BLEU" in resumed.stderr
+    assert resumed.stdout.strip() == f"{tmp_path}/killed/model"
+    whole = command(f"output={tmp_path}/whole", "task=denoise", *texts, *TINY, *steps)
+    subprocess.run(whole, capture_output=True, check=True)
+    a, b = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("killed", "whole"))
+    assert a.keys() == b.keys()
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], atol=1e-6, rtol=1e-5)
+
+
+def test_dialogue_fine_tuning_moves_the_decoder_only(tmp_path, checkpoint, parlor):
+    from zsc.data.embedded import PARLOR
+
+    done = subprocess.run(
+        command(
+            f"output={tmp_path}/out", "task=dialogue", f"task.checkpoint={checkpoint}",
+            f"task.train=[{{loader: jsonl, path: {PARLOR}}}]", "task.heldout=[{loader: parlor, limit: 8}]",
+            "trainer.max_steps=4", "trainer.per_device_train_batch_size=4", "trainer.warmup_steps=1", "precision=bf16",
+        ),
+        capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before, after = load_file(checkpoint / "model.safetensors"), load_file(tmp_path / "out" / "model" / "model.safetensors")
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved and all(".decoder.layers." in name or ".decoder.layer" in name for name in moved)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["task=denoise"], "has no value. Give"),
+        (["task=denois"], "Did you mean 'denoise'"),
+        (["output=x", "task=denoise", "task.text=no.txt", "task.heldout=no.txt"], "text file not found: no.txt"),
+        (["trainer.max_step=4"], "Did you mean 'trainer.max_steps'"),
+        (["output=x", "task=dialogue", "task.checkpoint=none/such"], "neither a folder nor in the cache"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, arguments, message):
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
