@@ -50,7 +50,9 @@ def _record(record: Record) -> list[str]:
     sized = [("knowledge", record.knowledge or "", KNOWLEDGE_WORDS), ("reference", record.reference, REFERENCE_WORDS)]
     sized += [(f"turn {i}", turn.text, TURN_WORDS) for i, turn in enumerate(record.history)]
     found += [
-        f"{name} has {len(text.split())} words" for name, text, (low, high) in sized if not low <= len(text.split()) <= high
+        f"{name} has {len(text.split())} words"
+        for name, text, (low, high) in sized
+        if not low <= len(text.split()) <= high
     ]
     known = set(ngrams(words(record.knowledge or ""), COPIED_RUN))
     told = {gram for turn in record.history for gram in ngrams(words(turn.text), COPIED_RUN)}

@@ -36,7 +36,7 @@ POST = {
                 "fun_facts": ["Some kites fight."],
             }
         },
-        "article": {"url": "u", "headline": "Storm news", "AS1": "The harbour was closed on Friday.", "AS2": "", "AS3": "", "AS4": ""},
+        "article": {"url": "u", "headline": "Storm news", "AS1": "The harbour was closed on Friday.", "AS2": ""},
     }
 }  # fmt: skip
 MESSAGES = [
@@ -65,7 +65,9 @@ def write(folder, split="test_freq", post=False, enriched=None, messages=MESSAGE
 
 
 def load(folder, min_history=1, min_similarity=0.0, split="test_freq"):
-    return load_records("topical_chat", path=str(folder), split=split, min_history=min_history, min_similarity=min_similarity)
+    return load_records(
+        "topical_chat", path=str(folder), split=split, min_history=min_history, min_similarity=min_similarity
+    )
 
 
 def test_pre_build_selects_from_the_speakers_own_reading_set(tmp_path):
@@ -112,7 +114,7 @@ def test_enriched_annotations_win(tmp_path):
 
 def test_missing_files_say_what_to_fetch(tmp_path, monkeypatch):
     monkeypatch.delenv("ZSC_DATA", raising=False)
-    with pytest.raises(ZscError, match="no data folder given.*github.com/alexa/Topical-Chat.*ZSC_DATA"):
+    with pytest.raises(ZscError, match=r"no data folder given.*github.com/alexa/Topical-Chat.*ZSC_DATA"):
         load_records("topical_chat", path=None, split="test_freq", min_history=5, min_similarity=0.0)
     with pytest.raises(ZscError, match=r"missing file .*wiki.json. Clone"):
         load(tmp_path)

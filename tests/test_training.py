@@ -25,7 +25,13 @@ MASK = 4
 
 def test_sentences_are_split_at_their_ends():
     text = 'He said "no." Then he left! <speaker1> hi there <speaker2> Is it 3.5 km? Yes.'
-    assert split_sentences(text) == ['He said "no."', "Then he left!", "<speaker1> hi there", "<speaker2> Is it 3.5 km?", "Yes."]
+    assert split_sentences(text) == [
+        'He said "no."',
+        "Then he left!",
+        "<speaker1> hi there",
+        "<speaker2> Is it 3.5 km?",
+        "Yes.",
+    ]
 
 
 def test_documents_are_read_plain_and_compressed(tmp_path):
@@ -71,8 +77,13 @@ def test_collator_targets_are_the_original(tokenizer):
     segments = list(segment_documents(["The sun is a star. It is hot."], tokenizer, 64))
     batch = DenoisingCollator(tokenizer, [], 0.3, 3.0, 1.0)([{"sentences": s, "draw": (0, 0)} for s in segments])
     labels = batch["labels"][0]
-    assert tokenizer.decode(labels[:-1]).strip() == "The sun is a star. It is hot." and labels[-1] == tokenizer.eos_token_id
-    assert batch["input_ids"][0, 0] == tokenizer.bos_token_id and (batch["input_ids"][0] == tokenizer.mask_token_id).any()
+    assert (
+        tokenizer.decode(labels[:-1]).strip() == "The sun is a star. It is hot."
+        and labels[-1] == tokenizer.eos_token_id
+    )
+    assert (
+        batch["input_ids"][0, 0] == tokenizer.bos_token_id and (batch["input_ids"][0] == tokenizer.mask_token_id).any()
+    )
 
 
 def test_noise_depends_on_epoch_and_row_only(tokenizer):
@@ -107,7 +118,9 @@ def test_describe_counts_weights(tokenizer):
     model = tiny_model("bart", tokenizer)
     freeze(model, ["encoder", "embeddings"])
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    bare = sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in parameters_of(model, "embeddings").values())
+    bare = sum(p.numel() for p in model.parameters()) - sum(
+        p.numel() for p in parameters_of(model, "embeddings").values()
+    )
     assert f"training {trained:,} of {sum(p.numel() for p in model.parameters()):,} weights" in describe(model)
     assert f"without embeddings {trained:,} of {bare:,}" in describe(model)
 
@@ -139,7 +152,9 @@ TINY = [
 
 @pytest.fixture
 def texts(tmp_path, parlor):
-    (tmp_path / "train.txt").write_text("".join(f"{r.knowledge} {r.reference}\n" for r in parlor[:200]), encoding="utf-8")
+    (tmp_path / "train.txt").write_text(
+        "".join(f"{r.knowledge} {r.reference}\n" for r in parlor[:200]), encoding="utf-8"
+    )
     (tmp_path / "heldout.txt").write_text("".join(f"{r.knowledge}\n" for r in parlor[200:]), encoding="utf-8")
     return [f"task.text={tmp_path}/train.txt", f"task.heldout={tmp_path}/heldout.txt"]
 
@@ -180,7 +195,10 @@ def test_dialogue_fine_tuning_moves_the_decoder_only(tmp_path, checkpoint, parlo
         capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    before, after = load_file(checkpoint / "model.safetensors"), load_file(tmp_path / "out" / "model" / "model.safetensors")
+    before, after = (
+        load_file(checkpoint / "model.safetensors"),
+        load_file(tmp_path / "out" / "model" / "model.safetensors"),
+    )
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved and all(".decoder.layers." in name or ".decoder.layer" in name for name in moved)
 

@@ -65,7 +65,7 @@ def check_overrides(config: str, arguments: list[str]) -> None:
             raise ZscError(f"'{argument}': only trainer settings can be added or deleted. Write key=value.")
     plain = [a for a in arguments if not a.startswith(("-", "+", "~", "hydra."))]
     try:
-        parsed = [o for o in OverridesParser.create().parse_overrides(plain)]
+        parsed = OverridesParser.create().parse_overrides(plain)
     except HydraException as error:
         raise ZscError(f"cannot read an override: {str(error).splitlines()[0]} Write key=value.") from error
     chosen = []

@@ -13,7 +13,9 @@ def launch(command: str, arguments: list[str]) -> None:
     """Check ``arguments`` and run ``command`` (run, train or bench) on every config they compose."""
     arguments = expand_checkpoints(arguments)
     check_overrides(command, arguments)
-    sys.argv = [f"zsc {command}", *arguments]
+    overrides = [a for a in arguments if (not a.startswith("-") and "=" in a) or a.startswith("~")]
+    flags = [a for a in arguments if a not in overrides]  # Hydra wants its flags on one side of the overrides
+    sys.argv = [f"zsc {command}", *flags, *overrides]
     hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(JOBS[command])()
 
 

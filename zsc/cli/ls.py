@@ -20,7 +20,9 @@ def ls(arguments: list[str]) -> None:
         style = value
     check_format(style)
     rows = [
-        {"kind": kind, "name": option, "what": headline(kind, option)} for kind in KINDS for option in group_options(kind)
+        {"kind": kind, "name": option, "what": headline(kind, option)}
+        for kind in KINDS
+        for option in group_options(kind)
     ]
     for name, build in METRICS.items():
         metric = build()

@@ -78,8 +78,9 @@ def run(cfg: DictConfig) -> Path:
     loaded = load_model(**config["model"])
     check_settings(settings, records, layout, loaded.tokenizer)
 
+    run_identity = identity(config, loaded.fingerprint, records)
     manifest = {
-        "identity": identity(config, loaded.fingerprint, records),
+        "identity": run_identity,
         "weights": loaded.fingerprint,
         "settings": list(settings),
         "token_ids": loaded.model.generation_config.to_diff_dict(),
@@ -88,23 +89,32 @@ def run(cfg: DictConfig) -> Path:
         "device": str(loaded.model.device),
         "truncated_share": round(layout.truncated(records, loaded.tokenizer), 4),
     }
-    folder = RunFolder(Path(config["output"] or default_output(config, manifest["identity"])))
+    folder = RunFolder(Path(config["output"] or default_output(config, run_identity)))
     folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), manifest, records)
-    check_same_run(folder, manifest["identity"])
+    check_same_run(folder, run_identity)
     total = len(records) * len(seeds) * len(settings)
     with folder.locked(), progress() as bar:
         folder.drop_partial_line()
         task = bar.add_task("responses", total=total)
         try:
             run_settings(
-                loaded, records, layout, settings, decoding, seeds, config["batch_size"], folder,
+                loaded,
+                records,
+                layout,
+                settings,
+                decoding,
+                seeds,
+                config["batch_size"],
+                folder,
                 lambda count: bar.advance(task, count),
             )
         except UnsupportedModel as error:
             raise ZscError(str(error)) from error
         except KeyboardInterrupt:
             kept = len(folder.done())
-            raise ZscError(f"interrupted: {kept} of {total} responses are kept in {folder.path}; the same command resumes.", 130) from None
+            raise ZscError(
+                f"interrupted: {kept} of {total} responses are kept in {folder.path}; the same command resumes.", 130
+            ) from None
         table = score_run(folder, metrics, layout.turns, **config["bootstrap"])
     print_scores(table, config["format"])
     print(f"run: {folder.path}", file=sys.stdout if config["format"] == "table" else sys.stderr)
@@ -127,12 +137,17 @@ def check_same_run(folder: RunFolder, run_identity: str) -> None:
     """Raise ZscError if ``folder`` holds a run with other settings, data or weights."""
     held = json.loads((folder.path / "manifest.json").read_text(encoding="utf-8"))["identity"]
     if held != run_identity:
-        raise ZscError(f"{folder.path} holds a run with other settings, data or weights. Set output=FOLDER to a new one.")
+        raise ZscError(
+            f"{folder.path} holds a run with other settings, data or weights. Set output=FOLDER to a new one."
+        )
 
 
 def progress() -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
     )
-

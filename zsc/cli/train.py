@@ -30,8 +30,17 @@ def run(cfg: DictConfig) -> None:
         raise ZscError(f"cannot write to output={output}: {error.strerror}.") from error
     model, tokenizer, train_data, heldout, collator, callbacks = TASKS[config["task"]["name"]](config["task"], output)
     train(
-        model, tokenizer, train_data, heldout, collator, output,
-        config["trainer"], config["freeze"], config["precision"], config["seed"], callbacks,
+        model,
+        tokenizer,
+        train_data,
+        heldout,
+        collator,
+        output,
+        config["trainer"],
+        config["freeze"],
+        config["precision"],
+        config["seed"],
+        callbacks,
     )
     print(output / "model")
 

@@ -18,7 +18,9 @@ def dataset_folder(name: str, path: str | None, fetch: str) -> Path:
     root = os.environ.get(DATA_VARIABLE)
     folder = Path(path) if path else Path(root) / name if root else None
     if folder is None:
-        raise ZscError(f"{name}: no data folder given. {fetch} Then set dataset.path=FOLDER, or {DATA_VARIABLE}=PARENT.")
+        raise ZscError(
+            f"{name}: no data folder given. {fetch} Then set dataset.path=FOLDER, or {DATA_VARIABLE}=PARENT."
+        )
     if not folder.is_dir():
         raise ZscError(f"{name}: no folder {folder}. {fetch} Then set dataset.path=FOLDER, or {DATA_VARIABLE}=PARENT.")
     return folder

@@ -74,7 +74,10 @@ class BucketLayout:
         """Return the share of non-empty buckets whose content is longer than the bucket."""
         cut = total = 0
         for record in records:
-            texts = [(record.knowledge or "", self.knowledge_tokens), *((t, self.turn_tokens) for t in self._texts(record))]
+            texts = [
+                (record.knowledge or "", self.knowledge_tokens),
+                *((t, self.turn_tokens) for t in self._texts(record)),
+            ]
             for text, size in texts:
                 if text:
                     total += 1

@@ -37,7 +37,9 @@ def parse_record(value: Any, where: str) -> Record:
     history = []
     for number, turn in enumerate(turns):
         if not isinstance(turn, Mapping):
-            raise ZscError(f"{where}: field 'history[{number}]' must be an object with 'speaker' and 'text', got {turn!r}.")
+            raise ZscError(
+                f"{where}: field 'history[{number}]' must be an object with 'speaker' and 'text', got {turn!r}."
+            )
         name = f"history[{number}]."
         history.append(Turn(_text(turn, "speaker", where, name), _text(turn, "text", where, name)))
     return Record(

@@ -19,8 +19,7 @@ def check_text(path: Path) -> Path:
 
 def read_documents(path: Path) -> Iterator[str]:
     """Yield one document per non-empty line of a UTF-8 text file (``.xz`` is read as it is)."""
-    opened = lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8")
-    with opened as lines:
+    with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             if document := line.strip():
                 yield document

@@ -114,9 +114,7 @@ def _wiki(fact: dict[str, Any], sections: Sections) -> str:
     return ""
 
 
-def _annotated(
-    turn: dict[str, Any], reading_set: dict[str, Any], sections: Sections
-) -> tuple[str, str, float] | None:
+def _annotated(turn: dict[str, Any], reading_set: dict[str, Any], sections: Sections) -> tuple[str, str, float] | None:
     """Return (sentence, topic, similarity) of an enriched annotation, or None without one whose text is at hand."""
     note = turn.get("gt_turn_ks")
     if not note:

@@ -6,8 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel, TemperatureLogitsWarper, TopKLogitsWarper
-from transformers import TopPLogitsWarper
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    PreTrainedModel,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from zsc.errors import ZscError, suggestion
 
@@ -95,7 +101,7 @@ class GumbelSampling(LogitsProcessor):
     def __init__(self, ids: Sequence[str], seed: int):
         self.generators = [torch.Generator().manual_seed(stream_seed(identity, seed)) for identity in ids]
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         vocabulary = scores.shape[-1]
         uniform = torch.stack([torch.rand(vocabulary, generator=g, dtype=torch.float64) for g in self.generators])
         noise = -(-uniform.clamp(min=1e-300).log()).log()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
@@ -26,9 +27,8 @@ class Response:
 @torch.inference_mode()
 def encode(model: PreTrainedModel, source: Source) -> torch.Tensor:
     """Return the encoder states (batch, positions, width) of ``source``."""
-    return model.get_encoder()(
-        input_ids=source.input_ids, attention_mask=source.attention_mask, return_dict=True
-    ).last_hidden_state
+    encoder: Any = model.get_encoder()
+    return encoder(input_ids=source.input_ids, attention_mask=source.attention_mask, return_dict=True).last_hidden_state
 
 
 @torch.inference_mode()

@@ -35,7 +35,9 @@ def check_supported(model: PreTrainedModel) -> None:
     if kind == "prophetnet":
         raise UnsupportedModel("ProphetNet builds its own cross-attention mask and ignores an additive one.")
     if backend not in BACKENDS:
-        raise UnsupportedModel(f"attention backend {backend!r} takes no additive mask: load with {' or '.join(BACKENDS)}.")
+        raise UnsupportedModel(
+            f"attention backend {backend!r} takes no additive mask: load with {' or '.join(BACKENDS)}."
+        )
     if kind in EAGER_ONLY and backend != "eager":
         raise UnsupportedModel(f"{name} takes an additive mask with the eager backend only: load it with eager.")
 

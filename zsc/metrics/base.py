@@ -45,7 +45,7 @@ class Metric(evaluate.Metric):
         raise NotImplementedError
 
     def aggregate(self, statistics: np.ndarray) -> np.ndarray:
-        """Reduce statistics of shape (..., responses, numbers) to values of shape (...). The mean, unless overridden."""
+        """Reduce statistics (..., responses, numbers) to values of shape (...): the mean, unless overridden."""
         return statistics[..., 0].mean(axis=-1)
 
     @property

@@ -17,12 +17,14 @@ class Bleu(Metric):
         super().__init__(name, references)
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        rows = self.bleu._extract_corpus_statistics(predictions, [references])
+        rows = self.bleu._extract_corpus_statistics(predictions, [references or []])
         return np.array(rows, dtype=np.float64)
 
     def aggregate(self, statistics: np.ndarray) -> np.ndarray:
         totals = statistics.sum(axis=-2)
-        scores = [self.bleu._compute_score_from_stats(row.tolist()).score for row in totals.reshape(-1, totals.shape[-1])]
+        scores = [
+            self.bleu._compute_score_from_stats(row.tolist()).score for row in totals.reshape(-1, totals.shape[-1])
+        ]
         return np.array(scores).reshape(totals.shape[:-1])
 
     def options(self) -> list[str]:

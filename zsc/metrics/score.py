@@ -62,9 +62,7 @@ def score_rows(
             items[setting, s] = build_items(records, cells[setting, s], turns)
     table = []
     for metric in metrics:
-        statistics = [
-            np.stack([_statistics(metric, items[setting, s]) for s in seeds], axis=1) for setting in settings
-        ]
+        statistics = [np.stack([_statistics(metric, items[setting, s]) for s in seeds], axis=1) for setting in settings]
         values = [float(aggregate(metric, one)) for one in statistics]
         resampled = bootstrap(metric, statistics, resamples, seed)
         named = list(zip(settings, values, resampled, strict=True))

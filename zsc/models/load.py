@@ -11,8 +11,14 @@ import torch
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig, PreTrainedModel
-from transformers import PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from zsc.errors import ZscError, suggestion
@@ -65,13 +71,17 @@ def load_model(
     try:
         config = _from_cache_or_hub(AutoConfig, source)
         if not config.is_encoder_decoder:
-            raise ZscError(f"model {checkpoint} ({config.model_type}) is not an encoder-decoder: zsc steers cross-attention.")
+            raise ZscError(
+                f"model {checkpoint} ({config.model_type}) is not an encoder-decoder: zsc steers cross-attention."
+            )
         model = _from_cache_or_hub(
             AutoModelForSeq2SeqLM, source, config=config, dtype=DTYPES[dtype], attn_implementation=attention
         )
         tokenizer = _from_cache_or_hub(AutoTokenizer, source)
     except SafetensorError as error:
-        raise ZscError(f"the weights of model {checkpoint} are broken or cut short ({error}). Fetch them again.") from error
+        raise ZscError(
+            f"the weights of model {checkpoint} are broken or cut short ({error}). Fetch them again."
+        ) from error
     except (OSError, HFValidationError) as error:
         if local:
             raise ZscError(f"model folder {folder} cannot be loaded: {_first_line(error)}") from error

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,9 @@ def denoising_data(
     """Return training data, held-out data, the collator that adds the noise, and the reconstruction check."""
     held = segments_of(heldout, output, tokenizer, max_tokens)
     held = held.select(range(min(EVAL_SEGMENTS, len(held))))
-    originals = [sum(row["sentences"], []) for row in held.select(range(min(RECONSTRUCTED, len(held))))]
+    originals = [list(chain(*row["sentences"])) for row in held.select(range(min(RECONSTRUCTED, len(held))))]
     if tokenizer.mask_token_id is None:
         raise ZscError(f"the tokenizer of {type(model).__name__} has no mask token, which text infilling needs.")
-    collator = DenoisingCollator(
-        tokenizer, target_prefix(model), noise["share"], noise["mean_span"], noise["permute"]
-    )
+    collator = DenoisingCollator(tokenizer, target_prefix(model), noise["share"], noise["mean_span"], noise["permute"])
     train_data = segments_of(text, output, tokenizer, max_tokens)
     return Segments(train_data), Segments(held), collator, Reconstruction(originals, tokenizer)

@@ -30,7 +30,7 @@ class ProgressLines(TrainerCallback):
             print(f"step {state.global_step}/{state.max_steps}  {numbers}  left {left}", file=sys.stderr, flush=True)
 
 
-SHOWN = {"loss", "learning_rate", "eval_loss", "eval_reconstruction_bleu", "train_runtime"}
+SHOWN = {"loss", "learning_rate", "eval_loss", "train_runtime"}
 
 
 class Reconstruction(TrainerCallback):
@@ -42,9 +42,9 @@ class Reconstruction(TrainerCallback):
     def __init__(self, segments: list[list[int]], tokenizer: PreTrainedTokenizerBase):
         self.segments, self.tokenizer = segments, tokenizer
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, model: Any, metrics: Any, **kwargs: Any) -> None:
-        bleu = reconstruction_bleu(model, self.tokenizer, self.segments)
-        metrics["eval_reconstruction_bleu"] = bleu
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        bleu = reconstruction_bleu(kwargs["model"], self.tokenizer, self.segments)
+        kwargs["metrics"]["eval_reconstruction_bleu"] = bleu
         state.log_history.append({"step": state.global_step, "eval_reconstruction_bleu": bleu})
         print(f"step {state.global_step}  held-out reconstruction BLEU {bleu:.1f}", file=sys.stderr, flush=True)
 

@@ -1,0 +1,259 @@
+"""The command as a user types it, in an empty folder; in a process of its own wherever that could matter."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from zsc.cli.configs import CONFIGS, group_options, groups
+from zsc.cli.help import COMMANDS
+from zsc.cli.main import RUNNERS, main
+from zsc.data import DATASETS
+from zsc.generation.folder import RunFolder
+from zsc.knobs import KNOBS
+from zsc.metrics import METRICS
+
+QUICK = ["dataset.limit=6", "seeds=[0,1]", "bootstrap.resamples=50", "decoding.max_new_tokens=6", "model.device=cpu"]
+
+
+def zsc(*arguments, cwd, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-m", "zsc", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **kwargs
+    )
+
+
+@pytest.fixture
+def quick(checkpoint):
+    return ["run", "knob=attn_bias", f"model={checkpoint}", *QUICK]
+
+
+def run_folder(tmp_path) -> RunFolder:
+    (config,) = tmp_path.glob("**/config.yaml")
+    return RunFolder(config.parent)
+
+
+def test_run_prints_off_on_and_the_difference_and_where_it_lies(tmp_path, quick):
+    done = zsc(*quick, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    header = next(line for line in done.stdout.splitlines() if "metric" in line)
+    assert re.search(r"metric\s+off\s+attn_bias\(knowledge, 5\)\s+difference", header)
+    folder = run_folder(tmp_path)
+    assert done.stdout.splitlines()[-1] == f"run: {folder.path.relative_to(tmp_path)}"
+    rows = folder.rows()
+    assert len(rows) == 6 * 2 * 2 and {tuple(row) for row in rows} == {
+        ("setting", "seed", "id", "response", "tokens", "nll")
+    }
+    assert "strength: 5.0" in folder.config.read_text()
+
+
+def test_json_alone_on_stdout_and_the_same_table_in_every_format(tmp_path, quick):
+    done = zsc(*quick, "format=json", cwd=tmp_path)
+    table = json.loads(done.stdout)
+    assert {"setting", "metric", "value", "low", "high", "n"} <= set(table[0])
+    assert {row["setting"] for row in table} == {"off", "attn_bias(knowledge, 5)", "difference"}
+    assert all(
+        row["low"] <= row["value"] <= row["high"] and row["n"] == 6 for row in table if row["metric"] == "length"
+    )
+    values = {(row["setting"], row["metric"]): row["value"] for row in table}
+    for metric in METRICS:
+        on, off = values["attn_bias(knowledge, 5)", metric], values["off", metric]
+        assert values["difference", metric] == pytest.approx(on - off)
+    path = run_folder(tmp_path).path
+    rows = list(csv.DictReader(io.StringIO(zsc("score", str(path), "format=csv", cwd=tmp_path).stdout)))
+    assert [float(row["value"]) for row in rows] == [row["value"] for row in table]
+    markdown = zsc("score", str(path), "format=md", cwd=tmp_path).stdout.splitlines()
+    assert markdown[0] == "| metric | off | attn_bias(knowledge, 5) | difference |" and len(markdown) == 2 + len(
+        METRICS
+    )
+
+
+def test_a_second_run_generates_nothing_and_says_the_same(tmp_path, quick):
+    first = zsc(*quick, cwd=tmp_path)
+    written = run_folder(tmp_path).generations.stat().st_mtime_ns
+    second = zsc(*quick, cwd=tmp_path)
+    assert second.stdout == first.stdout and run_folder(tmp_path).generations.stat().st_mtime_ns == written
+
+
+def start(arguments, cwd):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zsc", *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not [f for f in Path(cwd).glob("**/generations.jsonl") if f.stat().st_size]:
+        time.sleep(0.005)
+    return process
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_resumes_to_the_same_responses(tmp_path, quick, how):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    whole.mkdir(), stopped.mkdir()
+    slow = [*quick, "dataset.limit=60", "decoding.max_new_tokens=30", "decoding.min_new_tokens=30", "batch_size=2"]
+    expected = zsc(*slow, cwd=whole)
+    process = start(slow, stopped)
+    process.send_signal(how)
+    _, errors = process.communicate()
+    kept = len(run_folder(stopped).rows())
+    assert 0 < kept < 240
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert re.search(r"^zsc: interrupted: \d+ of 240 responses are kept in .*resumes", errors.splitlines()[-1])
+    with run_folder(stopped).generations.open("ab") as handle:
+        handle.write(b'{"setting": "off", "seed"')  # a line cut short
+    resumed = zsc(*slow, "batch_size=7", cwd=stopped)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout.splitlines()[:-1] == expected.stdout.splitlines()[:-1]
+    key = lambda row: (row["setting"], row["seed"], row["id"])  # noqa: E731
+    responses = [{key(row): row["response"] for row in run_folder(folder).rows()} for folder in (whole, stopped)]
+    assert responses[0] == responses[1] and len(responses[0]) == 240
+
+
+def test_an_unfinished_run_is_not_scored(tmp_path, quick):
+    zsc(*quick, cwd=tmp_path)
+    folder = run_folder(tmp_path)
+    lines = folder.generations.read_text().splitlines(keepends=True)
+    folder.generations.write_text("".join(lines[:-1]))
+    done = zsc("score", str(folder.path), cwd=tmp_path)
+    assert done.returncode == 2 and "lacks 1 of 6 responses" in done.stderr
+
+
+def test_multirun_runs_every_combination(tmp_path, quick):
+    done = zsc(*quick, "-m", "knob.strength=1,5", "format=csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("runs/*/scores.json"))) == 2
+    same = next(row for row in csv.DictReader(io.StringIO(done.stdout)) if row["setting"] == "difference")
+    assert float(same["value"]) == float(same["low"]) == float(same["high"]) == 0  # strength 1 changes nothing
+
+
+def test_an_output_folder_keeps_one_run(tmp_path, quick):
+    assert zsc(*quick, "output=here", cwd=tmp_path).returncode == 0
+    done = zsc(*quick, "output=here", "knob.strength=2", cwd=tmp_path)
+    assert done.returncode == 2 and "here holds a run with other settings" in done.stderr
+
+
+BAD = [
+    (["rnu"], "Did you mean 'run'"),
+    (["run", "knob=atn_bias"], "no knob 'atn_bias'. Did you mean 'attn_bias'"),
+    (["run", "knbo=attn_bias"], "no setting 'knbo'. Did you mean 'knob'"),
+    (["run", "knob=attn_bias", "knob.strenth=2"], "Did you mean 'knob.strength'"),
+    (["run", "+knob.x=2"], "only trainer settings can be added"),
+    (["run", "knob=attn_bias", "knob.strength=-1"], "at least 0, got -1"),
+    (["run", "knob=attn_bias", "knob.strength=nan"], "finite number"),
+    (["run", "knob=attn_bias", "knob.strength=much"], "must be a number, got 'much'"),
+    (["run", "knob=attn_bias", "knob.profile=knowlege"], "knowledge, dialog"),
+    (["run", "dataset=jsonl"], "dataset.path has no value"),
+    (["run", "dataset=jsonl", "dataset.path=empty.jsonl"], "holds no record"),
+    (["run", "dataset=topical_chat", "dataset.path=nowhere"], "no folder nowhere. Clone https://github.com/alexa"),
+    (["run", "model=minni"], "neither a folder nor in the cache"),
+    (["run", "model=facebook/bart-base"], "neither a folder nor in the cache"),
+    (["run", "metrics=[lenght]"], "Did you mean 'length'"),
+    (["run", "seeds=3"], "seeds=[0,1,2]"),
+    (["run", "format=jsn"], "Did you mean 'json'"),
+    (["run", "batch_size=0"], "batch_size=0"),
+    (["run", "layout.turns=0"], "layout.turns=0"),
+    (["score"], "zsc score RUN"),
+    (["score", "nowhere"], "not the folder of a run"),
+    (["ls", "color=1"], "format="),
+    (["bench", "knob=none"], "needs a knob"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, arguments, message):
+    (tmp_path / "empty.jsonl").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["zsc"])
+    try:
+        code = main(arguments)
+    except SystemExit as stop:  # inside a Hydra job
+        code = stop.code
+    printed = capsys.readouterr()
+    assert code == 2 and message in printed.err, printed.err
+    assert printed.out == "" and len(printed.err.strip().splitlines()) == 1, printed.err
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.jsonl"]
+
+
+def test_a_record_without_knowledge_is_named_before_anything_is_generated(tmp_path, checkpoint):
+    turn = {"speaker": "a", "text": "Hello there."}
+    rows = [
+        {"id": "x1", "history": [turn], "reference": "Hi.", "knowledge": "Sky is blue."},
+        {"id": "x2", "history": [turn], "reference": "Hi."},
+    ]
+    (tmp_path / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ["run", "knob=attn_bias", f"model={checkpoint}", "dataset=jsonl", "dataset.path=records.jsonl"]
+    done = zsc(*arguments, cwd=tmp_path)
+    assert done.returncode == 2 and "record x2 has no knowledge" in done.stderr and not (tmp_path / "runs").exists()
+    assert zsc(*arguments, "knob.profile=dialog", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_folder(tmp_path, quick):
+    tmp_path.chmod(0o500)
+    done = zsc(*quick, cwd=tmp_path)
+    assert done.returncode == 2 and "cannot write the run folder" in done.stderr
+
+
+def test_an_output_that_cannot_be_a_folder(tmp_path, quick):
+    (tmp_path / "file").write_text("")
+    done = zsc(*quick, "output=file/run", cwd=tmp_path)
+    assert done.returncode == 2 and "cannot write the run folder file/run" in done.stderr, done.stderr
+
+
+def test_help_is_there_for_every_command_and_imports_nothing_heavy(capsys):
+    assert set(RUNNERS) == set(COMMANDS)
+    for command in ["", *COMMANDS]:
+        assert main([*([command] if command else []), "--help"]) == 0
+        assert f"zsc {command}".strip() in capsys.readouterr().out
+    heavy = "import sys; import zsc.cli.main as m; m.main(['--help']); print({'torch', 'hydra'} & set(sys.modules))"
+    assert (
+        subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True).stdout.splitlines()[-1] == "set()"
+    )
+
+
+def test_ls_lists_everything_that_can_be_chosen(tmp_path):
+    listed = json.loads(zsc("ls", "format=json", cwd=tmp_path).stdout)
+    names = {(row["kind"], row["name"]) for row in listed}
+    assert names >= {("metric", name) for name in METRICS} | {("knob", name) for name in KNOBS}
+    assert names >= {("dataset", name) for name in DATASETS} | {("model", "mini"), ("decoding", "greedy")}
+    assert all(row["what"] for row in listed)
+
+
+def test_every_shipped_config_composes_and_builds(monkeypatch):
+    from omegaconf import OmegaConf
+
+    from zsc.cli.run import build_knobs, build_layout
+    from zsc.generation.decoding import Decoding
+
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        for group in groups():
+            for option in group_options(group):
+                root = "train" if group == "task" else "run"
+                config = OmegaConf.to_container(compose(root, [f"{group}={option}"]))
+                if root == "run":
+                    (
+                        build_knobs(config["knob"]),
+                        build_layout(config["layout"]),
+                        Decoding.from_settings(config["decoding"]),
+                    )
+                    assert config["dataset"]["loader"] in DATASETS
+                else:
+                    assert (
+                        config["freeze"] == list(config["task"]["freeze"])
+                        if isinstance(config["freeze"], list)
+                        else True
+                    )
+    assert set(group_options("knob")) == {*KNOBS, "none"}
+
+
+def test_bench_prints_a_ratio(tmp_path, checkpoint):
+    done = zsc("bench", f"model={checkpoint}", "repeats=2", "batch_size=4", "format=json", *QUICK, cwd=tmp_path)
+    (row,) = json.loads(done.stdout)
+    assert row["responses"] == 4 and row["min"] <= row["on/off median"] <= row["max"]

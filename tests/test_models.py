@@ -1,0 +1,83 @@
+"""Loading checkpoints, and what is said when one cannot be had."""
+
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from zsc.errors import ZscError
+from zsc.models.load import hash_files, load_model
+
+
+def test_a_folder_loads_in_evaluation_mode(checkpoint):
+    loaded = load_model(str(checkpoint), device="cpu")
+    assert not loaded.model.training and loaded.model.dtype == torch.float32
+    assert loaded.fingerprint == hash_files([checkpoint / "model.safetensors"])
+
+
+def copy(checkpoint, tmp_path):
+    return shutil.copytree(checkpoint, tmp_path / "copy")
+
+
+def test_truncated_weights(checkpoint, tmp_path):
+    folder = copy(checkpoint, tmp_path)
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ZscError, match="broken or cut short"):
+        load_model(str(folder))
+
+
+def test_changed_weights_change_the_fingerprint(checkpoint, tmp_path):
+    folder = copy(checkpoint, tmp_path)
+    loaded = load_model(str(folder), device="cpu")
+    with torch.no_grad():
+        loaded.model.lm_head.weight[0] += 1
+    loaded.model.save_pretrained(folder)
+    assert load_model(str(folder)).fingerprint != loaded.fingerprint
+
+
+def test_a_missing_hub_checkpoint_is_one_line():
+    with pytest.raises(ZscError, match="neither a folder nor in the cache") as error:
+        load_model("facebook/bart-base-not-here")
+    assert "\n" not in str(error.value)
+    with pytest.raises(ZscError, match="Did you mean 'mini'"):
+        load_model("minni")
+
+
+def test_a_decoder_only_checkpoint(tmp_path):
+    GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=20)).save_pretrained(tmp_path)
+    with pytest.raises(ZscError, match=r"gpt2.* is not an encoder-decoder"):
+        load_model(str(tmp_path))
+
+
+def test_a_folder_without_a_checkpoint(tmp_path):
+    with pytest.raises(ZscError, match=r"holds no config.json"):
+        load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "float23"}, "Did you mean 'float32'"),
+        ({"attention": "flash"}, "sdpa, eager"),
+        ({"device": "warp"}, "model.device=warp"),
+    ],
+)
+def test_bad_options(checkpoint, options, message):
+    with pytest.raises(ZscError, match=message):
+        load_model(str(checkpoint), **options)
+
+
+def test_decoder_weights_of_another_file_replace_the_decoders_alone(checkpoint, tmp_path):
+    folder = copy(checkpoint, tmp_path)
+    plain = load_model(str(folder), device="cpu").model.state_dict()
+    name = "layers.0.fc1.weight"
+    save_file({name: torch.zeros_like(plain[f"model.decoder.{name}"])}, folder / "other.safetensors")
+    swapped = load_model(str(folder), decoder="other.safetensors", device="cpu").model.state_dict()
+    changed = {key for key in plain if not torch.equal(plain[key], swapped[key])}
+    assert changed == {f"model.decoder.{name}"} and not swapped[f"model.decoder.{name}"].any()
+    save_file({"layers.9.fc1.weight": torch.zeros(2)}, folder / "other.safetensors")
+    with pytest.raises(ZscError, match=r"layers.9.fc1.weight is no tensor"):
+        load_model(str(folder), decoder="other.safetensors")
