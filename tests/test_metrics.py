@@ -67,6 +67,14 @@ def test_every_metric_is_listed_under_its_own_name_and_signs_its_numbers():
         assert metric.measure == name and metric.signature.startswith(f"{name}|on:") and "|zsc:" in metric.signature
 
 
+def test_metrics_write_nothing(tmp_path, monkeypatch):
+    import evaluate
+
+    monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert value("length", ["a b"]) == 2 and list(tmp_path.iterdir()) == []
+
+
 def test_unknown_metric():
     with pytest.raises(ZscError, match="Did you mean 'question_rate'"):
         build_metrics(["question_rat"])

@@ -44,10 +44,11 @@ def generate(
 ) -> list[Response]:
     """Return one response per row of ``source``, decoded with ``knobs`` applied to ``model``."""
     config = decoding.generation_config(model)
+    generator: Any = model  # generate() comes with the concrete class
     with ExitStack() as stack:
         for knob in knobs:
             stack.enter_context(knob.apply(model, source))
-        sequences = model.generate(
+        sequences = generator.generate(
             # generate() expands the entries of encoder_outputs in place: each call gets an object of its own
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             attention_mask=source.attention_mask,

@@ -28,6 +28,9 @@ class Metric(evaluate.Metric):
         self.measure, self.references = name, references
         super().__init__(keep_in_memory=True)
 
+    def _build_data_dir(self) -> str:
+        return ""  # all is kept in memory; the library would create a folder in the user's home
+
     def _info(self) -> evaluate.MetricInfo:
         features = {k: v for k, v in self.columns.items() if k == "predictions" or self.references is not None}
         return evaluate.MetricInfo(

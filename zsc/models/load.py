@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub import HfApi
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import (
@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from zsc.errors import ZscError, suggestion
 
 EMBEDDED = {"mini": Path(__file__).parent / "mini"}
+HUB_TIMEOUT = 10.0  # seconds
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("sdpa", "eager")
 PROTOCOL_FIELDS = (
@@ -82,7 +83,7 @@ def load_model(
         raise ZscError(
             f"the weights of model {checkpoint} are broken or cut short ({error}). Fetch them again."
         ) from error
-    except (OSError, HFValidationError) as error:
+    except OSError as error:
         if local:
             raise ZscError(f"model folder {folder} cannot be loaded: {_first_line(error)}") from error
         raise ZscError(
@@ -151,7 +152,16 @@ def _from_cache_or_hub(cls: Any, source: str, **kwargs: Any) -> Any:
     except OSError:
         if os.path.isdir(source):
             raise
+        ask_hub(source)
         return cls.from_pretrained(source, **kwargs)
+
+
+def ask_hub(checkpoint: str) -> None:
+    """Raise OSError at once if the hub cannot be reached or has no such model; downloads would retry for long."""
+    try:
+        HfApi().model_info(checkpoint, timeout=HUB_TIMEOUT)
+    except Exception as error:  # each HTTP library has errors of its own
+        raise OSError(_first_line(error)) from error
 
 
 def _check(value: str, allowed: Any, key: str) -> None:

@@ -43,32 +43,35 @@ class Reconstruction(TrainerCallback):
         self.segments, self.tokenizer = segments, tokenizer
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        bleu = reconstruction_bleu(kwargs["model"], self.tokenizer, self.segments)
+        bleu = reconstruction_bleu(*reconstruct(kwargs["model"], self.tokenizer, self.segments))
         kwargs["metrics"]["eval_reconstruction_bleu"] = bleu
         state.log_history.append({"step": state.global_step, "eval_reconstruction_bleu": bleu})
         print(f"step {state.global_step}  held-out reconstruction BLEU {bleu:.1f}", file=sys.stderr, flush=True)
 
 
 @torch.no_grad()
-def reconstruction_bleu(
+def reconstruct(
     model: Any, tokenizer: PreTrainedTokenizerBase, segments: list[list[int]], batch_size: int = 64
-) -> float:
-    """Corpus BLEU (sacrebleu) of greedy outputs for un-noised token id ``segments``, against themselves."""
+) -> tuple[list[str], list[str]]:
+    """Return the greedy outputs of ``model`` for un-noised token id ``segments``, and the texts of these."""
     was_training = model.training
     model.eval()
     outputs: list[str] = []
     for start in range(0, len(segments), batch_size):
         batch = segments[start : start + batch_size]
         sources = pad_right([wrap(segment, tokenizer) for segment in batch], tokenizer.pad_token_id).to(model.device)
-        longest = max(map(len, batch)) + 2
         generated = model.generate(
             input_ids=sources,
             attention_mask=(sources != tokenizer.pad_token_id).long(),
-            max_new_tokens=longest,
+            max_new_tokens=max(map(len, batch)) + 2,
             do_sample=False,
             num_beams=1,
         )
         outputs += tokenizer.batch_decode(generated, skip_special_tokens=True)
     model.train(was_training)
-    references = tokenizer.batch_decode(segments, skip_special_tokens=True)
-    return float(sacrebleu.corpus_bleu(outputs, [references]).score)
+    return outputs, tokenizer.batch_decode(segments, skip_special_tokens=True)
+
+
+def reconstruction_bleu(outputs: list[str], originals: list[str]) -> float:
+    """Return the corpus BLEU (sacrebleu) of ``outputs`` against ``originals``, from 0 to 100."""
+    return float(sacrebleu.corpus_bleu(outputs, [originals]).score)

@@ -1,0 +1,37 @@
+"""The order of the stages holds, and files stay small."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import zsc
+
+PACKAGE = Path(zsc.__file__).parent
+STAGES = ["data", "models", "knobs", "generation", "metrics", "tables", "cli"]
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported_stages(file):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            yield from (name.split(".")[1] for name in names if name.startswith("zsc."))
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PACKAGE)) for file in FILES])
+def test_a_stage_imports_only_earlier_ones(file):
+    stage = file.relative_to(PACKAGE).parts[0]
+    if stage in STAGES:
+        later = {*STAGES[STAGES.index(stage) + 1 :], *(["training"] if stage != "cli" else [])}
+        assert not later & set(imported_stages(file))
+
+
+def test_knobs_are_a_plain_library():
+    text = "".join(file.read_text(encoding="utf-8") for file in (PACKAGE / "knobs").glob("*.py"))
+    assert not any(word in text for word in ("hydra", "omegaconf", "open(", "print("))
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PACKAGE)) for file in FILES])
+def test_files_stay_small(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
