@@ -201,6 +201,16 @@ def test_an_unwritable_folder(tmp_path, quick):
     assert done.returncode == 2 and "cannot write the run folder" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("layout.turn_tokens=60", "sources take 338 positions"), ("decoding.max_new_tokens=201", "responses take 201")],
+)
+def test_lengths_beyond_the_models_positions(tmp_path, quick, setting, message):
+    done = zsc(*quick, setting, cwd=tmp_path)
+    assert done.returncode == 2 and f"{message}" in done.stderr and "has 200" in done.stderr, done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_an_output_that_cannot_be_a_folder(tmp_path, quick):
     (tmp_path / "file").write_text("")
     done = zsc(*quick, "output=file/run", cwd=tmp_path)

@@ -70,6 +70,16 @@ def test_unknown_speaker_tokens_become_the_end_token(tokenizer):
     assert source.input_ids[0, 33 + 4 * 26] == tokenizer.eos_token_id
 
 
+def test_a_tokenizer_without_a_begin_token_leaves_it_out(tokenizer, tokenizer_folder):
+    from transformers import AutoTokenizer
+
+    bare = AutoTokenizer.from_pretrained(tokenizer_folder)
+    bare.bos_token = None
+    with_begin = BucketLayout().encode([record([("a", "Hi.")])], tokenizer)
+    without = BucketLayout().encode([record([("a", "Hi.")])], bare)
+    assert torch.equal(without.input_ids, with_begin.input_ids[:, 1:]) and with_begin.input_ids.shape[1] == 163
+
+
 def test_truncated_share(tokenizer):
     short, long = record([("a", "Hi.")], knowledge=None), record([("a", "Hi.")], knowledge="word " * 200)
     assert BucketLayout().truncated([short], tokenizer) == 0

@@ -21,7 +21,7 @@ from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.folder import RunFolder
-from zsc.generation.run import Settings, check_settings, run_settings
+from zsc.generation.run import Settings, check_lengths, check_settings, run_settings
 from zsc.knobs import KNOBS, Knob, UnsupportedModel
 from zsc.metrics import build_metrics
 from zsc.metrics.score import score_run
@@ -76,6 +76,7 @@ def run(cfg: DictConfig) -> Path:
     settings = build_settings(knobs)
     records = load_records(**config["dataset"])
     loaded = load_model(**config["model"])
+    check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
     check_settings(settings, records, layout, loaded.tokenizer)
 
     run_identity = identity(config, loaded.fingerprint, records)

@@ -48,6 +48,11 @@ class BucketLayout:
     speaker_tokens: tuple[str, str] = ("<speaker1>", "<speaker2>")
     attend_padding: bool = False
 
+    @property
+    def positions(self) -> int:
+        """The length of a source whose tokenizer has a begin token."""
+        return 1 + self.knowledge_tokens + self.turns * (1 + self.turn_tokens)
+
     def encode(self, records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> Source:
         """Lay out ``records`` as one batch of sources."""
         texts = [text for record in records for text in (record.knowledge or "", *self._texts(record))]

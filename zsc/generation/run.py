@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record
@@ -29,6 +29,14 @@ def check_settings(
                 f"record {records[error.row].id} has no {error.profile}, which {knob} is to bias towards."
                 " Leave such records out, or choose another knob.profile."
             ) from error
+
+
+def check_lengths(model: PreTrainedModel, positions: int, new_tokens: int) -> None:
+    """Raise ZscError if sources or responses are longer than the position embeddings of ``model``, if it has such."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    for what, length, key in [("sources", positions, "layout"), ("responses", new_tokens, "decoding.max_new_tokens")]:
+        if limit is not None and length > limit:
+            raise ZscError(f"{what} take {length} positions, but this model has {limit}. Reduce {key}.")
 
 
 def run_settings(
