@@ -1,7 +1,8 @@
 """Gather the dialogues `mini` is fine-tuned on: python scripts/mini_dialogues.py DATA OUT
 
-OUT gets grounded.jsonl and heldout.jsonl, turns of Topical-Chat's valid_* splits whose knowledge sentence shares words
-with the response, and chat.jsonl, turns of the self-dialogue corpus, which has no knowledge.
+OUT gets grounded.jsonl and heldout.jsonl, turns of different conversations of Topical-Chat's valid_* splits whose
+knowledge sentence shares words with the response, and chat.jsonl, turns of the self-dialogue corpus, which has no
+knowledge.
 """
 
 import json
@@ -16,7 +17,7 @@ from zsc.data.record import Record, Turn
 
 MIN_SIMILARITY = 0.15
 CHAT_TURNS = 40_000
-HELDOUT = 500
+HELDOUT_CONVERSATIONS = 40
 
 
 def self_dialogues(data: Path) -> Iterator[Record]:
@@ -39,6 +40,10 @@ def grounded(data: Path) -> list[Record]:
     ]
 
 
+def conversation(record: Record) -> str:
+    return record.id.split("/")[0]
+
+
 def write(path: Path, records: list[Record]) -> None:
     path.write_text("".join(json.dumps(record.to_json()) + "\n" for record in records), encoding="utf-8")
 
@@ -46,11 +51,12 @@ def write(path: Path, records: list[Record]) -> None:
 def main(data: Path, out: Path) -> None:
     rng = random.Random(0)
     known, chat = grounded(data), list(self_dialogues(data))
-    rng.shuffle(known)
+    conversations = list(dict.fromkeys(conversation(record) for record in known))
+    held = set(rng.sample(conversations, HELDOUT_CONVERSATIONS))
     rng.shuffle(chat)
     out.mkdir(parents=True, exist_ok=True)
-    write(out / "heldout.jsonl", known[:HELDOUT])
-    write(out / "grounded.jsonl", known[HELDOUT:])
+    write(out / "heldout.jsonl", [record for record in known if conversation(record) in held])
+    write(out / "grounded.jsonl", [record for record in known if conversation(record) not in held])
     write(out / "chat.jsonl", chat[:CHAT_TURNS])
 
 

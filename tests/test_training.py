@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import BertConfig, EncoderDecoderConfig, EncoderDecoderModel
 
 from tests.conftest import tiny_model
+from zsc.data.layout import BucketLayout
+from zsc.data.record import Record, Turn
 from zsc.data.text import check_text, read_documents, split_sentences
 from zsc.errors import ZscError
+from zsc.training.dialogue import dialogue_collator
 from zsc.training.freeze import COMPONENTS, describe, freeze, parameters_of
 from zsc.training.noise import infill, permute_sentences, span_lengths
-from zsc.training.segments import DenoisingCollator, Segments, pack, segment_documents
+from zsc.training.segments import DenoisingCollator, Segments, Targets, pack, segment_documents
 from zsc.training.train import last_checkpoint, wants_bf16
 
 MASK = 4
@@ -75,7 +79,9 @@ def test_packing_fills_segments_without_losing_a_token():
 
 def test_collator_targets_are_the_original(tokenizer):
     segments = list(segment_documents(["The sun is a star. It is hot."], tokenizer, 64))
-    batch = DenoisingCollator(tokenizer, [], 0.3, 3.0, 1.0)([{"sentences": s, "draw": (0, 0)} for s in segments])
+    batch = DenoisingCollator(tokenizer, Targets(2, [], 1), 0.3, 3.0, permute=1.0, clean=0.0)(
+        [{"sentences": s, "draw": (0, 0)} for s in segments]
+    )
     labels = batch["labels"][0]
     assert (
         tokenizer.decode(labels[:-1]).strip() == "The sun is a star. It is hot."
@@ -86,15 +92,38 @@ def test_collator_targets_are_the_original(tokenizer):
     )
 
 
+def test_the_decoder_starts_from_the_start_token_also_where_a_target_was_cut(tokenizer, parlor):
+    model = tiny_model("mbart", tokenizer)
+    collate = dialogue_collator(model, tokenizer, BucketLayout(), target_tokens=6)
+    short = Record("s", (Turn("a", "Hi."),), "Yes.")
+    batch = collate([parlor[0], short])
+    reference = tokenizer(parlor[0].reference, add_special_tokens=False)["input_ids"]
+    assert batch["labels"][0].tolist() == reference[:6]  # cut: no end token
+    assert batch["decoder_input_ids"][0].tolist() == [2, *reference[:5]]
+    length = int((batch["labels"][1] != -100).sum())
+    assert batch["labels"][1, length - 1] == tokenizer.eos_token_id
+    assert batch["decoder_input_ids"][1].tolist() == [2, *batch["labels"][1, : length - 1], *[1] * (6 - length)]
+    model.generation_config.forced_bos_token_id = 0
+    forced = Targets.of(model, tokenizer).batch([[7, 8]])
+    assert forced["labels"].tolist() == [[0, 7, 8]] and forced["decoder_input_ids"].tolist() == [[2, 0, 7]]
+
+
 def test_noise_depends_on_epoch_and_row_only(tokenizer):
     text = "The sun is a star and the moon is not, as everybody knows who ever looked up at night."
     rows = [{"sentences": s} for s in segment_documents([text] * 3, tokenizer, 64)]
-    data, collate = Segments(rows), DenoisingCollator(tokenizer, [], 0.3, 3.0, 0.0)
+    data, collate = Segments(rows), DenoisingCollator(tokenizer, Targets(2, [], 1), 0.3, 3.0, permute=0.0, clean=0.0)
     first = collate([data[0], data[1]])["input_ids"]
     assert torch.equal(collate([data[1]])["input_ids"][0, :8], first[1, :8])
     assert not torch.equal(first[0], first[1])
     data.set_epoch(1)
     assert not torch.equal(collate([data[0], data[1]])["input_ids"][0, :8], first[0, :8])
+
+
+def test_clean_segments_are_left_as_they_are(tokenizer):
+    rows = [{"sentences": s} for s in segment_documents(["The sun is a star."] * 400, tokenizer, 64)]
+    data, collate = Segments(rows), DenoisingCollator(tokenizer, Targets(2, [], 1), 0.3, 3.0, permute=0.0, clean=0.25)
+    noised = (collate([data[i] for i in range(400)])["input_ids"] == tokenizer.mask_token_id).any(dim=1)
+    assert noised.float().mean() == pytest.approx(0.75, abs=0.07)
 
 
 def test_components_cover_every_weight_of_the_families_once(tokenizer):
@@ -104,6 +133,19 @@ def test_components_cover_every_weight_of_the_families_once(tokenizer):
         rest = {name for name, _ in model.named_parameters()} - set(names)
         assert max(names.values()) == 1
         assert all("norm" in name for name in rest), rest
+
+
+def test_components_of_an_encoder_decoder_put_together_from_two_models():
+    sizes = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, vocab_size=20)
+    config = EncoderDecoderConfig.from_encoder_decoder_configs(BertConfig(**sizes), BertConfig(**sizes))
+    model = EncoderDecoderModel(config)
+    parts = {component: set(parameters_of(model, component)) for component in COMPONENTS}
+    assert sum(map(len, parts.values())) == len(set.union(*parts.values()))
+    assert all(name.startswith("encoder.") for name in parts["encoder"])
+    layer = "decoder.bert.encoder.layer.0."
+    assert f"{layer}attention.self.query.weight" in parts["self_attention"]
+    assert f"{layer}crossattention.self.query.weight" in parts["cross_attention"]
+    assert f"{layer}output.dense.weight" in parts["feed_forward"]
 
 
 def test_frozen_parts_get_no_gradient_and_the_rest_does(tokenizer):

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from zsc.data.text import read_documents
 from zsc.errors import ZscError
 from zsc.training.progress import Reconstruction
-from zsc.training.segments import DenoisingCollator, Segments, segment_documents, target_prefix
+from zsc.training.segments import DenoisingCollator, Segments, Targets, segment_documents
 from zsc.training.tokenizer import train_tokenizer
 
 EVAL_SEGMENTS = 512
@@ -69,6 +69,6 @@ def denoising_data(
     originals = [list(chain(*row["sentences"])) for row in held.select(range(min(RECONSTRUCTED, len(held))))]
     if tokenizer.mask_token_id is None:
         raise ZscError(f"the tokenizer of {type(model).__name__} has no mask token, which text infilling needs.")
-    collator = DenoisingCollator(tokenizer, target_prefix(model), noise["share"], noise["mean_span"], noise["permute"])
+    collator = DenoisingCollator(tokenizer, Targets.of(model, tokenizer), **noise)
     train_data = segments_of(text, output, tokenizer, max_tokens)
     return Segments(train_data), Segments(held), collator, Reconstruction(originals, tokenizer)

@@ -8,24 +8,23 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record
-from zsc.training.segments import pad_right, target_prefix
+from zsc.training.segments import Targets
 
 
 class DialogueCollator:
-    """Lay out records: ``input_ids`` and ``attention_mask`` (batch x positions), ``labels`` (batch x target, -100)."""
+    """Lay out records as sources (batch x positions), with their references, cut to ``target_tokens``, as targets."""
 
-    def __init__(self, layout: BucketLayout, tokenizer: PreTrainedTokenizerBase, prefix: list[int], target_tokens: int):
-        self.layout, self.tokenizer, self.prefix, self.target_tokens = layout, tokenizer, prefix, target_tokens
+    def __init__(self, layout: BucketLayout, tokenizer: PreTrainedTokenizerBase, targets: Targets, target_tokens: int):
+        self.layout, self.tokenizer, self.targets, self.target_tokens = layout, tokenizer, targets, target_tokens
 
     def __call__(self, records: Sequence[Record]) -> dict[str, torch.Tensor]:
         source = self.layout.encode(records, self.tokenizer)
         references = self.tokenizer([r.reference for r in records], add_special_tokens=False)["input_ids"]
         end = self.tokenizer.eos_token_id
-        labels = [[*self.prefix, *tokens, end][: self.target_tokens] for tokens in references]
         return {
             "input_ids": source.input_ids,
             "attention_mask": source.attention_mask,
-            "labels": pad_right(labels, -100),
+            **self.targets.batch([[*tokens, end][: self.target_tokens] for tokens in references]),
         }
 
 
@@ -38,4 +37,4 @@ def dialogue_collator(
         print(f"adding {', '.join(missing)} to the vocabulary", file=sys.stderr)
         tokenizer.add_special_tokens({"additional_special_tokens": missing})
         model.resize_token_embeddings(len(tokenizer))
-    return DialogueCollator(layout, tokenizer, target_prefix(model), target_tokens)
+    return DialogueCollator(layout, tokenizer, Targets.of(model, tokenizer), target_tokens)

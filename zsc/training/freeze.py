@@ -9,10 +9,10 @@ from zsc.errors import ZscError, suggestion
 
 COMPONENTS = {
     "embeddings": r"(^|\.)(shared|embed_tokens|embed_positions|embeddings|lm_head|final_logits_bias)(\.|$)",
-    "encoder": r"(^|\.)encoder\.(?!.*(embed_tokens|embed_positions|embeddings)\.)",
-    "self_attention": r"(^|\.)decoder\..*(self_attn|SelfAttention|attention\.self|attention\.output)",
-    "cross_attention": r"(^|\.)decoder\..*(encoder_attn|EncDecAttention|crossattention)",
-    "feed_forward": r"(^|\.)decoder\..*(fc1|fc2|DenseReluDense|intermediate|(?<!attention\.)output\.dense)",
+    "encoder": r"^(model\.)?encoder\.(?!.*(embed_tokens|embed_positions|embeddings)\.)",
+    "self_attention": r"^(model\.)?decoder\..*(self_attn|SelfAttention|(?<!cross)attention\.(self|output))",
+    "cross_attention": r"^(model\.)?decoder\..*(encoder_attn|EncDecAttention|crossattention)",
+    "feed_forward": r"^(model\.)?decoder\..*(fc1|fc2|DenseReluDense|intermediate|(?<!attention\.)output\.dense)",
 }
 
 

@@ -1,6 +1,7 @@
 """Documents cut into segments of whole sentences, as token ids, for denoising."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -63,50 +64,74 @@ class Segments(torch.utils.data.Dataset):
         return {"sentences": self.rows[index]["sentences"], "draw": (self.epoch, index)}
 
 
+@dataclass(frozen=True)
+class Targets:
+    """How targets of a model are laid out: what its decoder starts from and, if its generation is forced to begin
+    with a token, that token first."""
+
+    start: int
+    prefix: list[int]
+    pad: int
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> "Targets":
+        config = model.generation_config
+        forced = config.forced_bos_token_id
+        return cls(config.decoder_start_token_id, [] if forced is None else [forced], tokenizer.pad_token_id)
+
+    def batch(self, rows: list[list[int]]) -> dict[str, torch.Tensor]:
+        """Return ``labels`` (batch x target, padding -100) and the ``decoder_input_ids`` that precede them.
+
+        Models would derive the latter themselves, but mBART takes a row's last label for the start, which is wrong
+        wherever a row was cut before its end token.
+        """
+        labels = [[*self.prefix, *row] for row in rows]
+        inputs = [[self.start, *row[:-1]] for row in labels]
+        return {"labels": pad_right(labels, -100), "decoder_input_ids": pad_right(inputs, self.pad)}
+
+
 class DenoisingCollator:
-    """Noise a batch of segments: source = ``<s> noised </s>``, labels = ``prefix original </s>`` (padding -100).
+    """Noise a batch of segments: source = ``<s> noised </s>``, target = ``original </s>``.
 
     The noise of an example depends on its ``draw`` alone (see :class:`Segments`), so that a resumed training sees what
     an undisturbed one would have seen, and held-out losses are always on the same noise.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, prefix: list[int], share: float, mean: float, permute: float
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        targets: Targets,
+        share: float,
+        mean_span: float,
+        permute: float,
+        clean: float,
     ):
-        self.tokenizer, self.prefix = tokenizer, prefix
-        self.share, self.mean, self.permute = share, mean, permute
+        self.tokenizer, self.targets = tokenizer, targets
+        self.share, self.mean_span, self.permute, self.clean = share, mean_span, permute, clean
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         sources, targets = [], []
         for example in examples:
             sentences, rng = example["sentences"], np.random.default_rng(example["draw"])
             original = [token for sentence in sentences for token in sentence]
-            shuffled = permute_sentences(sentences, rng) if rng.random() < self.permute else original
-            noised = infill(shuffled, self.tokenizer.mask_token_id, self.share, self.mean, rng)
+            noised = original if rng.random() < self.clean else self._noise(sentences, original, rng)
             sources.append(wrap(noised, self.tokenizer))
-            targets.append([*self.prefix, *original, self.tokenizer.eos_token_id])
-        return pad_batch(sources, targets, self.tokenizer.pad_token_id)
+            targets.append([*original, self.tokenizer.eos_token_id])
+        return {
+            "input_ids": pad_right(sources, self.tokenizer.pad_token_id),
+            "attention_mask": pad_right([[1] * len(source) for source in sources], 0),
+            **self.targets.batch(targets),
+        }
+
+    def _noise(self, sentences: list[list[int]], original: list[int], rng: np.random.Generator) -> list[int]:
+        shuffled = permute_sentences(sentences, rng) if rng.random() < self.permute else original
+        return infill(shuffled, self.tokenizer.mask_token_id, self.share, self.mean_span, rng)
 
 
 def wrap(tokens: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Put the tokenizer's begin token, if it has one, and its end token around ``tokens``."""
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return [*begin, *tokens, tokenizer.eos_token_id]
-
-
-def target_prefix(model: PreTrainedModel) -> list[int]:
-    """Return what every target of ``model`` begins with: the token its generation is forced to begin with, if any."""
-    forced = model.generation_config.forced_bos_token_id
-    return [] if forced is None else [forced]
-
-
-def pad_batch(sources: list[list[int]], targets: list[list[int]], pad_id: int) -> dict[str, torch.Tensor]:
-    """Right-pad: ``input_ids`` and ``attention_mask`` (batch x source), ``labels`` (batch x target, -100)."""
-    return {
-        "input_ids": pad_right(sources, pad_id),
-        "attention_mask": pad_right([[1] * len(source) for source in sources], 0),
-        "labels": pad_right(targets, -100),
-    }
 
 
 def pad_right(rows: list[list[int]], value: int) -> torch.Tensor:
