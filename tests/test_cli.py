@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
-from zsc.cli.configs import CONFIGS, group_options, groups
-from zsc.cli.help import COMMANDS
+from zsc.cli.configs import CONFIGS, GROUPS, check_overrides, expand_checkpoints, group_options, split_arguments
+from zsc.cli.help import COMMANDS, OVERVIEW
 from zsc.cli.main import RUNNERS, main
 from zsc.data import DATASETS
+from zsc.data.record import Record, Turn
 from zsc.generation.folder import RunFolder
 from zsc.knobs import KNOBS
 from zsc.metrics import METRICS
@@ -116,13 +119,22 @@ def test_a_stopped_run_resumes_to_the_same_responses(tmp_path, quick, how):
     assert responses[0] == responses[1] and len(responses[0]) == 240
 
 
-def test_an_unfinished_run_is_not_scored(tmp_path, quick):
-    zsc(*quick, cwd=tmp_path)
-    folder = run_folder(tmp_path)
-    lines = folder.generations.read_text().splitlines(keepends=True)
-    folder.generations.write_text("".join(lines[:-1]))
-    done = zsc("score", str(folder.path), cwd=tmp_path)
-    assert done.returncode == 2 and "lacks 1 of 6 responses" in done.stderr
+@pytest.mark.parametrize(
+    ("kept", "message"), [(23, "seed 1 lacks 1 of 6"), (12, "seed 1 lacks 6 of 6"), (0, "seed 0 lacks 6 of 6")]
+)
+def test_an_unfinished_run_is_not_scored(tmp_path, capsys, kept, message):
+    records = [Record(str(i), (Turn("a", "Hi."),), "Yes.", "It is so.") for i in range(6)]
+    folder = RunFolder(tmp_path / "run")
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = OmegaConf.to_yaml(compose("run"))
+    folder.create(config, {"identity": "x", "settings": ["off", "on"], "seeds": [0, 1]}, records)
+    cells = [(seed, setting, r.id) for seed in (0, 1) for setting in ("off", "on") for r in records]
+    rows = [{"setting": s, "seed": n, "id": i, "response": "Yes.", "tokens": 2, "nll": 1.0} for n, s, i in cells]
+    folder.append(rows[:kept])
+    assert main(["score", str(folder.path)]) == 2
+    assert message in capsys.readouterr().err
+    folder.append(rows[kept:])
+    assert main(["score", str(folder.path), "format=csv"]) == 0
 
 
 def test_multirun_runs_every_combination(tmp_path, quick):
@@ -156,6 +168,15 @@ BAD = [
     (["run", "model=facebook/bart-base"], "neither a folder nor in the cache"),
     (["run", "metrics=[lenght]"], "Did you mean 'length'"),
     (["run", "seeds=3"], "seeds=[0,1,2]"),
+    (["run", "metrics=null"], "must be a list"),
+    (["run", "metrics=length"], "must be a list"),
+    (["run", "layout=null"], "layout"),
+    (["run", "layout.speaker_tokens=null"], "list of two tokens"),
+    (["run", "output='${nope}'"], "cannot be resolved"),
+    (["run", "seeds=[0,0]"], "different whole numbers"),
+    (["run", "knob.strength=1,2"], "add -m"),
+    (["run", "attn_bias"], "not of the form key=value"),
+    (["run", "task=denoise"], "no setting 'task'"),
     (["run", "format=jsn"], "Did you mean 'json'"),
     (["run", "batch_size=0"], "batch_size=0"),
     (["run", "layout.turns=0"], "layout.turns=0"),
@@ -236,31 +257,52 @@ def test_ls_lists_everything_that_can_be_chosen(tmp_path):
     assert all(row["what"] for row in listed)
 
 
-def test_every_shipped_config_composes_and_builds(monkeypatch):
-    from omegaconf import OmegaConf
-
+def test_every_shipped_config_composes_and_builds():
     from zsc.cli.run import build_knobs, build_layout
     from zsc.generation.decoding import Decoding
 
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        for group in groups():
-            for option in group_options(group):
-                root = "train" if group == "task" else "run"
-                config = OmegaConf.to_container(compose(root, [f"{group}={option}"]))
-                if root == "run":
-                    (
-                        build_knobs(config["knob"]),
-                        build_layout(config["layout"]),
-                        Decoding.from_settings(config["decoding"]),
-                    )
-                    assert config["dataset"]["loader"] in DATASETS
+    given = {"run": [], "bench": [], "train": ["output=x", "task.text=x", "task.heldout=x"]}
+    for command, kinds in GROUPS.items():
+        for kind in kinds:
+            for option in group_options(kind):
+                with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+                    composed = compose(command, [f"{kind}={option}", *(given[command] if option == "denoise" else [])])
+                config = OmegaConf.to_container(composed)
+                if command == "train":
+                    assert config["task"]["name"] == option and list(composed.freeze) == config["task"]["freeze"]
                 else:
-                    assert (
-                        config["freeze"] == list(config["task"]["freeze"])
-                        if isinstance(config["freeze"], list)
-                        else True
-                    )
+                    build_knobs(config["knob"]), build_layout(config["layout"])
+                    Decoding.from_settings(config["decoding"])
+                    assert config["dataset"]["loader"] in DATASETS
     assert set(group_options("knob")) == {*KNOBS, "none"}
+
+
+HELP_LINES = [
+    line.strip()
+    for text in [OVERVIEW, *COMMANDS.values()]
+    for line in text.replace("\\\n", " ").splitlines()
+    if re.match(r"(\w+=\S+ )?zsc (run|train|bench) .*=", line.strip())
+]
+
+
+@pytest.mark.parametrize("line", HELP_LINES)
+def test_the_examples_of_the_help_compose(line):
+    words = [word for word in shlex.split(line.split(" > ")[0].split("    ")[0]) if not word.startswith("ZSC_DATA")]
+    flags, overrides = split_arguments(words[2:])
+    check_overrides(words[1], flags, expand_checkpoints(overrides))
+
+
+def test_hydras_own_flags_and_settings_pass(tmp_path):
+    done = zsc("run", "knob=attn_bias", "--cfg", "job", cwd=tmp_path)
+    assert done.returncode == 0 and "strength: 5.0" in done.stdout
+    check_overrides(
+        "run", ["-m"], ["hydra/launcher=basic", "hydra.verbose=true", "knob=attn_bias", "knob.strength=1,2"]
+    )
+
+
+def test_several_checkpoints_in_a_multirun():
+    assert expand_checkpoints(["model=a/b,./c"]) == ["model=checkpoint", "model.checkpoint='a/b','./c'"]
+    assert expand_checkpoints(["model=mini", "knob=none"]) == ["model=mini", "knob=none"]
 
 
 def test_bench_prints_a_ratio(tmp_path, checkpoint):

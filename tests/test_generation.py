@@ -7,7 +7,7 @@ from transformers import LogitsProcessorList
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding, GumbelSampling
-from zsc.generation.generate import encode, generate
+from zsc.generation.generate import encode, generate, response_mask
 from zsc.knobs import AttentionBias
 from zsc.models.load import load_model, token_protocol
 
@@ -95,6 +95,15 @@ def test_likelihood_is_the_models_own_loss(loaded, parlor):
             ).loss
         assert response.tokens == ids.shape[1] - 1
         assert response.nll == pytest.approx(float(mean) * response.tokens, rel=1e-4)
+
+
+def test_a_forced_first_token_is_not_charged_to_the_model(loaded):
+    sequences = torch.tensor([[2, 0, 9, 8, 2, 1], [2, 0, 7, 7, 7, 7]])
+    config = token_protocol(loaded.model.generation_config)
+    config.forced_bos_token_id = None
+    assert response_mask(sequences, config).tolist() == [[True] * 4 + [False], [True] * 5]
+    config.forced_bos_token_id = 0
+    assert response_mask(sequences, config).tolist() == [[False] + [True] * 3 + [False], [False] + [True] * 4]
 
 
 def test_settings_stored_with_a_checkpoint_are_not_inherited(loaded, checkpoint):

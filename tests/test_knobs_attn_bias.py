@@ -145,6 +145,21 @@ def test_weight_zero_hides_a_position_as_a_mask_does(tiny, batch):
         torch.testing.assert_close(logits(model, inputs, decoder_ids), expected, atol=1e-5, rtol=1e-5)
 
 
+def test_nested_weights_multiply(tiny, batch):
+    inputs, weights = batch
+    model = tiny("bart", "sdpa")
+    decoder_ids = torch.randint(10, 500, (3, 6))
+    other = torch.ones(3, 13)
+    other[:, 3:6] = 0.25
+    with biased_cross_attention(model, weights * other, inputs["attention_mask"]):
+        expected = logits(model, inputs, decoder_ids)
+    with (
+        biased_cross_attention(model, weights, inputs["attention_mask"]),
+        biased_cross_attention(model, other, inputs["attention_mask"]),
+    ):
+        torch.testing.assert_close(logits(model, inputs, decoder_ids), expected, atol=1e-5, rtol=1e-5)
+
+
 def test_half_precision_masks_stay_finite():
     log_weights = torch.tensor([[float("nan"), 0.0, -7.0]])
     mask = additive_mask(log_weights, 2, 1, torch.float16, torch.device("cpu"))
@@ -205,11 +220,19 @@ def test_a_source_without_the_span_is_named():
     segments = torch.tensor([[0, 1, 2], [0, -1, 2]])
     source = Source(torch.ones(2, 3, dtype=torch.long), (segments >= 0).long(), segments)
     with pytest.raises(NoSuchSpan, match="row 1 has no knowledge") as error:
-        AttentionBias("knowledge", 2.0).check(source)
+        AttentionBias("knowledge", 2.0).weights(source)
     assert error.value.row == 1
 
 
-@pytest.mark.parametrize("strength", [-1, float("nan"), float("inf"), "5", None, True])
+def test_a_row_left_without_positions_is_noticed_by_the_check(tiny):
+    segments = torch.tensor([[-1, -1, 2, 2]])
+    source = Source(torch.ones(1, 4, dtype=torch.long), (segments >= 0).long(), segments)
+    source = Source(source.input_ids, source.attention_mask, segments)
+    with pytest.raises(ValueError, match="no source position"):
+        AttentionBias("dialog", 0.0).check(tiny("bart"), source)
+
+
+@pytest.mark.parametrize("strength", [-1, float("nan"), float("inf"), "5", None, True, 10**400, 1e39, 1e-50])
 def test_bad_strengths(strength):
     with pytest.raises(ValueError, match="strength"):
         AttentionBias("knowledge", strength)

@@ -54,7 +54,8 @@ def test_missing_knowledge_leaves_its_bucket_unattended(tokenizer):
 def test_literal_layout_attends_padding_and_counts_it_to_its_bucket(tokenizer):
     source = BucketLayout(attend_padding=True).encode([record([("a", "Hi.")])], tokenizer)
     assert source.attention_mask.all()
-    assert (source.segments[0, 1:33] == KNOWLEDGE).all() and not (source.segments == PAD).any()
+    assert (source.segments[0, 1:33] == KNOWLEDGE).all() and (source.segments[0, 33:137] == PAD).all()
+    assert (source.segments[0, 137:] == FIRST_TURN + 4).all()
 
 
 def test_a_record_is_laid_out_alike_alone_and_in_a_batch(parlor, tokenizer):

@@ -8,13 +8,13 @@ from safetensors.torch import save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from zsc.errors import ZscError
-from zsc.models.load import hash_files, load_model
+from zsc.models.load import load_model
 
 
 def test_a_folder_loads_in_evaluation_mode(checkpoint):
     loaded = load_model(str(checkpoint), device="cpu")
     assert not loaded.model.training and loaded.model.dtype == torch.float32
-    assert loaded.fingerprint == hash_files([checkpoint / "model.safetensors"])
+    assert loaded.fingerprint == load_model(str(checkpoint), device="cpu").fingerprint
 
 
 def copy(checkpoint, tmp_path):
@@ -38,6 +38,46 @@ def test_changed_weights_change_the_fingerprint(checkpoint, tmp_path):
     assert load_model(str(folder)).fingerprint != loaded.fingerprint
 
 
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer.json"])
+def test_changed_configuration_or_tokenizer_changes_the_fingerprint(checkpoint, tmp_path, name):
+    folder = copy(checkpoint, tmp_path)
+    (folder / name).write_text((folder / name).read_text() + "\n")
+    assert load_model(str(folder)).fingerprint != load_model(str(checkpoint)).fingerprint
+
+
+def in_cache(cache, checkpoint, monkeypatch, leave_out=()):
+    """Lay out ``checkpoint`` as the hub's cache keeps a model called acme/tiny."""
+    repo = cache / "models--acme--tiny"
+    files = shutil.ignore_patterns(*leave_out)
+    shutil.copytree(checkpoint, repo / "snapshots" / "0123456789abcdef0123456789abcdef01234567", ignore=files)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text("0123456789abcdef0123456789abcdef01234567")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+
+
+def test_a_cached_hub_name_loads_without_the_network(checkpoint, tmp_path, monkeypatch):
+    in_cache(tmp_path, checkpoint, monkeypatch)
+    cached, local = load_model("acme/tiny", device="cpu"), load_model(str(checkpoint), device="cpu")
+    assert cached.fingerprint == local.fingerprint and len(cached.tokenizer) == len(local.tokenizer)
+
+
+@pytest.mark.parametrize("part", ["tokenizer.json", "model.safetensors", "config.json"])
+def test_an_incomplete_cache_asks_the_hub(checkpoint, tmp_path, monkeypatch, part):
+    in_cache(tmp_path, checkpoint, monkeypatch, leave_out=[part])
+    with pytest.raises(ZscError, match="neither a folder nor in the cache"):
+        load_model("acme/tiny", device="cpu")
+
+
+def test_a_folder_without_tokenizer_or_weights(checkpoint, tmp_path):
+    folder = copy(checkpoint, tmp_path)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ZscError, match="holds no tokenizer"):
+        load_model(str(folder))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ZscError, match="holds no weights"):
+        load_model(str(folder))
+
+
 def test_a_missing_hub_checkpoint_is_one_line():
     with pytest.raises(ZscError, match="neither a folder nor in the cache") as error:
         load_model("facebook/bart-base-not-here")
@@ -46,8 +86,9 @@ def test_a_missing_hub_checkpoint_is_one_line():
         load_model("minni")
 
 
-def test_a_decoder_only_checkpoint(tmp_path):
+def test_a_decoder_only_checkpoint(tmp_path, tokenizer):
     GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=20)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ZscError, match=r"gpt2.* is not an encoder-decoder"):
         load_model(str(tmp_path))
 

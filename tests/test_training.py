@@ -20,7 +20,7 @@ from zsc.data.text import check_text, read_documents, split_sentences
 from zsc.errors import ZscError
 from zsc.training.dialogue import dialogue_collator
 from zsc.training.freeze import COMPONENTS, describe, freeze, parameters_of
-from zsc.training.noise import infill, permute_sentences, span_lengths
+from zsc.training.noise import check_noise, infill, permute_sentences, span_lengths
 from zsc.training.segments import DenoisingCollator, Segments, Targets, pack, segment_documents
 from zsc.training.train import last_checkpoint, wants_bf16
 
@@ -106,6 +106,23 @@ def test_the_decoder_starts_from_the_start_token_also_where_a_target_was_cut(tok
     model.generation_config.forced_bos_token_id = 0
     forced = Targets.of(model, tokenizer).batch([[7, 8]])
     assert forced["labels"].tolist() == [[0, 7, 8]] and forced["decoder_input_ids"].tolist() == [[2, 0, 7]]
+
+
+def test_speaker_tokens_a_checkpoint_lacks_start_as_the_end_token(tokenizer_folder):
+    from transformers import AutoTokenizer
+
+    own = AutoTokenizer.from_pretrained(tokenizer_folder)
+    model = tiny_model("bart", own)
+    dialogue_collator(model, own, BucketLayout(speaker_tokens=("<you>", "<me>")), 8)
+    rows = model.get_input_embeddings().weight
+    new = own.convert_tokens_to_ids(["<you>", "<me>"])
+    assert rows.shape[0] == len(own) and torch.equal(rows[new[0]], rows[2]) and torch.equal(rows[new[1]], rows[2])
+
+
+@pytest.mark.parametrize("bad", [{"share": 1.5}, {"permute": -0.1}, {"clean": 2}, {"mean_span": 0}])
+def test_noise_out_of_range(bad):
+    with pytest.raises(ZscError, match=next(iter(bad))):
+        check_noise(**({"share": 0.3, "mean_span": 3.0, "permute": 0.5, "clean": 0.0} | bad))
 
 
 def test_noise_depends_on_epoch_and_row_only(tokenizer):
@@ -219,6 +236,8 @@ def test_a_killed_training_resumes_to_the_weights_of_an_undisturbed_one(tmp_path
     assert resumed.stdout.strip() == f"{tmp_path}/killed/model"
     whole = command(f"output={tmp_path}/whole", "task=denoise", *texts, *TINY, *steps)
     subprocess.run(whole, capture_output=True, check=True)
+    other = subprocess.run([*killed, "trainer.learning_rate=0.5"], capture_output=True, text=True)
+    assert other.returncode == 2 and "holds a training with other settings" in other.stderr
     a, b = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("killed", "whole"))
     assert a.keys() == b.keys()
     for name in a:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+INTERRUPTED = 130  # exit status
+
 
 class ZscError(Exception):
     """A problem the user can mend. The text says what was wrong and what to do next; ``code`` is the exit status."""

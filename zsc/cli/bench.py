@@ -9,11 +9,12 @@ import torch
 from omegaconf import DictConfig
 
 from zsc.cli.configs import resolved
-from zsc.cli.run import build_knobs, build_layout
+from zsc.cli.run import build_knobs, build_layout, check_batch_size
 from zsc.data import load_records
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import encode, generate
+from zsc.generation.generate import decode, encode
+from zsc.generation.run import check_lengths, check_settings
 from zsc.knobs import Knob
 from zsc.models.load import load_model
 from zsc.tables.render import check_format, render
@@ -30,21 +31,28 @@ def bench(cfg: DictConfig) -> None:
         raise ZscError(f"repeats={config['repeats']} must be a whole number of at least 1.")
     decoding = Decoding.from_settings(config["decoding"])
     decoding = replace(decoding, min_new_tokens=decoding.max_new_tokens)
-    records = load_records(**config["dataset"])[: config["batch_size"]]
+    batch_size, layout = check_batch_size(config["batch_size"]), build_layout(config["layout"])
+    records = load_records(**config["dataset"])[:batch_size]
     loaded = load_model(**config["model"])
-    source = build_layout(config["layout"]).encode(records, loaded.tokenizer).to(loaded.model.device)
+    check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
+    check_settings(loaded, {"on": knobs}, records, layout)
+    source = layout.encode(records, loaded.tokenizer).to(loaded.model.device)
+    states = encode(loaded.model, source)
     ids = [record.id for record in records]
 
     def seconds(active: list[Knob]) -> float:
         started = time.perf_counter()
-        states = encode(loaded.model, source)
-        generate(loaded.model, loaded.tokenizer, source, states, ids, 0, decoding, active)
+        decode(loaded.model, source, states, ids, 0, decoding, active)
         if loaded.model.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - started
 
     seconds([]), seconds(knobs)
-    pairs = [(seconds([]), seconds(knobs)) for _ in range(config["repeats"])]
+    pairs = []
+    for repeat in range(config["repeats"]):
+        first, second = ([], knobs) if repeat % 2 == 0 else (knobs, [])
+        times = seconds(first), seconds(second)
+        pairs.append(times if repeat % 2 == 0 else times[::-1])
     ratios = [on / off for off, on in pairs]
     row = {
         "knob": "+".join(map(str, knobs)),

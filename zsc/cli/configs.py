@@ -7,15 +7,17 @@ from zsc.errors import ZscError, suggestion
 
 PACKAGE = Path(__file__).parents[1]
 CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"
+GROUPS = {
+    "run": ("model", "dataset", "knob", "decoding"),
+    "bench": ("model", "dataset", "knob", "decoding"),
+    "train": ("task",),
+}
+MULTIRUN = ("-m", "--multirun")
 
 
 def group_options(group: str) -> list[str]:
     """Return the options of a config group, sorted."""
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
-
-
-def groups() -> list[str]:
-    return sorted(path.name for path in CONFIGS.iterdir() if path.is_dir())
 
 
 def headline(group: str, option: str) -> str:
@@ -29,59 +31,95 @@ def expand_checkpoints(overrides: list[str]) -> list[str]:
     expanded = []
     for override in overrides:
         key, _, value = override.partition("=")
-        if key == "model" and value and value not in group_options("model") and "," not in value:
-            expanded += ["model=checkpoint", f"model.checkpoint='{value}'"]
+        names = value.split(",")
+        if key == "model" and value and not set(names) & set(group_options("model")):
+            quoted = ",".join(f"'{name}'" for name in names)
+            expanded += ["model=checkpoint", f"model.checkpoint={quoted}"]
         else:
             expanded.append(override)
     return expanded
 
 
+def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's flags, each with the value after it, and the overrides.
+
+    Raises ZscError for an argument that is neither.
+    """
+    flags: list[str] = []
+    overrides: list[str] = []
+    for argument in arguments:
+        after_flag = bool(flags) and flags[-1].startswith("-") and flags[-1] not in MULTIRUN
+        if argument.startswith("-"):
+            flags.append(argument)
+        elif "=" in argument or argument.startswith("~"):
+            overrides.append(argument)
+        elif after_flag:
+            flags.append(argument)
+        else:
+            raise ZscError(f"'{argument}' is not of the form key=value.")
+    return flags, overrides
+
+
 def resolved(cfg: Any) -> dict[str, Any]:
-    """Return a composed config as a plain mapping. Raises ZscError for a mandatory value that is missing."""
+    """Return a composed config as a plain mapping. Raises ZscError for a missing value or a broken interpolation."""
     from omegaconf import OmegaConf
-    from omegaconf.errors import MissingMandatoryValue
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     try:
         return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
     except MissingMandatoryValue as error:
         raise ZscError(f"{error.full_key} has no value. Give {error.full_key}=VALUE.") from error
+    except OmegaConfBaseException as error:
+        raise ZscError(f"the settings cannot be resolved: {_first_line(error)}") from error
 
 
-def check_overrides(config: str, arguments: list[str]) -> None:
-    """Raise ZscError, with a suggestion, for an override that names no group, option or key of ``config``.
+def check_overrides(command: str, flags: list[str], overrides: list[str]) -> None:
+    """Raise ZscError, with a suggestion where there is one, for overrides Hydra would refuse.
 
-    Hydra's flags and own keys are left to Hydra. Additions and deletions (``+``, ``~``) serve ``trainer`` alone, where
-    any field of ``transformers.TrainingArguments`` may stand.
+    Hydra's own keys are left to Hydra. Additions and deletions (``+``, ``~``) serve ``trainer`` alone, where any field
+    of ``transformers.TrainingArguments`` may stand. With ``--config-dir`` the user's own options are allowed.
     """
     from hydra import compose, initialize_config_dir
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
-    if "--config-dir" in arguments or "-cd" in arguments:
+    if any(flag.startswith(("--config-dir", "-cd")) for flag in flags):
         return
-    for argument in arguments:
-        if argument.startswith(("+", "~")) and not argument.lstrip("+~").startswith(("trainer.", "hydra.")):
-            raise ZscError(f"'{argument}': only trainer settings can be added or deleted. Write key=value.")
-    plain = [a for a in arguments if not a.startswith(("-", "+", "~", "hydra."))]
+    own = [o for o in overrides if not o.lstrip("+~").startswith(("hydra.", "hydra/"))]
     try:
-        parsed = OverridesParser.create().parse_overrides(plain)
+        parsed = OverridesParser.create().parse_overrides(own)
     except HydraException as error:
-        raise ZscError(f"cannot read an override: {str(error).splitlines()[0]} Write key=value.") from error
+        raise ZscError(
+            f"cannot read an override: {_first_line(error)} Quote unusual values: key=\"'value'\"."
+        ) from error
     chosen = []
     for override in parsed:
-        if override.key_or_group in groups():
-            for value in _values(override):
-                _check_option(override.key_or_group, value)
-            chosen.append(f"{override.key_or_group}={_values(override)[-1]}")
+        key = override.key_or_group
+        if (override.is_add() or override.is_delete()) and not key.startswith("trainer."):
+            raise ZscError(f"'{override.input_line}': only trainer settings can be added or deleted. Write key=value.")
+        if override.is_sweep_override() and not set(flags) & set(MULTIRUN):
+            raise ZscError(f"'{override.input_line}' gives several values: add -m to run each, or quote the value.")
+        if key in GROUPS[command]:
+            values = _values(override)
+            for value in values:
+                _check_option(key, value)
+            chosen.append(f"{key}={values[-1]}")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        base = compose(config, chosen)
-    known = _keys(OmegaConf.to_container(base, resolve=False), "")
+        base = compose(command, chosen)
+        _check_keys(command, parsed, [*_keys(OmegaConf.to_container(base), ""), *GROUPS[command]])
+        try:
+            compose(command, [str(o.input_line) for o in parsed if not o.is_sweep_override()])
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ZscError(f"the settings do not fit together: {_first_line(error)}") from error
+
+
+def _check_keys(command: str, parsed: list[Any], known: list[str]) -> None:
     for override in parsed:
         key = override.key_or_group
-        if key not in known and key not in groups():
-            names = [*known, *groups()]
-            raise ZscError(f"no setting '{key}'.{suggestion(key, names)} `zsc {config} --help` lists them.")
+        if key not in known and not override.is_add():
+            raise ZscError(f"no setting '{key}'.{suggestion(key, known)} `zsc {command} --help` lists them.")
 
 
 def _values(override: Any) -> list[str]:
@@ -104,3 +142,7 @@ def _keys(node: Any, prefix: str) -> list[str]:
     for name, child in node.items():
         paths += [f"{prefix}{name}", *_keys(child, f"{prefix}{name}.")]
     return paths
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]

@@ -40,7 +40,7 @@ paired difference, with bootstrap intervals. A run that was stopped is resumed b
   output=DIR          run folder (default: runs/ and a name made from the settings)
   format=FORMAT       table, md, csv, json
   --cfg job           print the whole composed configuration and stop
-  -m                  run every combination of comma-separated values""",
+  -m                  run every combination of comma-separated values; each prints a table of its own""",
     "score": """\
 usage: zsc score RUN [key=value ...]
 
@@ -62,9 +62,11 @@ Trains an encoder-decoder with the Hugging Face Trainer. A run that was stopped 
 the final model is DIR/model.
 
   zsc train output=runs/denoise task=denoise task.text=train.txt task.heldout=heldout.txt trainer.max_steps=2000
-  zsc train output=runs/long task=denoise task.checkpoint=runs/denoise/model task.segment_tokens=128 ...
-  zsc train output=runs/dialogue task=dialogue task.checkpoint=runs/long/model task.train.path=DIR
-  zsc train output=runs/all task=dialogue task.checkpoint=facebook/bart-base freeze=[] ...
+  zsc train output=runs/long task=denoise task.checkpoint=runs/denoise/model task.segment_tokens=128 \
+      task.text=train.txt task.heldout=heldout.txt
+  ZSC_DATA=DIR zsc train output=runs/dialogue task=dialogue task.checkpoint=runs/long/model
+  zsc train output=runs/all task=dialogue task.checkpoint=facebook/bart-base freeze=[] \
+      "task.train=[{loader: jsonl, path: train.jsonl}]" "task.heldout=[{loader: jsonl, path: heldout.jsonl}]"
 
   task=denoise        text infilling and sentence permutation, from nothing or from task.checkpoint
   task=dialogue       fine-tuning on grounded dialogue

@@ -5,16 +5,15 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from zsc.cli.configs import CONFIGS, check_overrides, expand_checkpoints
+from zsc.cli.configs import CONFIGS, check_overrides, expand_checkpoints, split_arguments
 from zsc.errors import ZscError
 
 
 def launch(command: str, arguments: list[str]) -> None:
     """Check ``arguments`` and run ``command`` (run, train or bench) on every config they compose."""
-    arguments = expand_checkpoints(arguments)
-    check_overrides(command, arguments)
-    overrides = [a for a in arguments if (not a.startswith("-") and "=" in a) or a.startswith("~")]
-    flags = [a for a in arguments if a not in overrides]  # Hydra wants its flags on one side of the overrides
+    flags, overrides = split_arguments(arguments)
+    overrides = expand_checkpoints(overrides)
+    check_overrides(command, flags, overrides)
     sys.argv = [f"zsc {command}", *flags, *overrides]
     hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(JOBS[command])()
 

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from zsc import __version__
 from zsc.cli.help import COMMANDS, OVERVIEW
-from zsc.errors import ZscError, suggestion
+from zsc.errors import INTERRUPTED, ZscError, suggestion
 
 HELP_FLAGS = ("-h", "--help")
-INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -18,11 +18,11 @@ from zsc.cli.score import check_bootstrap, print_scores
 from zsc.data import load_records
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record
-from zsc.errors import ZscError
+from zsc.errors import INTERRUPTED, ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.folder import RunFolder
 from zsc.generation.run import Settings, check_lengths, check_settings, run_settings
-from zsc.knobs import KNOBS, Knob, UnsupportedModel
+from zsc.knobs import KNOBS, Knob
 from zsc.metrics import build_metrics
 from zsc.metrics.score import score_run
 from zsc.models.load import load_model
@@ -32,11 +32,16 @@ NOT_IDENTITY = ("output", "format", "batch_size", "metrics", "bootstrap")
 
 
 def build_layout(settings: dict[str, Any]) -> BucketLayout:
-    """Build the layout. Raises ZscError for sizes that are not whole numbers of at least 1."""
+    """Build the layout. Raises ZscError for settings of the wrong type or size."""
+    if not isinstance(settings, dict):
+        raise ZscError(f"layout={settings} must be a mapping of knowledge_tokens, turns, turn_tokens and so on.")
     for name in ("knowledge_tokens", "turns", "turn_tokens"):
-        if not isinstance(settings[name], int) or settings[name] < 1:
+        if type(settings[name]) is not int or settings[name] < 1:
             raise ZscError(f"layout.{name}={settings[name]} must be a whole number of at least 1.")
-    return BucketLayout(**(settings | {"speaker_tokens": tuple(settings["speaker_tokens"])}))
+    speakers = settings["speaker_tokens"]
+    if not isinstance(speakers, list) or len(speakers) != 2 or not all(isinstance(token, str) for token in speakers):
+        raise ZscError(f"layout.speaker_tokens={speakers} must be a list of two tokens.")
+    return BucketLayout(**(settings | {"speaker_tokens": tuple(speakers)}))
 
 
 def build_knobs(settings: dict[str, Any]) -> list[Knob]:
@@ -58,9 +63,16 @@ def build_settings(knobs: list[Knob]) -> Settings:
 
 
 def check_seeds(seeds: Any) -> list[int]:
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise ZscError(f"seeds={seeds} must be a non-empty list of whole numbers, such as seeds=[0,1,2].")
+    whole = isinstance(seeds, list) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not whole or len(set(seeds)) < len(seeds):
+        raise ZscError(f"seeds={seeds} must be a non-empty list of different whole numbers, such as seeds=[0,1,2].")
     return seeds
+
+
+def check_batch_size(size: Any) -> int:
+    if type(size) is not int or size < 1:
+        raise ZscError(f"batch_size={size} must be a whole number of at least 1.")
+    return size
 
 
 def run(cfg: DictConfig) -> Path:
@@ -71,31 +83,29 @@ def run(cfg: DictConfig) -> Path:
     metrics = build_metrics(config["metrics"])
     layout, knobs = build_layout(config["layout"]), build_knobs(config["knob"])
     decoding, seeds = Decoding.from_settings(config["decoding"]), check_seeds(config["seeds"])
-    if type(config["batch_size"]) is not int or config["batch_size"] < 1:
-        raise ZscError(f"batch_size={config['batch_size']} must be a whole number of at least 1.")
+    check_batch_size(config["batch_size"])
     settings = build_settings(knobs)
     records = load_records(**config["dataset"])
     loaded = load_model(**config["model"])
     check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
-    check_settings(settings, records, layout, loaded.tokenizer)
+    check_settings(loaded, settings, records, layout)
 
     run_identity = identity(config, loaded.fingerprint, records)
     manifest = {
         "identity": run_identity,
         "weights": loaded.fingerprint,
         "settings": list(settings),
+        "seeds": seeds,
         "token_ids": loaded.model.generation_config.to_diff_dict(),
         "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "hydra-core")}
         | {"zsc": __version__, "python": platform.python_version()},
         "device": str(loaded.model.device),
         "truncated_share": round(layout.truncated(records, loaded.tokenizer), 4),
     }
-    folder = RunFolder(Path(config["output"] or default_output(config, run_identity)))
+    folder = RunFolder(Path(str(config["output"] or default_output(config, run_identity))))
     folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), manifest, records)
-    check_same_run(folder, run_identity)
     total = len(records) * len(seeds) * len(settings)
     with folder.locked(), progress() as bar:
-        folder.drop_partial_line()
         task = bar.add_task("responses", total=total)
         try:
             run_settings(
@@ -109,13 +119,9 @@ def run(cfg: DictConfig) -> Path:
                 folder,
                 lambda count: bar.advance(task, count),
             )
-        except UnsupportedModel as error:
-            raise ZscError(str(error)) from error
         except KeyboardInterrupt:
-            kept = len(folder.done())
-            raise ZscError(
-                f"interrupted: {kept} of {total} responses are kept in {folder.path}; the same command resumes.", 130
-            ) from None
+            kept = f"{len(folder.done())} of {total} responses are kept in {folder.path}"
+            raise ZscError(f"interrupted: {kept}; the same command resumes.", INTERRUPTED) from None
         table = score_run(folder, metrics, layout.turns, **config["bootstrap"])
     print_scores(table, config["format"])
     print(f"run: {folder.path}", file=sys.stdout if config["format"] == "table" else sys.stderr)
@@ -132,15 +138,6 @@ def identity(config: dict[str, Any], weights: str, records: list[Record]) -> str
 def default_output(config: dict[str, Any], run_identity: str) -> str:
     model = Path(config["model"]["checkpoint"]).name
     return f"runs/{config['knob']['name']}-{config['dataset']['loader']}-{model}-{run_identity[:10]}"
-
-
-def check_same_run(folder: RunFolder, run_identity: str) -> None:
-    """Raise ZscError if ``folder`` holds a run with other settings, data or weights."""
-    held = json.loads((folder.path / "manifest.json").read_text(encoding="utf-8"))["identity"]
-    if held != run_identity:
-        raise ZscError(
-            f"{folder.path} holds a run with other settings, data or weights. Set output=FOLDER to a new one."
-        )
 
 
 def progress() -> Progress:

@@ -22,14 +22,16 @@ def score(arguments: list[str]) -> None:
     if not arguments or "=" in arguments[0]:
         raise ZscError("zsc score needs the folder of a run: zsc score RUN [key=value ...].")
     folder = RunFolder(Path(arguments[0]))
-    if not folder.config.is_file():
-        raise ZscError(f"{folder.path} is not the folder of a run: it holds no config.yaml. `zsc run` makes one.")
+    if not folder.config.is_file() or not folder.manifest():
+        raise ZscError(f"{folder.path} is not the folder of a run. `zsc run` makes one.")
     for argument in arguments[1:]:
         key, equals, _ = argument.partition("=")
         if not equals or key not in KEYS:
             raise ZscError(f"no setting '{key}' of zsc score.{suggestion(key, KEYS)} Known: {', '.join(KEYS)}.")
     try:
-        merged = OmegaConf.merge(OmegaConf.load(folder.config), OmegaConf.from_dotlist(arguments[1:]))
+        merged = OmegaConf.merge(
+            OmegaConf.load(folder.config), {"format": "table"}, OmegaConf.from_dotlist(arguments[1:])
+        )
     except OmegaConfBaseException as error:
         raise ZscError(f"cannot read the settings: {str(error).splitlines()[0]}") from error
     config: dict[str, Any] = OmegaConf.to_container(merged)  # type: ignore[assignment]

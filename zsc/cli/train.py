@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
 from zsc.cli.configs import resolved
@@ -11,10 +11,15 @@ from zsc.cli.run import build_layout
 from zsc.data import load_records
 from zsc.data.text import check_text
 from zsc.errors import ZscError
+from zsc.files import write_atomic
+from zsc.generation.run import check_lengths
 from zsc.models.load import load_model
 from zsc.training.denoise import denoising_data, tokenizer_for
 from zsc.training.dialogue import dialogue_collator
+from zsc.training.noise import check_noise
 from zsc.training.train import new_model, train
+
+MAY_CHANGE = ("max_steps", "logging_steps", "eval_steps", "save_steps", "save_total_limit")
 
 Prepared = tuple[PreTrainedModel, PreTrainedTokenizerBase, Any, Any, Any, list[TrainerCallback]]
 
@@ -23,11 +28,8 @@ def run(cfg: DictConfig) -> None:
     """Train as ``cfg`` (configs/train.yaml) says and print where the model lies."""
     config = resolved(cfg)
     set_seed(config["seed"])
-    output = Path(config["output"])
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ZscError(f"cannot write to output={output}: {error.strerror}.") from error
+    output = Path(str(config["output"]))
+    keep_settings(output, config)
     model, tokenizer, train_data, heldout, collator, callbacks = TASKS[config["task"]["name"]](config["task"], output)
     train(
         model,
@@ -45,6 +47,28 @@ def run(cfg: DictConfig) -> None:
     print(output / "model")
 
 
+def keep_settings(output: Path, config: dict[str, Any]) -> None:
+    """Write ``config`` to the output folder. Raises ZscError if a training with other settings lies there."""
+    kept = output / "config.yaml"
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        if kept.is_file():
+            differing = _deciding(config), _deciding(OmegaConf.to_container(OmegaConf.load(kept)))
+            if differing[0] != differing[1]:
+                raise ZscError(
+                    f"{output} holds a training with other settings, see {kept}. Set output=DIR to a new one."
+                )
+        write_atomic(kept, OmegaConf.to_yaml(OmegaConf.create(config)))
+    except OSError as error:
+        raise ZscError(f"cannot write to output={output}: {error.strerror}.") from error
+
+
+def _deciding(config: Any) -> dict[str, Any]:
+    """Return the settings that must stay the same when a training is resumed."""
+    trainer = {key: value for key, value in config["trainer"].items() if key not in MAY_CHANGE}
+    return {key: value for key, value in config.items() if key not in ("output", "trainer")} | {"trainer": trainer}
+
+
 def prepare_denoise(task: dict[str, Any], output: Path) -> Prepared:
     text, heldout = check_text(Path(task["text"])), check_text(Path(task["heldout"]))
     if task["checkpoint"] is None:
@@ -54,6 +78,8 @@ def prepare_denoise(task: dict[str, Any], output: Path) -> Prepared:
     else:
         loaded = load_model(task["checkpoint"])
         model, tokenizer = loaded.model, loaded.tokenizer
+    check_noise(**task["noise"])
+    check_lengths(model, task["segment_tokens"] + 2, task["segment_tokens"] + 2)
     train_data, held, collator, check = denoising_data(
         text, heldout, output, model, tokenizer, task["segment_tokens"], task["noise"]
     )
@@ -61,8 +87,9 @@ def prepare_denoise(task: dict[str, Any], output: Path) -> Prepared:
 
 
 def prepare_dialogue(task: dict[str, Any], output: Path) -> Prepared:
-    loaded = load_model(task["checkpoint"])
-    collator = dialogue_collator(loaded.model, loaded.tokenizer, build_layout(task["layout"]), task["target_tokens"])
+    loaded, layout = load_model(task["checkpoint"]), build_layout(task["layout"])
+    check_lengths(loaded.model, layout.positions, task["target_tokens"])
+    collator = dialogue_collator(loaded.model, loaded.tokenizer, layout, task["target_tokens"])
     train_data, heldout = ([r for one in task[part] for r in load_records(**one)] for part in ("train", "heldout"))
     return loaded.model, loaded.tokenizer, train_data, heldout, collator, []
 

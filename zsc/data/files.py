@@ -10,20 +10,18 @@ from zsc.errors import ZscError
 DATA_VARIABLE = "ZSC_DATA"
 
 
-def dataset_folder(name: str, path: str | None, fetch: str) -> Path:
-    """Return where dataset ``name`` lies: ``path``, else the folder of that name in $ZSC_DATA.
+def dataset_folder(names: tuple[str, ...], path: str | None, fetch: str) -> Path:
+    """Return where a dataset lies: ``path``, else the first folder of $ZSC_DATA that bears one of ``names``.
 
     ``fetch`` says in one sentence what to download. Raises ZscError with it if no such folder exists.
     """
     root = os.environ.get(DATA_VARIABLE)
-    folder = Path(path) if path else Path(root) / name if root else None
-    if folder is None:
-        raise ZscError(
-            f"{name}: no data folder given. {fetch} Then set dataset.path=FOLDER, or {DATA_VARIABLE}=PARENT."
-        )
-    if not folder.is_dir():
-        raise ZscError(f"{name}: no folder {folder}. {fetch} Then set dataset.path=FOLDER, or {DATA_VARIABLE}=PARENT.")
-    return folder
+    folders = [Path(str(path))] if path else [Path(root) / name for name in names] if root else []
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    looked = f"no folder {' or '.join(map(str, folders))}" if folders else "no data folder given"
+    raise ZscError(f"{names[0]}: {looked}. {fetch} Then set dataset.path=FOLDER, or {DATA_VARIABLE}=PARENT.")
 
 
 def read_json(file: Path, fetch: str) -> Any:

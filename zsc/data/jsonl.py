@@ -11,7 +11,7 @@ def load(path: str | None) -> list[Record]:
     """Read one record per line: id, history [{speaker, text}], reference, and optionally knowledge and topic."""
     if not path:
         raise ZscError("dataset jsonl needs dataset.path=FILE.jsonl, one record per line.")
-    file = Path(path)
+    file = Path(str(path))
     if not file.is_file():
         raise ZscError(f"no file {file}. Give dataset.path=FILE.jsonl, one record per line.")
     records: dict[str, Record] = {}

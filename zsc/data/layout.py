@@ -36,7 +36,8 @@ class BucketLayout:
     """Fixed buckets: 1 + ``knowledge_tokens`` + ``turns`` * (1 + ``turn_tokens``) positions, 163 by default.
 
     Short content is padded inside its bucket and long content cut at its end. Padding is not attended, unless
-    ``attend_padding`` asks for the literal layout of the paper, where padding counts as part of its bucket.
+    ``attend_padding`` asks for the literal layout of the paper, where all padding is attended, and counts as part of
+    its bucket unless the bucket is empty.
 
     Our own choices [D]: the newest turn always takes the last bucket, and the speaker token is relative: the first
     for whoever spoke last, the second for the other. A tokenizer without these tokens gets its separator or end token.
@@ -93,7 +94,7 @@ class BucketLayout:
         return [turn.text for turn in record.history[-self.turns :]]
 
     def _bucket(self, tokens: list[int], segment: int, size: int) -> list[tuple[int, int]]:
-        padding = segment if self.attend_padding else PAD
+        padding = segment if self.attend_padding and tokens else PAD
         kept = [(token, segment) for token in tokens[:size]]
         return kept + [(-1, padding)] * (size - len(kept))
 

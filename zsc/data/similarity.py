@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from sklearn.feature_extraction.text import TfidfVectorizer
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -18,6 +16,8 @@ def most_similar(candidates: list[str], references: list[str]) -> list[Choice]:
     terms are lower-cased words of at least two characters without scikit-learn's English stop words, which in so
     small a collection would otherwise decide the choice.
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer  # slow to import, and few runs need it
+
     vectorizer = TfidfVectorizer(stop_words="english")
     try:
         known = vectorizer.fit_transform(candidates)

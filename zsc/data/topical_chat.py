@@ -33,19 +33,18 @@ def load(path: str | None, split: str, min_history: int, min_similarity: float) 
     """
     if split not in SPLITS:
         raise ZscError(f"dataset.split={split} is not one of {', '.join(SPLITS)}.{suggestion(split, SPLITS)}")
-    folder = dataset_folder("topical_chat", path, FETCH)
+    folder = dataset_folder(("topical_chat", "Topical-Chat"), path, FETCH)
     enriched = folder / "TopicalChatEnriched" / f"{split}.json"
     conversations = enriched if enriched.is_file() else folder / "conversations" / f"{split}.json"
     reading_sets, sections = _reading_sets(folder, split)
     records: list[Record] = []
-    for key, conversation in read_json(conversations, FETCH).items():
-        where = f"{conversations}, conversation {key}"
-        if key not in reading_sets:
-            raise ZscError(f"{where}: the reading sets have no such conversation. Fetch both files again.")
-        try:
+    where = str(conversations)
+    try:
+        for key, conversation in read_json(conversations, FETCH).items():
+            where = f"{conversations}, conversation {key}"
             records += _records(key, conversation, reading_sets[key], sections, min_history, min_similarity)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ZscError(f"{where}: field {error} is missing or of the wrong type. Fetch the file again.") from error
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ZscError(f"{where}: field {error} is missing or of the wrong type. Fetch the files again.") from error
     return records
 
 

@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from zsc.errors import ZscError, suggestion
+from zsc.models.load import PROTOCOL_FIELDS
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Decoding:
     top_p: float = 0.9
     top_k: int = 0
     num_beams: int = 1
+    early_stopping: bool = False
     length_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
     repetition_penalty: float = 1.0
@@ -70,10 +72,9 @@ class Decoding:
         """
         fields = {k: v for k, v in asdict(self).items() if k not in ("sample", "temperature", "top_p", "top_k")}
         return GenerationConfig(
-            **{k: v for k, v in model.generation_config.to_dict().items() if k.endswith("token_id")},
+            **{field: getattr(model.generation_config, field) for field in PROTOCOL_FIELDS},
             **fields,
             do_sample=False,
-            early_stopping=self.num_beams > 1,
             num_return_sequences=1,
             num_beam_groups=1,
         )

@@ -30,26 +30,44 @@ class RunFolder:
         return self.path / "generations.jsonl"
 
     def create(self, config_yaml: str, manifest: dict[str, Any], records: Sequence[Record]) -> None:
-        """Write what defines the run; a folder that already holds it is left as it is."""
-        try:
+        """Write what defines the run. Raises ZscError if the folder holds another run or cannot be written."""
+        with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            if not self.config.is_file():
-                lines = (json.dumps(record.to_json(), ensure_ascii=False) for record in records)
-                write_atomic(self.path / "records.jsonl", "".join(f"{line}\n" for line in lines))
-                write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
-                write_atomic(self.config, config_yaml)
-        except OSError as error:
-            raise ZscError(f"cannot write the run folder {self.path}: {error.strerror}. Set output=FOLDER.") from error
+            if self.config.exists() and self.manifest().get("identity") != manifest["identity"]:
+                raise ZscError(
+                    f"{self.path} holds a run with other settings, data or weights. Set output=FOLDER to a new one."
+                )
+            lines = (json.dumps(record.to_json(), ensure_ascii=False) for record in records)
+            write_atomic(self.path / "records.jsonl", "".join(f"{line}\n" for line in lines))
+            write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+            write_atomic(self.config, config_yaml)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder against a second writer. Raises ZscError if there is one."""
-        lock = FileLock(self.path / ".lock", timeout=0)
+        """Hold the folder against a second writer. Raises ZscError if there is one, or if writing fails."""
+        with self._writing():
+            try:
+                with FileLock(self.path / ".lock", timeout=0):
+                    self._drop_partial_line()
+                    yield
+            except Timeout:
+                raise ZscError(f"another process is writing to {self.path}. Wait, or set output=FOLDER.") from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            with lock:
-                yield
-        except Timeout:
-            raise ZscError(f"another process is writing to {self.path}. Wait for it, or set output=FOLDER.") from None
+            yield
+        except OSError as error:
+            raise ZscError(f"cannot write the run folder {self.path}: {error.strerror or error}.") from error
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what the run's maker recorded, or nothing where that is missing."""
+        file = self.path / "manifest.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+    def write_scores(self, scores: dict[str, Any]) -> None:
+        with self._writing():
+            write_atomic(self.path / "scores.json", json.dumps(scores, indent=2) + "\n")
 
     def records(self) -> list[Record]:
         return jsonl.load(str(self.path / "records.jsonl"))
@@ -63,7 +81,7 @@ class RunFolder:
     def done(self) -> set[Key]:
         return {(row["setting"], row["seed"], row["id"]) for row in self.rows()}
 
-    def drop_partial_line(self) -> None:
+    def _drop_partial_line(self) -> None:
         """Cut off a last line that a kill left without its end, so that appending is safe."""
         if self.generations.is_file():
             content = self.generations.read_bytes()

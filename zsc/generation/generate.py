@@ -32,6 +32,30 @@ def encode(model: PreTrainedModel, source: Source) -> torch.Tensor:
 
 
 @torch.inference_mode()
+def decode(
+    model: PreTrainedModel,
+    source: Source,
+    states: torch.Tensor,
+    ids: Sequence[str],
+    seed: int,
+    decoding: Decoding,
+    knobs: Sequence[Knob],
+) -> torch.Tensor:
+    """Return token ids (batch, length), the start token first, decoded with ``knobs`` applied to ``model``."""
+    generator: Any = model  # generate() comes with the concrete class
+    with ExitStack() as stack:
+        for knob in knobs:
+            stack.enter_context(knob.apply(model, source))
+        return generator.generate(
+            # generate() expands the entries of encoder_outputs in place: each call gets an object of its own
+            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            attention_mask=source.attention_mask,
+            generation_config=decoding.generation_config(model),
+            logits_processor=LogitsProcessorList(decoding.logits_processors(model, ids, seed)),
+        )
+
+
+@torch.inference_mode()
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -43,19 +67,8 @@ def generate(
     knobs: Sequence[Knob],
 ) -> list[Response]:
     """Return one response per row of ``source``, decoded with ``knobs`` applied to ``model``."""
-    config = decoding.generation_config(model)
-    generator: Any = model  # generate() comes with the concrete class
-    with ExitStack() as stack:
-        for knob in knobs:
-            stack.enter_context(knob.apply(model, source))
-        sequences = generator.generate(
-            # generate() expands the entries of encoder_outputs in place: each call gets an object of its own
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
-            attention_mask=source.attention_mask,
-            generation_config=config,
-            logits_processor=LogitsProcessorList(decoding.logits_processors(model, ids, seed)),
-        )
-    kept = response_mask(sequences, config)
+    sequences = decode(model, source, states, ids, seed, decoding, knobs)
+    kept = response_mask(sequences, model.generation_config)
     nll = negative_log_likelihood(model, source, states, sequences, kept)
     texts = tokenizer.batch_decode(sequences, skip_special_tokens=True)
     counts = kept.sum(dim=1)
@@ -66,9 +79,13 @@ def generate(
 
 
 def response_mask(sequences: torch.Tensor, config: GenerationConfig) -> torch.Tensor:
-    """Return which of ``sequences[:, 1:]`` (batch, length - 1) belong to the response: up to the first end token."""
+    """Return which of ``sequences[:, 1:]`` (batch, length - 1) the model chose: all up to the first end token, except
+    a first token that it is forced to begin with."""
     ends = torch.isin(sequences[:, 1:], torch.tensor(config.eos_token_id, device=sequences.device))
-    return (ends.cumsum(dim=1) - ends.long()) == 0
+    kept = (ends.cumsum(dim=1) - ends.long()) == 0
+    if config.forced_bos_token_id is not None:
+        kept[:, 0] = False
+    return kept
 
 
 def negative_log_likelihood(

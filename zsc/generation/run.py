@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record
@@ -16,19 +16,19 @@ from zsc.models.load import Loaded
 Settings = Mapping[str, Sequence[Knob]]
 
 
-def check_settings(
-    settings: Settings, records: Sequence[Record], layout: BucketLayout, tokenizer: PreTrainedTokenizerBase
-) -> None:
-    """Raise ZscError, naming the record, if a knob has nothing to act on in one of ``records``."""
-    source = layout.encode(records, tokenizer)
+def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record], layout: BucketLayout) -> None:
+    """Raise ZscError, naming the record where one is at fault, if a knob cannot act on the model or on ``records``."""
+    source = layout.encode(records, loaded.tokenizer)
     for knob in (knob for knobs in settings.values() for knob in knobs):
         try:
-            knob.check(source)
+            knob.check(loaded.model, source)
         except NoSuchSpan as error:
             raise ZscError(
                 f"record {records[error.row].id} has no {error.profile}, which {knob} is to bias towards."
                 " Leave such records out, or choose another knob.profile."
             ) from error
+        except ValueError as error:
+            raise ZscError(f"{knob}: {error}") from error
 
 
 def check_lengths(model: PreTrainedModel, positions: int, new_tokens: int) -> None:

@@ -1,7 +1,7 @@
 """Control knobs for encoder-decoders: a plain library, usable on any Hugging Face model without the runner.
 
 A knob is a frozen dataclass of its settings with ``apply(model, source)``, a context manager that leaves the model
-as it was; ``check(source)``, which raises if the knob has nothing to act on there; and ``str(knob)``, the name of its
+as it was; ``check(model, source)``, which raises if the knob cannot act on them; and ``str(knob)``, the name of its
 setting in result tables.
 """
 
@@ -18,7 +18,7 @@ __all__ = ["KNOBS", "AttentionBias", "Knob", "NoSuchSpan", "UnsupportedModel", "
 
 
 class Knob(Protocol):
-    def check(self, source: Source) -> None: ...
+    def check(self, model: PreTrainedModel, source: Source) -> None: ...
 
     def apply(self, model: PreTrainedModel, source: Source) -> AbstractContextManager[Any]: ...
 

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.data.layout import FIRST_TURN, KNOWLEDGE, Source
-from zsc.knobs.bias import biased_cross_attention, check_strength
+from zsc.knobs.bias import biased_cross_attention, check_strength, check_supported, check_weights
 
 PROFILES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "knowledge": lambda segments: segments == KNOWLEDGE,
@@ -51,9 +51,10 @@ class AttentionBias:
         weights = torch.ones(source.segments.shape, dtype=torch.float32, device=source.segments.device)
         return weights.masked_fill(chosen, self.strength)
 
-    def check(self, source: Source) -> None:
-        """Raise NoSuchSpan if a row of ``source`` holds no position of the profile."""
-        self.weights(source)
+    def check(self, model: PreTrainedModel, source: Source) -> None:
+        """Raise what ``apply`` would: NoSuchSpan, ValueError for a row left without positions, UnsupportedModel."""
+        check_weights(self.weights(source), source.attention_mask)
+        check_supported(model)
 
     def apply(self, model: PreTrainedModel, source: Source) -> AbstractContextManager[PreTrainedModel]:
         """Return a context in which ``model`` attends to ``source`` with these weights."""

@@ -17,6 +17,7 @@ import torch
 from transformers import PreTrainedModel
 
 BACKENDS = ("eager", "sdpa")
+SMALLEST, LARGEST = 1e-30, 1e30  # what single precision holds with room to spare
 EAGER_ONLY = ("longt5", "pegasus_x", "bigbird_pegasus", "switch_transformers")
 
 
@@ -46,8 +47,10 @@ def check_strength(strength: Any) -> float:
     """Return ``strength`` as a float. Raises ValueError unless it is a finite number of at least 0."""
     if isinstance(strength, bool) or not isinstance(strength, (int, float)):
         raise ValueError(f"strength must be a number, got {strength!r}.")
-    if not math.isfinite(strength) or strength < 0:
+    if not 0 <= strength < math.inf:
         raise ValueError(f"strength must be a finite number of at least 0, got {strength}. 1 changes nothing.")
+    if strength and not SMALLEST <= strength <= LARGEST:
+        raise ValueError(f"strength {strength} must be 0 or lie between {SMALLEST:g} and {LARGEST:g}.")
     return float(strength)
 
 
@@ -60,12 +63,13 @@ def biased_cross_attention(
     ``weights`` and ``attention_mask`` have the shape (batch, source positions): weights are non-negative real numbers,
     1 leaves a position as it is and 0 removes it; positions whose mask is 0 stay hidden. ``model.generate`` may be
     called with beams (rows are then taken to be expanded in order, as ``generate`` does) and with or without a cache.
+    Contexts nest; the weights of nested contexts multiply.
 
     Weights of 1 at every attended position leave the model untouched, so its outputs are bit-equal.
     Raises ValueError for weights that are negative, not finite, of another shape, or that leave a row no position,
     and UnsupportedModel for a model that cannot be biased.
     """
-    _check_weights(weights, attention_mask)
+    check_weights(weights, attention_mask)
     attended = attention_mask.bool()
     if bool((weights[attended] == 1).all()):
         yield model
@@ -77,6 +81,9 @@ def biased_cross_attention(
         states = kwargs["encoder_hidden_states"]
         queries = kwargs["input_ids"] if kwargs.get("input_ids") is not None else kwargs["inputs_embeds"]
         mask = additive_mask(log_weights, states.shape[0], queries.shape[1], states.dtype, states.device)
+        outer = kwargs.get("encoder_attention_mask")
+        if outer is not None and outer.dim() == 4:  # an enclosing context's mask: the weights multiply
+            mask = (mask + outer).clamp(min=torch.finfo(mask.dtype).min)
         return args, kwargs | {"encoder_attention_mask": mask}
 
     handle = model.get_decoder().register_forward_pre_hook(replace_mask, with_kwargs=True)
@@ -102,7 +109,8 @@ def additive_mask(
     return mask.repeat_interleave(rows // batch, dim=0)[:, None, None, :].expand(rows, 1, queries, source)
 
 
-def _check_weights(weights: torch.Tensor, attention_mask: torch.Tensor) -> None:
+def check_weights(weights: torch.Tensor, attention_mask: torch.Tensor) -> None:
+    """Raise ValueError for weights that :func:`biased_cross_attention` cannot use."""
     if weights.shape != attention_mask.shape or weights.dim() != 2:
         raise ValueError(
             f"weights {tuple(weights.shape)} and attention_mask {tuple(attention_mask.shape)} must both have the shape"

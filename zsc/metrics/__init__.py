@@ -31,7 +31,9 @@ METRICS: dict[str, Callable[[], Metric]] = {
 
 def build_metrics(names: list[str]) -> list[Metric]:
     """Return the metrics called ``names``. Raises ZscError for an unknown name."""
-    for name in names:
+    if not isinstance(names, list) or not names:
+        raise ZscError(f"metrics={names} must be a list, such as metrics=[length,question_rate].")
+    for name in map(str, names):
         if name not in METRICS:
             raise ZscError(f"no metric '{name}'.{suggestion(name, METRICS)} Known: {', '.join(METRICS)}.")
     return [METRICS[name]() for name in names]

@@ -1,4 +1,4 @@
-"""Diversity over all responses of a setting: distinct-n (Li et al., 2016) and uniqueness."""
+"""Diversity over the responses of one setting and seed: distinct-n (Li et al., 2016) and uniqueness."""
 
 from collections import Counter
 from typing import Any
@@ -10,7 +10,7 @@ from zsc.metrics.words import TOKENIZATION, ngrams, words
 
 
 class Distinct(Metric):
-    """Distinct n-grams of all responses over all their n-grams; from 0 to 1.
+    """Distinct n-grams of a seed's responses over all their n-grams; from 0 to 1.
 
     An n-gram that occurs c times adds 1/c at each occurrence, so a response's statistics are the sum of these and its
     number of n-grams, and distinct-n is a ratio of sums. Intervals keep the counts c of the whole sample [D]:
@@ -34,7 +34,7 @@ class Distinct(Metric):
 
 
 class Uniqueness(Metric):
-    """Different responses over all responses; from 0 to 1. Counts are those of the whole sample, as in Distinct."""
+    """Different responses over all responses of a seed; from 0 to 1. Counts are kept as in Distinct."""
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         counts = Counter(predictions)

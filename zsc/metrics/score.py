@@ -1,16 +1,15 @@
 """The metrics stage: from a run's folder to rows of setting, metric, value and interval. It needs no model."""
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from zsc.data.record import Record
 from zsc.errors import ZscError
-from zsc.files import write_atomic
 from zsc.generation.folder import RunFolder
 from zsc.metrics.base import Metric
 from zsc.metrics.bootstrap import aggregate, bootstrap, interval
@@ -35,41 +34,47 @@ class Row:
 def score_rows(
     records: Sequence[Record],
     rows: Sequence[dict[str, Any]],
+    settings: Sequence[str],
+    seeds: Sequence[int],
     metrics: Sequence[Metric],
     turns: int,
     resamples: int,
     confidence: float,
     seed: int,
 ) -> list[Row]:
-    """Score every setting of ``rows``; with two settings also the second minus the first, paired by example.
+    """Score ``settings``; with two of them also the second minus the first, paired by example.
 
+    A metric against the knowledge is computed on the records that have some, and left out if none has.
     Raises ZscError if a setting and seed lacks the response to a record.
     """
     cells: dict[tuple[str, int], dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in rows:
         cells[row["setting"], row["seed"]][row["id"]] = row
-    settings = list(dict.fromkeys(row["setting"] for row in rows))
-    seeds = sorted({row["seed"] for row in rows})
     items = {}
-    for setting in settings:
-        for s in seeds:
-            missing = [record.id for record in records if record.id not in cells[setting, s]]
-            if missing:
-                raise ZscError(
-                    f"the run is not finished: setting {setting}, seed {s} lacks {len(missing)} of {len(records)}"
-                    f" responses (first: {missing[0]}). Repeat the command that made it to go on where it stopped."
-                )
-            items[setting, s] = build_items(records, cells[setting, s], turns)
+    for cell in product(settings, seeds):
+        missing = [record.id for record in records if record.id not in cells[cell]]
+        if missing:
+            raise ZscError(
+                f"the run is not finished: setting {cell[0]}, seed {cell[1]} lacks {len(missing)} of {len(records)}"
+                f" responses (first: {missing[0]}). Repeat the command that made it to go on where it stopped."
+            )
+        items[cell] = build_items(records, cells[cell], turns)
+    grounded = np.array([record.knowledge is not None for record in records])
     table = []
     for metric in metrics:
-        statistics = [np.stack([_statistics(metric, items[setting, s]) for s in seeds], axis=1) for setting in settings]
+        kept = grounded if metric.references == "knowledge" else np.ones_like(grounded)
+        if not kept.any():
+            continue
+        statistics = [
+            np.stack([_statistics(metric, items[setting, s])[kept] for s in seeds], axis=1) for setting in settings
+        ]
         values = [float(aggregate(metric, one)) for one in statistics]
         resampled = bootstrap(metric, statistics, resamples, seed)
         named = list(zip(settings, values, resampled, strict=True))
         if len(settings) == 2:
             named.append((DIFFERENCE, values[1] - values[0], resampled[1] - resampled[0]))
         table += [
-            Row(setting, metric.measure, value, *interval(samples, confidence), len(records), len(seeds))
+            Row(setting, metric.measure, value, *interval(samples, confidence), int(kept.sum()), len(seeds))
             for setting, value, samples in named
         ]
     return table
@@ -84,11 +89,15 @@ def score_run(
     folder: RunFolder, metrics: Sequence[Metric], turns: int, resamples: int, confidence: float, seed: int
 ) -> list[Row]:
     """Score the run in ``folder``, write ``scores.json`` there, and return the table."""
-    table = score_rows(folder.records(), folder.rows(), metrics, turns, resamples, confidence, seed)
-    scores = {
-        "table": [asdict(row) for row in table],
-        "signatures": {metric.measure: metric.signature for metric in metrics},
-        "bootstrap": {"resamples": resamples, "confidence": confidence, "seed": seed},
-    }
-    write_atomic(folder.path / "scores.json", json.dumps(scores, indent=2) + "\n")
+    made = folder.manifest()
+    table = score_rows(
+        folder.records(), folder.rows(), made["settings"], made["seeds"], metrics, turns, resamples, confidence, seed
+    )
+    folder.write_scores(
+        {
+            "table": [asdict(row) for row in table],
+            "signatures": {metric.measure: metric.signature for metric in metrics},
+            "bootstrap": {"resamples": resamples, "confidence": confidence, "seed": seed},
+        }
+    )
     return table

@@ -2,13 +2,14 @@
 
 import hashlib
 import logging
-import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import (
@@ -27,19 +28,21 @@ EMBEDDED = {"mini": Path(__file__).parent / "mini"}
 HUB_TIMEOUT = 10.0  # seconds
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("sdpa", "eager")
+SAFETENSORS, BIN = "model*.safetensors", "pytorch_model*.bin"
+TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.spm", "merges.txt")
 PROTOCOL_FIELDS = (
     "decoder_start_token_id",
     "bos_token_id",
     "eos_token_id",
     "pad_token_id",
     "forced_bos_token_id",
-    "forced_eos_token_id",
+    "bad_words_ids",
 )
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in evaluation mode with its tokenizer; ``fingerprint`` identifies the weights."""
+    """A model in evaluation mode with its tokenizer; ``fingerprint`` identifies their files and configuration."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -61,46 +64,61 @@ def load_model(
     """
     _check(dtype, DTYPES, "model.dtype")
     _check(attention, ATTENTION, "model.attention")
-    folder = EMBEDDED.get(checkpoint, Path(checkpoint))
-    local = folder.is_dir()
-    if local and not (folder / "config.json").is_file():
-        raise ZscError(f"model folder {folder} holds no config.json: it is not a Hugging Face checkpoint.")
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    source = str(folder) if local else checkpoint
+    folder = find_checkpoint(str(checkpoint))
     try:
-        config = _from_cache_or_hub(AutoConfig, source)
+        config = AutoConfig.from_pretrained(folder)
         if not config.is_encoder_decoder:
             raise ZscError(
                 f"model {checkpoint} ({config.model_type}) is not an encoder-decoder: zsc steers cross-attention."
             )
-        model = _from_cache_or_hub(
-            AutoModelForSeq2SeqLM, source, config=config, dtype=DTYPES[dtype], attn_implementation=attention
+        model = AutoModelForSeq2SeqLM.from_pretrained(
+            folder, config=config, dtype=DTYPES[dtype], attn_implementation=attention
         )
-        tokenizer = _from_cache_or_hub(AutoTokenizer, source)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     except SafetensorError as error:
         raise ZscError(
             f"the weights of model {checkpoint} are broken or cut short ({error}). Fetch them again."
         ) from error
-    except OSError as error:
-        if local:
-            raise ZscError(f"model folder {folder} cannot be loaded: {_first_line(error)}") from error
+    except (OSError, ValueError, ImportError) as error:
+        hint = " Try model.attention=eager." if "attention" in str(error) and attention != "eager" else ""
+        raise ZscError(f"model {checkpoint} cannot be loaded: {_first_line(error)}{hint}") from error
+    files = [file for file in sorted(folder.iterdir()) if _wanted(file.name, (SAFETENSORS, BIN))]
+    if decoder is not None:
+        files.append(replace_decoder(model, folder / decoder))
+    model.generation_config = token_protocol(model.generation_config)
+    return Loaded(model.eval().to(resolve_device(device)), tokenizer, hash_files(files))
+
+
+def find_checkpoint(checkpoint: str) -> Path:
+    """Return the folder of ``checkpoint``; what is not on disk is fetched from the hub.
+
+    Raises ZscError for a folder that lacks a part, and for a name that is no folder, not in the cache and not to be
+    had from the hub.
+    """
+    folder = EMBEDDED.get(checkpoint, Path(checkpoint))
+    if folder.is_dir():
+        if lacking := _lacking(folder):
+            raise ZscError(f"model folder {folder} holds no {lacking}: it is not a complete Hugging Face checkpoint.")
+        return folder
+    try:
+        cached = Path(snapshot_download(checkpoint, local_files_only=True))
+        if not _lacking(cached):
+            return cached
+    except (OSError, ValueError):
+        pass
+    try:
+        files = [file.rfilename for file in HfApi().model_info(checkpoint, timeout=HUB_TIMEOUT).siblings or []]
+        weights = SAFETENSORS if any(fnmatch(file, SAFETENSORS) for file in files) else BIN
+        wanted = [file for file in files if _wanted(file, (weights,))]
+        return Path(snapshot_download(checkpoint, allow_patterns=wanted))
+    except Exception as error:  # each HTTP library has errors of its own
         raise ZscError(
             f"model '{checkpoint}' is neither a folder nor in the cache, and the hub did not give it"
             f" ({_first_line(error)}).{suggestion(checkpoint, EMBEDDED)}"
         ) from error
-    except ValueError as error:
-        raise ZscError(f"model {checkpoint} cannot be loaded as an encoder-decoder: {_first_line(error)}") from error
-    files = sorted(folder.glob("model*.safetensors")) + sorted(folder.glob("pytorch_model*.bin")) if local else []
-    if decoder is not None:
-        files.append(replace_decoder(model, folder / decoder))
-    model.generation_config = token_protocol(model.generation_config)
-    return Loaded(
-        model.eval().to(resolve_device(device)),
-        tokenizer,
-        hash_files(files) if local else f"{checkpoint}@{config._commit_hash}",
-    )
 
 
 def replace_decoder(model: PreTrainedModel, file: Path) -> Path:
@@ -145,23 +163,20 @@ def hash_files(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _from_cache_or_hub(cls: Any, source: str, **kwargs: Any) -> Any:
-    """Load without the network where the files are on disk, and only otherwise ask the hub."""
-    try:
-        return cls.from_pretrained(source, local_files_only=True, **kwargs)
-    except OSError:
-        if os.path.isdir(source):
-            raise
-        ask_hub(source)
-        return cls.from_pretrained(source, **kwargs)
+def _lacking(folder: Path) -> str | None:
+    """Name the part of a checkpoint that ``folder`` lacks. Without tokenizer files transformers loads an empty one."""
+    names = [file.name for file in folder.iterdir()]
+    parts = {"config.json": ("config.json",), "weights": (SAFETENSORS, BIN), "tokenizer": TOKENIZER_FILES}
+    return next((part for part, patterns in parts.items() if not any(_match(n, patterns) for n in names)), None)
 
 
-def ask_hub(checkpoint: str) -> None:
-    """Raise OSError at once if the hub cannot be reached or has no such model; downloads would retry for long."""
-    try:
-        HfApi().model_info(checkpoint, timeout=HUB_TIMEOUT)
-    except Exception as error:  # each HTTP library has errors of its own
-        raise OSError(_first_line(error)) from error
+def _wanted(name: str, weights: Iterable[str]) -> bool:
+    """Say whether a checkpoint's file decides what the model does: ``weights``, configuration, tokenizer."""
+    return "/" not in name and _match(name, ("*.json", *TOKENIZER_FILES, *weights))
+
+
+def _match(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def _check(value: str, allowed: Any, key: str) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -31,10 +32,16 @@ class DialogueCollator:
 def dialogue_collator(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, layout: BucketLayout, target_tokens: int
 ) -> DialogueCollator:
-    """Return the collator, after giving ``model`` and ``tokenizer`` the layout's speaker tokens if they lack them."""
+    """Return the collator, after giving ``model`` and ``tokenizer`` the layout's speaker tokens if they lack them.
+
+    A new token starts from the embedding of the end token, since by default embeddings do not train.
+    """
     missing = [token for token in layout.speaker_tokens if token not in tokenizer.get_vocab()]
     if missing:
-        print(f"adding {', '.join(missing)} to the vocabulary", file=sys.stderr)
+        print(f"adding {', '.join(missing)} to the vocabulary, embedded as the end token is", file=sys.stderr)
         tokenizer.add_special_tokens({"additional_special_tokens": missing})
         model.resize_token_embeddings(len(tokenizer))
+        embeddings: Any = model.get_input_embeddings()
+        rows = embeddings.weight.data
+        rows[tokenizer.convert_tokens_to_ids(missing)] = rows[tokenizer.eos_token_id]
     return DialogueCollator(layout, tokenizer, Targets.of(model, tokenizer), target_tokens)

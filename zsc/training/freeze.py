@@ -8,11 +8,11 @@ from transformers import PreTrainedModel
 from zsc.errors import ZscError, suggestion
 
 COMPONENTS = {
-    "embeddings": r"(^|\.)(shared|embed_tokens|embed_positions|embeddings|lm_head|final_logits_bias)(\.|$)",
-    "encoder": r"^(model\.)?encoder\.(?!.*(embed_tokens|embed_positions|embeddings)\.)",
-    "self_attention": r"^(model\.)?decoder\..*(self_attn|SelfAttention|(?<!cross)attention\.(self|output))",
-    "cross_attention": r"^(model\.)?decoder\..*(encoder_attn|EncDecAttention|crossattention)",
-    "feed_forward": r"^(model\.)?decoder\..*(fc1|fc2|DenseReluDense|intermediate|(?<!attention\.)output\.dense)",
+    "embeddings": r"(^|\.)(shared|embed_tokens|embed_positions|embeddings|wte|wpe|lm_head|final_logits_bias)(\.|$)",
+    "encoder": r"^(\w+\.)?encoder\.(?!.*(embed_tokens|embed_positions|embeddings)\.)",
+    "self_attention": r"^(\w+\.)?decoder\..*(self_attn|SelfAttention|(?<!cross)attention\.(self|output)|\.attn\.)",
+    "cross_attention": r"^(\w+\.)?decoder\..*(encoder_attn|EncDecAttention|crossattention)",
+    "feed_forward": r"^(\w+\.)?decoder\..*(fc1|fc2|\.mlp\.|DenseReluDense|intermediate|(?<!attention\.)output\.dense)",
 }
 
 
@@ -31,6 +31,8 @@ def parameters_of(model: PreTrainedModel, component: str) -> dict[str, nn.Parame
 
 def freeze(model: PreTrainedModel, components: list[str]) -> None:
     """Exclude every parameter of ``components`` from training (no gradient, no optimiser state)."""
+    if not isinstance(components, list):
+        raise ZscError(f"freeze={components} must be a list, such as freeze=[encoder,embeddings].")
     for component in components:
         for parameter in parameters_of(model, component).values():
             parameter.requires_grad_(False)
