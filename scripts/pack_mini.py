@@ -29,6 +29,7 @@ def main(dialogue: Path, denoiser: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     decoder = {name.removeprefix(prefix): theirs[name].half().contiguous() for name in sorted(differing)}
     save_file(decoder, out / "denoiser.safetensors", metadata={"format": "pt"})
+    model.config.use_cache = True  # training had switched it off
     model.half().save_pretrained(out)
     AutoTokenizer.from_pretrained(dialogue).save_pretrained(out)
     total = sum(file.stat().st_size for file in out.iterdir())

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessorList
 
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError
@@ -102,13 +102,12 @@ def test_a_forced_first_token_is_not_charged_to_the_model(loaded):
     config = token_protocol(loaded.model.generation_config)
     config.forced_bos_token_id = None
     assert response_mask(sequences, config).tolist() == [[True] * 4 + [False], [True] * 5]
+    assert response_mask(sequences, GenerationConfig(eos_token_id=None)).all()
     config.forced_bos_token_id = 0
     assert response_mask(sequences, config).tolist() == [[False] + [True] * 3 + [False], [False] + [True] * 4]
 
 
 def test_settings_stored_with_a_checkpoint_are_not_inherited(loaded, checkpoint):
-    from transformers import GenerationConfig
-
     assert GenerationConfig.from_pretrained(checkpoint).no_repeat_ngram_size == 3
     config = Decoding().generation_config(loaded.model)
     assert config.no_repeat_ngram_size == 0 and config.num_beams == 1

@@ -81,7 +81,8 @@ def generate(
 def response_mask(sequences: torch.Tensor, config: GenerationConfig) -> torch.Tensor:
     """Return which of ``sequences[:, 1:]`` (batch, length - 1) the model chose: all up to the first end token, except
     a first token that it is forced to begin with."""
-    ends = torch.isin(sequences[:, 1:], torch.tensor(config.eos_token_id, device=sequences.device))
+    end_ids = [] if config.eos_token_id is None else config.eos_token_id
+    ends = torch.isin(sequences[:, 1:], torch.tensor(end_ids, device=sequences.device, dtype=sequences.dtype))
     kept = (ends.cumsum(dim=1) - ends.long()) == 0
     if config.forced_bos_token_id is not None:
         kept[:, 0] = False
