@@ -258,7 +258,7 @@ def test_ls_lists_everything_that_can_be_chosen(tmp_path):
 
 
 def test_every_shipped_config_composes_and_builds():
-    from zsc.cli.run import build_knobs, build_layout
+    from zsc.cli.build import build_knobs, build_layout
     from zsc.generation.decoding import Decoding
 
     given = {"run": [], "bench": [], "train": ["output=x", "task.text=x", "task.heldout=x"]}

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from omegaconf import DictConfig
 
+from zsc.cli.build import build_knobs, build_layout, check_batch_size
 from zsc.cli.configs import resolved
-from zsc.cli.run import build_knobs, build_layout, check_batch_size
 from zsc.data import load_records
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding

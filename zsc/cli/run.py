@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from zsc import __version__
+from zsc.cli.build import build_knobs, build_layout, build_settings, check_batch_size, check_seeds
 from zsc.cli.configs import resolved
 from zsc.cli.score import check_bootstrap, print_scores
 from zsc.data import load_records
@@ -21,58 +22,13 @@ from zsc.data.record import Record
 from zsc.errors import INTERRUPTED, ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.folder import RunFolder
-from zsc.generation.run import Settings, check_lengths, check_settings, run_settings
-from zsc.knobs import KNOBS, Knob
+from zsc.generation.run import check_lengths, check_settings, run_settings
 from zsc.metrics import build_metrics
 from zsc.metrics.score import score_run
-from zsc.models.load import load_model
+from zsc.models.load import Loaded, load_model
 from zsc.tables.render import check_format
 
 NOT_IDENTITY = ("output", "format", "batch_size", "metrics", "bootstrap")
-
-
-def build_layout(settings: dict[str, Any]) -> BucketLayout:
-    """Build the layout. Raises ZscError for settings of the wrong type or size."""
-    if not isinstance(settings, dict):
-        raise ZscError(f"layout={settings} must be a mapping of knowledge_tokens, turns, turn_tokens and so on.")
-    for name in ("knowledge_tokens", "turns", "turn_tokens"):
-        if type(settings[name]) is not int or settings[name] < 1:
-            raise ZscError(f"layout.{name}={settings[name]} must be a whole number of at least 1.")
-    speakers = settings["speaker_tokens"]
-    if not isinstance(speakers, list) or len(speakers) != 2 or not all(isinstance(token, str) for token in speakers):
-        raise ZscError(f"layout.speaker_tokens={speakers} must be a list of two tokens.")
-    return BucketLayout(**(settings | {"speaker_tokens": tuple(speakers)}))
-
-
-def build_knobs(settings: dict[str, Any]) -> list[Knob]:
-    """Build the knob a config names. Raises ZscError for settings it refuses."""
-    options = dict(settings)
-    name = options.pop("name")
-    if name == "none":
-        return []
-    try:
-        return [KNOBS[name](**options)]
-    except (TypeError, ValueError) as error:
-        raise ZscError(f"knob {name}: {error}") from error
-
-
-def build_settings(knobs: list[Knob]) -> Settings:
-    """Return the settings of a run by name: the knob off, and on."""
-    on = {"+".join(map(str, knobs)): knobs} if knobs else {}
-    return {"off": [], **on}
-
-
-def check_seeds(seeds: Any) -> list[int]:
-    whole = isinstance(seeds, list) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds)
-    if not whole or len(set(seeds)) < len(seeds):
-        raise ZscError(f"seeds={seeds} must be a non-empty list of different whole numbers, such as seeds=[0,1,2].")
-    return seeds
-
-
-def check_batch_size(size: Any) -> int:
-    if type(size) is not int or size < 1:
-        raise ZscError(f"batch_size={size} must be a whole number of at least 1.")
-    return size
 
 
 def run(cfg: DictConfig) -> Path:
@@ -90,20 +46,9 @@ def run(cfg: DictConfig) -> Path:
     check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
     check_settings(loaded, settings, records, layout)
 
-    run_identity = identity(config, loaded.fingerprint, records)
-    manifest = {
-        "identity": run_identity,
-        "weights": loaded.fingerprint,
-        "settings": list(settings),
-        "seeds": seeds,
-        "token_ids": loaded.model.generation_config.to_diff_dict(),
-        "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "hydra-core")}
-        | {"zsc": __version__, "python": platform.python_version()},
-        "device": str(loaded.model.device),
-        "truncated_share": round(layout.truncated(records, loaded.tokenizer), 4),
-    }
-    folder = RunFolder(Path(str(config["output"] or default_output(config, run_identity))))
-    folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), manifest, records)
+    made = manifest(config, loaded, records, list(settings), layout)
+    folder = RunFolder(Path(str(config["output"] or default_output(config, made["identity"]))))
+    folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), made, records)
     total = len(records) * len(seeds) * len(settings)
     with folder.locked(), progress() as bar:
         task = bar.add_task("responses", total=total)
@@ -128,6 +73,24 @@ def run(cfg: DictConfig) -> Path:
     return folder.path
 
 
+def manifest(
+    config: dict[str, Any], loaded: Loaded, records: list[Record], settings: list[str], layout: BucketLayout
+) -> dict[str, Any]:
+    """Return what identifies a run and what made it."""
+    libraries = ("torch", "transformers", "tokenizers", "hydra-core")
+    return {
+        "identity": identity(config, loaded.fingerprint, records),
+        "weights": loaded.fingerprint,
+        "settings": settings,
+        "seeds": config["seeds"],
+        "token_ids": loaded.model.generation_config.to_diff_dict(),
+        "versions": {name: version(name) for name in libraries}
+        | {"zsc": __version__, "python": platform.python_version()},
+        "device": str(loaded.model.device),
+        "truncated_share": round(layout.truncated(records, loaded.tokenizer), 4),
+    }
+
+
 def identity(config: dict[str, Any], weights: str, records: list[Record]) -> str:
     """Return a hash of everything that decides the responses."""
     deciding = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
@@ -136,7 +99,7 @@ def identity(config: dict[str, Any], weights: str, records: list[Record]) -> str
 
 
 def default_output(config: dict[str, Any], run_identity: str) -> str:
-    model = Path(config["model"]["checkpoint"]).name
+    model = Path(str(config["model"]["checkpoint"])).name
     return f"runs/{config['knob']['name']}-{config['dataset']['loader']}-{model}-{run_identity[:10]}"
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
+from zsc.cli.build import build_layout
 from zsc.cli.configs import resolved
-from zsc.cli.run import build_layout
 from zsc.data import load_records
 from zsc.data.text import check_text
 from zsc.errors import ZscError
