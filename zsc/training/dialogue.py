@@ -43,5 +43,5 @@ def dialogue_collator(
         model.resize_token_embeddings(len(tokenizer))
         embeddings: Any = model.get_input_embeddings()
         rows = embeddings.weight.data
-        rows[tokenizer.convert_tokens_to_ids(missing)] = rows[tokenizer.eos_token_id]
+        rows[tokenizer.convert_tokens_to_ids(missing)] = rows[tokenizer.eos_token_id].clone()
     return DialogueCollator(layout, tokenizer, Targets.of(model, tokenizer), target_tokens)
