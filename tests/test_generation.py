@@ -57,7 +57,7 @@ def test_gumbel_sampling_draws_from_the_softmax():
 
 def test_top_p_and_temperature_limit_what_is_drawn(loaded):
     scores = torch.tensor([[2.0, 1.9, -1.0, -9.0]])
-    processors = LogitsProcessorList(Decoding(top_p=0.9, temperature=0.7).logits_processors(loaded.model, ["x"], 0))
+    processors = LogitsProcessorList(Decoding(top_p=0.9, temperature=0.7).logits_processors(["x"], 0))
     drawn = {int(processors(torch.zeros(1, 1, dtype=torch.long), scores).argmax()) for _ in range(300)}
     assert drawn == {0, 1}  # probabilities at temperature 0.7: .53, .46, .01, .00
 
@@ -81,7 +81,7 @@ def test_likelihood_is_the_models_own_loss(loaded, parlor):
         source = BucketLayout().encode([record], loaded.tokenizer)
         states = encode(loaded.model, source)
         config = Decoding(max_new_tokens=10).generation_config(loaded.model)
-        processors = LogitsProcessorList(Decoding().logits_processors(loaded.model, [record.id], 0))
+        processors = LogitsProcessorList(Decoding().logits_processors([record.id], 0))
         ids = loaded.model.generate(
             input_ids=source.input_ids, attention_mask=source.attention_mask, generation_config=config,
             logits_processor=processors,

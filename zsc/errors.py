@@ -14,6 +14,12 @@ class ZscError(Exception):
         self.code = code
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its type where it has none."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def suggestion(name: str, choices: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the choice closest to ``name``, or an empty string."""
     close = difflib.get_close_matches(name, list(choices), n=1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from omegaconf import DictConfig
 
-from zsc.cli.build import build_knobs, build_layout, check_batch_size
+from zsc.cli.build import build_knobs, build_layout, check_count
 from zsc.cli.configs import resolved
 from zsc.data import load_records
 from zsc.errors import ZscError
@@ -27,16 +27,15 @@ def bench(cfg: DictConfig) -> None:
     knobs = build_knobs(config["knob"])
     if not knobs:
         raise ZscError("zsc bench needs a knob, such as knob=attn_bias.")
-    if type(config["repeats"]) is not int or config["repeats"] < 1:
-        raise ZscError(f"repeats={config['repeats']} must be a whole number of at least 1.")
+    check_count("repeats", config["repeats"])
     decoding = Decoding.from_settings(config["decoding"])
     decoding = replace(decoding, min_new_tokens=decoding.max_new_tokens)
-    batch_size, layout = check_batch_size(config["batch_size"]), build_layout(config["layout"])
+    batch_size, layout = check_count("batch_size", config["batch_size"]), build_layout(config["layout"])
     records = load_records(**config["dataset"])[:batch_size]
     loaded = load_model(**config["model"])
     check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
-    check_settings(loaded, {"on": knobs}, records, layout)
     source = layout.encode(records, loaded.tokenizer).to(loaded.model.device)
+    check_settings(loaded, {"on": knobs}, records, source)
     states = encode(loaded.model, source)
     ids = [record.id for record in records]
 

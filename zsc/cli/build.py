@@ -13,8 +13,7 @@ def build_layout(settings: dict[str, Any]) -> BucketLayout:
     if not isinstance(settings, dict):
         raise ZscError(f"layout={settings} must be a mapping of knowledge_tokens, turns, turn_tokens and so on.")
     for name in ("knowledge_tokens", "turns", "turn_tokens"):
-        if type(settings[name]) is not int or settings[name] < 1:
-            raise ZscError(f"layout.{name}={settings[name]} must be a whole number of at least 1.")
+        check_count(f"layout.{name}", settings[name])
     speakers = settings["speaker_tokens"]
     if not isinstance(speakers, list) or len(speakers) != 2 or not all(isinstance(token, str) for token in speakers):
         raise ZscError(f"layout.speaker_tokens={speakers} must be a list of two tokens.")
@@ -47,8 +46,8 @@ def check_seeds(seeds: Any) -> list[int]:
     return seeds
 
 
-def check_batch_size(size: Any) -> int:
-    """Return ``size``. Raises ZscError unless it is a whole number of at least 1."""
-    if type(size) is not int or size < 1:
-        raise ZscError(f"batch_size={size} must be a whole number of at least 1.")
-    return size
+def check_count(key: str, value: Any) -> int:
+    """Return ``value``, the setting ``key``. Raises ZscError unless it is a whole number of at least 1."""
+    if type(value) is not int or value < 1:
+        raise ZscError(f"{key}={value} must be a whole number of at least 1.")
+    return value

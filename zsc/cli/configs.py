@@ -3,15 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from zsc.errors import ZscError, suggestion
+from zsc.errors import ZscError, first_line, suggestion
 
 PACKAGE = Path(__file__).parents[1]
 CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"
-GROUPS = {
-    "run": ("model", "dataset", "knob", "decoding"),
-    "bench": ("model", "dataset", "knob", "decoding"),
-    "train": ("task",),
-}
+RUN_GROUPS = ("model", "dataset", "knob", "decoding")
+GROUPS = {"run": RUN_GROUPS, "bench": RUN_GROUPS, "train": ("task",)}
 MULTIRUN = ("-m", "--multirun")
 
 
@@ -70,7 +67,7 @@ def resolved(cfg: Any) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         raise ZscError(f"{error.full_key} has no value. Give {error.full_key}=VALUE.") from error
     except OmegaConfBaseException as error:
-        raise ZscError(f"the settings cannot be resolved: {_first_line(error)}") from error
+        raise ZscError(f"the settings cannot be resolved: {first_line(error)}") from error
 
 
 def check_overrides(command: str, flags: list[str], overrides: list[str]) -> None:
@@ -92,7 +89,7 @@ def check_overrides(command: str, flags: list[str], overrides: list[str]) -> Non
         parsed = OverridesParser.create().parse_overrides(own)
     except HydraException as error:
         raise ZscError(
-            f"cannot read an override: {_first_line(error)} Quote unusual values: key=\"'value'\"."
+            f"cannot read an override: {first_line(error)} Quote unusual values: key=\"'value'\"."
         ) from error
     chosen = []
     for override in parsed:
@@ -112,7 +109,7 @@ def check_overrides(command: str, flags: list[str], overrides: list[str]) -> Non
         try:
             compose(command, [str(o.input_line) for o in parsed if not o.is_sweep_override()])
         except (HydraException, OmegaConfBaseException) as error:
-            raise ZscError(f"the settings do not fit together: {_first_line(error)}") from error
+            raise ZscError(f"the settings do not fit together: {first_line(error)}") from error
 
 
 def _check_keys(command: str, parsed: list[Any], known: list[str]) -> None:
@@ -142,7 +139,3 @@ def _keys(node: Any, prefix: str) -> list[str]:
     for name, child in node.items():
         paths += [f"{prefix}{name}", *_keys(child, f"{prefix}{name}.")]
     return paths
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]

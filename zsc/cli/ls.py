@@ -2,12 +2,10 @@
 
 import inspect
 
-from zsc.cli.configs import group_options, headline
+from zsc.cli.configs import RUN_GROUPS, group_options, headline
 from zsc.errors import ZscError
 from zsc.metrics import METRICS
 from zsc.tables.render import check_format, render
-
-KINDS = ("model", "dataset", "knob", "decoding")
 
 
 def ls(arguments: list[str]) -> None:
@@ -21,7 +19,7 @@ def ls(arguments: list[str]) -> None:
     check_format(style)
     rows = [
         {"kind": kind, "name": option, "what": headline(kind, option)}
-        for kind in KINDS
+        for kind in RUN_GROUPS
         for option in group_options(kind)
     ]
     for name, build in METRICS.items():

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from zsc import __version__
 from zsc.cli.help import COMMANDS, OVERVIEW
@@ -44,22 +45,10 @@ def dispatch(arguments: list[str]) -> int:
     return 0
 
 
-def run(arguments: list[str]) -> None:
+def launch(command: str, arguments: list[str]) -> None:
     from zsc.cli.hydra import launch
 
-    launch("run", arguments)
-
-
-def train(arguments: list[str]) -> None:
-    from zsc.cli.hydra import launch
-
-    launch("train", arguments)
-
-
-def bench(arguments: list[str]) -> None:
-    from zsc.cli.hydra import launch
-
-    launch("bench", arguments)
+    launch(command, arguments)
 
 
 def score(arguments: list[str]) -> None:
@@ -75,9 +64,9 @@ def ls(arguments: list[str]) -> None:
 
 
 RUNNERS: dict[str, Callable[[list[str]], None]] = {
-    "run": run,
+    "run": partial(launch, "run"),
     "score": score,
     "ls": ls,
-    "train": train,
-    "bench": bench,
+    "train": partial(launch, "train"),
+    "bench": partial(launch, "bench"),
 }

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from zsc import __version__
-from zsc.cli.build import build_knobs, build_layout, build_settings, check_batch_size, check_seeds
+from zsc.cli.build import build_knobs, build_layout, build_settings, check_count, check_seeds
 from zsc.cli.configs import resolved
 from zsc.cli.score import check_bootstrap, print_scores
 from zsc.data import load_records
@@ -39,12 +39,13 @@ def run(cfg: DictConfig) -> Path:
     metrics = build_metrics(config["metrics"])
     layout, knobs = build_layout(config["layout"]), build_knobs(config["knob"])
     decoding, seeds = Decoding.from_settings(config["decoding"]), check_seeds(config["seeds"])
-    check_batch_size(config["batch_size"])
+    check_count("batch_size", config["batch_size"])
     settings = build_settings(knobs)
     records = load_records(**config["dataset"])
     loaded = load_model(**config["model"])
     check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
-    check_settings(loaded, settings, records, layout)
+    source = layout.encode(records, loaded.tokenizer)
+    check_settings(loaded, settings, records, source)
 
     made = manifest(config, loaded, records, list(settings), layout)
     folder = RunFolder(Path(str(config["output"] or default_output(config, made["identity"]))))
@@ -56,7 +57,7 @@ def run(cfg: DictConfig) -> Path:
             run_settings(
                 loaded,
                 records,
-                layout,
+                source,
                 settings,
                 decoding,
                 seeds,

@@ -8,7 +8,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from zsc.errors import ZscError, suggestion
+from zsc.cli.build import check_count
+from zsc.errors import ZscError, first_line, suggestion
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.score import Row, score_run
@@ -33,7 +34,7 @@ def score(arguments: list[str]) -> None:
             OmegaConf.load(folder.config), {"format": "table"}, OmegaConf.from_dotlist(arguments[1:])
         )
     except OmegaConfBaseException as error:
-        raise ZscError(f"cannot read the settings: {str(error).splitlines()[0]}") from error
+        raise ZscError(f"cannot read the settings: {first_line(error)}") from error
     config: dict[str, Any] = OmegaConf.to_container(merged)  # type: ignore[assignment]
     check_format(config["format"])
     check_bootstrap(config["bootstrap"])
@@ -43,8 +44,7 @@ def score(arguments: list[str]) -> None:
 
 def check_bootstrap(settings: dict[str, Any]) -> None:
     """Raise ZscError for bootstrap settings that are out of range."""
-    if type(settings["resamples"]) is not int or settings["resamples"] < 1:
-        raise ZscError(f"bootstrap.resamples={settings['resamples']} must be a whole number of at least 1.")
+    check_count("bootstrap.resamples", settings["resamples"])
     if not isinstance(settings["confidence"], float) or not 0 < settings["confidence"] < 1:
         raise ZscError(f"bootstrap.confidence={settings['confidence']} must lie between 0 and 1.")
     if type(settings["seed"]) is not int or settings["seed"] < 0:

@@ -79,7 +79,7 @@ class Decoding:
             num_beam_groups=1,
         )
 
-    def logits_processors(self, model: PreTrainedModel, ids: Sequence[str], seed: int) -> list[LogitsProcessor]:
+    def logits_processors(self, ids: Sequence[str], seed: int) -> list[LogitsProcessor]:
         """Return what turns greedy search into sampling for the examples ``ids``; empty unless ``sample``."""
         if not self.sample:
             return []

@@ -76,7 +76,9 @@ class RunFolder:
         """Return every complete generation, in the order written."""
         if not self.generations.is_file():
             return []
-        return [json.loads(line) for line in self.generations.read_bytes().splitlines(keepends=True) if _complete(line)]
+        return [
+            json.loads(line) for line in self.generations.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")
+        ]
 
     def done(self) -> set[Key]:
         return {(row["setting"], row["seed"], row["id"]) for row in self.rows()}
@@ -93,7 +95,3 @@ class RunFolder:
         with self.generations.open("a", encoding="utf-8") as handle:
             handle.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
             handle.flush()
-
-
-def _complete(line: bytes) -> bool:
-    return line.endswith(b"\n")

@@ -51,7 +51,7 @@ def decode(
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             attention_mask=source.attention_mask,
             generation_config=decoding.generation_config(model),
-            logits_processor=LogitsProcessorList(decoding.logits_processors(model, ids, seed)),
+            logits_processor=LogitsProcessorList(decoding.logits_processors(ids, seed)),
         )
 
 

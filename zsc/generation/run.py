@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from transformers import PreTrainedModel
 
-from zsc.data.layout import BucketLayout
+from zsc.data.layout import Source
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
@@ -16,9 +16,11 @@ from zsc.models.load import Loaded
 Settings = Mapping[str, Sequence[Knob]]
 
 
-def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record], layout: BucketLayout) -> None:
-    """Raise ZscError, naming the record where one is at fault, if a knob cannot act on the model or on ``records``."""
-    source = layout.encode(records, loaded.tokenizer)
+def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record], source: Source) -> None:
+    """Raise ZscError, naming the record where one is at fault, if a knob cannot act on the model or on ``records``.
+
+    ``source`` holds all records, laid out.
+    """
     for knob in (knob for knobs in settings.values() for knob in knobs):
         try:
             knob.check(loaded.model, source)
@@ -42,21 +44,21 @@ def check_lengths(model: PreTrainedModel, positions: int, new_tokens: int) -> No
 def run_settings(
     loaded: Loaded,
     records: Sequence[Record],
-    layout: BucketLayout,
+    whole: Source,
     settings: Settings,
     decoding: Decoding,
     seeds: Sequence[int],
     batch_size: int,
     folder: RunFolder,
     advance: Callable[[int], None],
-) -> int:
-    """Generate what ``folder`` does not hold yet and return how many responses it already held.
+) -> None:
+    """Generate what ``folder`` does not hold yet.
 
-    ``settings`` maps the name of each setting to its knobs. ``advance`` is told how many responses are ready.
+    ``whole`` holds all records, laid out; ``settings`` maps the name of each setting to its knobs. ``advance`` is told
+    how many responses are ready.
     """
     done = folder.done()
     advance(len(done))
-    whole = layout.encode(records, loaded.tokenizer)
     for start in range(0, len(records), batch_size):
         batch = range(start, min(start + batch_size, len(records)))
         cells = [
@@ -85,4 +87,3 @@ def run_settings(
                 for identity, response in zip(ids, responses, strict=True)
             )
             advance(len(ids))
-    return len(done)

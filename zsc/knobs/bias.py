@@ -43,15 +43,14 @@ def check_supported(model: PreTrainedModel) -> None:
         raise UnsupportedModel(f"{name} takes an additive mask with the eager backend only: load it with eager.")
 
 
-def check_strength(strength: Any) -> float:
-    """Return ``strength`` as a float. Raises ValueError unless it is a finite number of at least 0."""
+def check_strength(strength: Any) -> None:
+    """Raise ValueError unless ``strength`` is a finite number of at least 0."""
     if isinstance(strength, bool) or not isinstance(strength, (int, float)):
         raise ValueError(f"strength must be a number, got {strength!r}.")
     if not 0 <= strength < math.inf:
         raise ValueError(f"strength must be a finite number of at least 0, got {strength}. 1 changes nothing.")
     if strength and not SMALLEST <= strength <= LARGEST:
         raise ValueError(f"strength {strength} must be 0 or lie between {SMALLEST:g} and {LARGEST:g}.")
-    return float(strength)
 
 
 @contextmanager

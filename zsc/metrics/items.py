@@ -12,7 +12,6 @@ class Items:
     responses: list[str]
     knowledge: list[str]
     dialog: list[str]
-    human: list[str]
     nll: list[float]
     tokens: list[int]
 
@@ -24,7 +23,6 @@ def build_items(records: Sequence[Record], rows: Mapping[str, Mapping[str, Any]]
         responses=[row["response"] for row in ordered],
         knowledge=[record.knowledge or "" for record in records],
         dialog=[" ".join(turn.text for turn in record.history[-turns:]) for record in records],
-        human=[record.reference for record in records],
         nll=[row["nll"] for row in ordered],
         tokens=[row["tokens"] for row in ordered],
     )

@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from zsc.errors import ZscError, suggestion
+from zsc.errors import ZscError, first_line, suggestion
 
 EMBEDDED = {"mini": Path(__file__).parent / "mini"}
 HUB_TIMEOUT = 10.0  # seconds
@@ -84,7 +84,7 @@ def load_model(
         ) from error
     except (OSError, ValueError, ImportError) as error:
         hint = " Try model.attention=eager." if "attention" in str(error) and attention != "eager" else ""
-        raise ZscError(f"model {checkpoint} cannot be loaded: {_first_line(error)}{hint}") from error
+        raise ZscError(f"model {checkpoint} cannot be loaded: {first_line(error)}{hint}") from error
     files = [file for file in sorted(folder.iterdir()) if _wanted(file.name, (SAFETENSORS, BIN))]
     if decoder is not None:
         files.append(replace_decoder(model, folder / decoder))
@@ -117,7 +117,7 @@ def find_checkpoint(checkpoint: str) -> Path:
     except Exception as error:  # each HTTP library has errors of its own
         raise ZscError(
             f"model '{checkpoint}' is neither a folder nor in the cache, and the hub did not give it"
-            f" ({_first_line(error)}).{suggestion(checkpoint, EMBEDDED)}"
+            f" ({first_line(error)}).{suggestion(checkpoint, EMBEDDED)}"
         ) from error
 
 
@@ -150,7 +150,7 @@ def resolve_device(device: str) -> torch.device:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError) as error:
-        raise ZscError(f"model.device={device} cannot be used: {_first_line(error)} Try model.device=cpu.") from error
+        raise ZscError(f"model.device={device} cannot be used: {first_line(error)} Try model.device=cpu.") from error
     return resolved
 
 
@@ -182,7 +182,3 @@ def _match(name: str, patterns: Iterable[str]) -> bool:
 def _check(value: str, allowed: Any, key: str) -> None:
     if value not in allowed:
         raise ZscError(f"{key}={value} is not one of {', '.join(allowed)}.{suggestion(str(value), allowed)}")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

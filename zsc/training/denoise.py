@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.text import read_documents
 from zsc.errors import ZscError
+from zsc.files import write_atomic
 from zsc.training.progress import Reconstruction
 from zsc.training.segments import DenoisingCollator, Segments, Targets, segment_documents
 from zsc.training.tokenizer import train_tokenizer
@@ -50,7 +51,7 @@ def segments_of(text: Path, output: Path, tokenizer: PreTrainedTokenizerBase, ma
         disable_progress_bars()
         Dataset.from_generator(generate, cache_dir=str(cache)).save_to_disk(str(folder))
         shutil.rmtree(cache)
-        marker.write_text(json.dumps(made_from))
+        write_atomic(marker, json.dumps(made_from))
     return load_from_disk(str(folder))
 
 

@@ -75,10 +75,10 @@ def train(
     precision: str,
     seed: int,
     callbacks: list[TrainerCallback],
-) -> dict[str, float]:
+) -> None:
     """Train, resuming from ``output`` if a complete checkpoint lies there; save the final model to ``output/model``.
 
-    ``arguments`` are fields of :class:`transformers.TrainingArguments`. Returns the final evaluation metrics.
+    ``arguments`` are fields of :class:`transformers.TrainingArguments`.
     """
     freeze(model, frozen)
     print(describe(model), file=sys.stderr)
@@ -110,10 +110,9 @@ def train(
     if resume:
         print(f"resuming from {resume}", file=sys.stderr)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    metrics = trainer.evaluate()
+    trainer.evaluate()
     partial = output / "model.partial"
     trainer.save_model(str(partial))
     final = output / "model"
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
-    return metrics
