@@ -16,7 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from zsc.cli.configs import CONFIGS, GROUPS, check_overrides, expand_checkpoints, group_options, split_arguments
+from zsc.cli.configs import CONFIGS, GROUPS, check_overrides, expand, group_options, split_arguments
 from zsc.cli.help import COMMANDS, OVERVIEW
 from zsc.cli.main import RUNNERS, main
 from zsc.data import DATASETS
@@ -289,7 +289,7 @@ HELP_LINES = [
 def test_the_examples_of_the_help_compose(line):
     words = [word for word in shlex.split(line.split(" > ")[0].split("    ")[0]) if not word.startswith("ZSC_DATA")]
     flags, overrides = split_arguments(words[2:])
-    check_overrides(words[1], flags, expand_checkpoints(overrides))
+    check_overrides(words[1], flags, expand(overrides))
 
 
 def test_hydras_own_flags_and_settings_pass(tmp_path):
@@ -301,8 +301,8 @@ def test_hydras_own_flags_and_settings_pass(tmp_path):
 
 
 def test_several_checkpoints_in_a_multirun():
-    assert expand_checkpoints(["model=a/b,./c"]) == ["model=checkpoint", "model.checkpoint='a/b','./c'"]
-    assert expand_checkpoints(["model=mini", "knob=none"]) == ["model=mini", "knob=none"]
+    assert expand(["model=a/b,./c"]) == ["model=checkpoint", "model.checkpoint='a/b','./c'"]
+    assert expand(["model=mini", "knob=none"]) == ["model=mini", "knob=none"]
 
 
 def test_bench_prints_a_ratio(tmp_path, checkpoint):

@@ -9,7 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, ProphetNetConfig, ProphetN
 
 from zsc.data.layout import BucketLayout, Source
 from zsc.knobs import AttentionBias, NoSuchSpan, UnsupportedModel, biased_cross_attention
-from zsc.knobs.bias import additive_mask
+from zsc.knobs.steering import Bias, biased
 
 FAMILIES = ["bart", "mbart", "marian", "t5"]
 BACKENDS = ["eager", "sdpa"]
@@ -161,10 +161,12 @@ def test_nested_weights_multiply(tiny, batch):
 
 
 def test_half_precision_masks_stay_finite():
-    log_weights = torch.tensor([[float("nan"), 0.0, -7.0]])
-    mask = additive_mask(log_weights, 2, 1, torch.float16, torch.device("cpu"))
+    lowest = torch.finfo(torch.float16).min
+    base = torch.tensor([0.0, 0.0, -3.0, lowest], dtype=torch.float16)[None, None, None]
+    log = torch.tensor([-torch.inf, -1e9, -7.0, -7.0])[None, None]
+    mask = biased(base, [(Bias(weights=None), log)])
     assert mask.dtype == torch.float16 and torch.isfinite(mask).all()
-    assert mask[0, 0, 0].tolist() == [torch.finfo(torch.float16).min, 0.0, -7.0]
+    assert mask.flatten().tolist() == [lowest, lowest, -10.0, lowest]
 
 
 @pytest.mark.parametrize(

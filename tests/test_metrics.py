@@ -119,6 +119,6 @@ def test_records_without_knowledge_do_not_count_as_knowledge_overlap_of_zero():
     records = [Record("1", turn, "Yes.", "the cat sat"), Record("2", turn, "Yes.")]
     rows = [{"setting": "off", "seed": 0, "id": i, "response": "the cat sat", "tokens": 1, "nll": 1.0} for i in "12"]
     metrics = build_metrics(["knowledge_rouge1", "length"])
-    table = {row.metric: row for row in score_rows(records, rows, ["off"], [0], metrics, 5, 10, 0.95, 0)}
+    table = {row.metric: row for row in score_rows(records, rows, ["off"], [0], metrics, 5, [], 10, 0.95, 0)}
     assert (table["knowledge_rouge1"].value, table["knowledge_rouge1"].n, table["length"].n) == (1.0, 1, 2)
     assert not score_rows(records[1:], rows, ["off"], [0], metrics[:1], 5, 10, 0.95, 0)

@@ -3,12 +3,13 @@
 import resource
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from omegaconf import DictConfig
 
-from zsc.cli.build import build_knobs, build_layout, check_count
+from zsc.cli.build import build_layout, build_settings, check_count, knob_parts
 from zsc.cli.configs import resolved
 from zsc.data import load_records
 from zsc.errors import ZscError
@@ -24,8 +25,7 @@ def bench(cfg: DictConfig) -> None:
     """Print time(knob on) / time(knob off) of one batch, every response forced to the same number of tokens."""
     config = resolved(cfg)
     check_format(config["format"])
-    knobs = build_knobs(config["knob"])
-    if not knobs:
+    if not knob_parts(config["knob"]):
         raise ZscError("zsc bench needs a knob, such as knob=attn_bias.")
     check_count("repeats", config["repeats"])
     decoding = Decoding.from_settings(config["decoding"])
@@ -35,11 +35,12 @@ def bench(cfg: DictConfig) -> None:
     loaded = load_model(**config["model"])
     check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
     source = layout.encode(records, loaded.tokenizer).to(loaded.model.device)
-    check_settings(loaded, {"on": knobs}, records, source)
+    name, knobs = list(build_settings(config["knob"], config["model"], loaded).settings.items())[-1]
+    check_settings(loaded, {name: knobs}, records, source)
     states = encode(loaded.model, source)
     ids = [record.id for record in records]
 
-    def seconds(active: list[Knob]) -> float:
+    def seconds(active: Sequence[Knob]) -> float:
         started = time.perf_counter()
         decode(loaded.model, source, states, ids, 0, decoding, active)
         if loaded.model.device.type == "cuda":
@@ -54,7 +55,7 @@ def bench(cfg: DictConfig) -> None:
         pairs.append(times if repeat % 2 == 0 else times[::-1])
     ratios = [on / off for off, on in pairs]
     row = {
-        "knob": "+".join(map(str, knobs)),
+        "knob": name,
         "on/off median": round(statistics.median(ratios), 4),
         "min": round(min(ratios), 4),
         "max": round(max(ratios), 4),

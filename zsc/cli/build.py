@@ -1,11 +1,28 @@
 """From the mappings of a composed config to the objects the stages take, with errors that name the setting."""
 
+import json
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
 from typing import Any
 
+from zsc.data.control_phrases import load_phrases
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError
 from zsc.generation.run import Settings
-from zsc.knobs import KNOBS, Knob
+from zsc.knobs import KNOBS, ContextAugmentation, Knob
+from zsc.models.load import Loaded, load_model
+
+DOSES = ("strength", "weight")  # settings that may be a list: one value makes one setting
+
+
+@dataclass(frozen=True)
+class Built:
+    """``settings`` by name, and what decides their knobs beside the config: phrases drawn, weights of other models."""
+
+    settings: Settings
+    made_from: dict[str, Any]
 
 
 def build_layout(settings: dict[str, Any]) -> BucketLayout:
@@ -20,22 +37,72 @@ def build_layout(settings: dict[str, Any]) -> BucketLayout:
     return BucketLayout(**(settings | {"speaker_tokens": tuple(speakers)}))
 
 
-def build_knobs(settings: dict[str, Any]) -> list[Knob]:
-    """Build the knob a config names. Raises ZscError for settings it refuses."""
-    options = dict(settings)
-    name = options.pop("name")
-    if name == "none":
-        return []
+def build_settings(knob: dict[str, Any], model: dict[str, Any], loaded: Loaded) -> Built:
+    """Return the settings of a run by name: the knobs off, and on with every combination of their listed values.
+
+    ``knob`` is one knob's config, or holds several of them under ``name: several``; ``model`` is the config that
+    ``loaded`` was made from. Raises ZscError for settings a knob refuses.
+    """
+    made_from: dict[str, Any] = {}
+    axes = [
+        [_build_knob(options, model, loaded, made_from) for options in _expanded(part)] for part in knob_parts(knob)
+    ]
+    settings: dict[str, list[Knob]] = {"off": []}
+    if axes:
+        for knobs in product(*axes):
+            settings["+".join(map(str, knobs))] = list(knobs)
+    return Built(settings, made_from)
+
+
+def knob_parts(knob: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the configs of the single knobs in a knob config."""
+    if knob["name"] == "several":
+        return [part for part in knob.values() if isinstance(part, dict)]
+    return [] if knob["name"] == "none" else [knob]
+
+
+def _expanded(options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one mapping for every combination of the values that are listed for a dose."""
+    listed = {key: options[key] for key in DOSES if isinstance(options.get(key), list)}
+    if empty := [key for key, values in listed.items() if not values]:
+        raise ZscError(f"knob.{empty[0]}=[] lists no value.")
+    return [options | dict(zip(listed, values, strict=True)) for values in product(*listed.values())]
+
+
+def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, made_from: dict[str, Any]) -> Knob:
+    """Build one knob. What its settings only name (phrases, another model) is loaded and noted in ``made_from``."""
+    name = options["name"]
+    given = {key: value for key, value in options.items() if key != "name"}
+    known = {field.name for field in fields(KNOBS[name])}
+    if "tokenizer" in known:
+        given["tokenizer"] = loaded.tokenizer
+    if "phrases" in known:
+        given |= {"phrases": load_phrases(str(given["phrases"])), "label": Path(str(given["phrases"])).stem}
+    if "other" in known:
+        if given.get("by", "other") != "other":
+            given["other"] = None
+        else:
+            other = _load_other(given["other"], model)
+            made_from[f"{name}.other"], given["other"] = other.fingerprint, other.model
     try:
-        return [KNOBS[name](**options)]
+        knob = KNOBS[name](**given)
     except (TypeError, ValueError) as error:
         raise ZscError(f"knob {name}: {error}") from error
+    if isinstance(knob, ContextAugmentation):
+        made_from.setdefault("phrases", {})[knob.label] = knob.drawn
+    return knob
 
 
-def build_settings(knobs: list[Knob]) -> Settings:
-    """Return the settings of a run by name: the knob off, and on."""
-    on = {"+".join(map(str, knobs)): knobs} if knobs else {}
-    return {"off": [], **on}
+def _load_other(settings: Any, model: dict[str, Any]) -> Loaded:
+    if not isinstance(settings, dict) or not settings or not set(settings) <= set(model):
+        raise ZscError(f"other={settings} must hold some of {', '.join(model)}, such as other.checkpoint=FOLDER.")
+    own_decoder = {} if "checkpoint" not in settings else {"decoder": None}
+    return _load_cached(json.dumps(model | own_decoder | settings, sort_keys=True))
+
+
+@lru_cache(maxsize=1)
+def _load_cached(settings: str) -> Loaded:
+    return load_model(**json.loads(settings))
 
 
 def check_seeds(seeds: Any) -> list[int]:

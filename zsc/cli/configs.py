@@ -10,6 +10,7 @@ CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.par
 RUN_GROUPS = ("model", "dataset", "knob", "decoding")
 GROUPS = {"run": RUN_GROUPS, "bench": RUN_GROUPS, "train": ("task",)}
 MULTIRUN = ("-m", "--multirun")
+NOT_KNOBS = {"none", "several"}
 
 
 def group_options(group: str) -> list[str]:
@@ -23,8 +24,13 @@ def headline(group: str, option: str) -> str:
         return handle.readline().removeprefix("#").strip()
 
 
-def expand_checkpoints(overrides: list[str]) -> list[str]:
-    """Rewrite ``model=X``, where X is no shipped option but a folder or a hub name, to ``model=checkpoint`` and X."""
+def expand(overrides: list[str]) -> list[str]:
+    """Rewrite what users may write in short into what Hydra takes.
+
+    ``model=X``, where X is no shipped option but a folder or a hub name, becomes ``model=checkpoint`` and X;
+    ``knob=[a,b]`` becomes ``knob=several`` with the configs of the knobs ``a`` and ``b`` inside it. Raises ZscError for
+    a knob that is listed twice or unknown.
+    """
     expanded = []
     for override in overrides:
         key, _, value = override.partition("=")
@@ -32,6 +38,13 @@ def expand_checkpoints(overrides: list[str]) -> list[str]:
         if key == "model" and value and not set(names) & set(group_options("model")):
             quoted = ",".join(f"'{name}'" for name in names)
             expanded += ["model=checkpoint", f"model.checkpoint={quoted}"]
+        elif key == "knob" and value.startswith("[") and value.endswith("]"):
+            knobs = [name.strip() for name in value[1:-1].split(",")]
+            for name in knobs:
+                _check_option("knob", name)
+            if len(set(knobs)) < len(knobs) or set(knobs) & NOT_KNOBS:
+                raise ZscError(f"knob={value} must list different knobs, such as knob=[attn_bias,ctx_aug].")
+            expanded += ["knob=several", *(f"+knob@knob.{name}={name}" for name in knobs)]
         else:
             expanded.append(override)
     return expanded
@@ -91,9 +104,12 @@ def check_overrides(command: str, flags: list[str], overrides: list[str]) -> Non
         raise ZscError(
             f"cannot read an override: {first_line(error)} Quote unusual values: key=\"'value'\"."
         ) from error
-    chosen = []
+    chosen, nested = [], []
     for override in parsed:
         key = override.key_or_group
+        if key == "knob" and override.package:
+            nested.append(str(override.input_line))
+            continue
         if (override.is_add() or override.is_delete()) and not key.startswith("trainer."):
             raise ZscError(f"'{override.input_line}': only trainer settings can be added or deleted. Write key=value.")
         if override.is_sweep_override() and not set(flags) & set(MULTIRUN):
@@ -104,7 +120,7 @@ def check_overrides(command: str, flags: list[str], overrides: list[str]) -> Non
                 _check_option(key, value)
             chosen.append(f"{key}={values[-1]}")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        base = compose(command, chosen)
+        base = compose(command, [*chosen, *nested])
         _check_keys(command, parsed, [*_keys(OmegaConf.to_container(base), ""), *GROUPS[command]])
         try:
             compose(command, [str(o.input_line) for o in parsed if not o.is_sweep_override()])

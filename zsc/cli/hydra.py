@@ -5,14 +5,14 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from zsc.cli.configs import CONFIGS, check_overrides, expand_checkpoints, split_arguments
+from zsc.cli.configs import CONFIGS, check_overrides, expand, split_arguments
 from zsc.errors import ZscError
 
 
 def launch(command: str, arguments: list[str]) -> None:
     """Check ``arguments`` and run ``command`` (run, train or bench) on every config they compose."""
     flags, overrides = split_arguments(arguments)
-    overrides = expand_checkpoints(overrides)
+    overrides = expand(overrides)
     check_overrides(command, flags, overrides)
     sys.argv = [f"zsc {command}", *flags, *overrides]
     hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(JOBS[command])()

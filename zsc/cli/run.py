@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import sys
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from zsc import __version__
-from zsc.cli.build import build_knobs, build_layout, build_settings, check_count, check_seeds
+from zsc.cli.build import Built, build_layout, build_settings, check_count, check_seeds
 from zsc.cli.configs import resolved
 from zsc.cli.score import check_bootstrap, print_scores
 from zsc.data import load_records
@@ -22,12 +23,13 @@ from zsc.data.record import Record
 from zsc.errors import INTERRUPTED, ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.folder import RunFolder
-from zsc.generation.run import check_lengths, check_settings, run_settings
+from zsc.generation.run import check_lengths, check_settings, probe_settings, run_settings
 from zsc.metrics import build_metrics
 from zsc.metrics.score import score_run
 from zsc.models.load import Loaded, load_model
 from zsc.tables.render import check_format
 
+PROBED = 8  # examples on which the effect of a setting is measured before a run
 NOT_IDENTITY = ("output", "format", "batch_size", "metrics", "bootstrap")
 
 
@@ -37,17 +39,21 @@ def run(cfg: DictConfig) -> Path:
     check_format(config["format"])
     check_bootstrap(config["bootstrap"])
     metrics = build_metrics(config["metrics"])
-    layout, knobs = build_layout(config["layout"]), build_knobs(config["knob"])
+    layout = build_layout(config["layout"])
     decoding, seeds = Decoding.from_settings(config["decoding"]), check_seeds(config["seeds"])
     check_count("batch_size", config["batch_size"])
-    settings = build_settings(knobs)
     records = load_records(**config["dataset"])
     loaded = load_model(**config["model"])
+    built = build_settings(config["knob"], config["model"], loaded)
+    settings = built.settings
     check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
     source = layout.encode(records, loaded.tokenizer)
     check_settings(loaded, settings, records, source)
 
-    made = manifest(config, loaded, records, list(settings), layout)
+    effects = probe_settings(loaded, settings, source.select(range(min(PROBED, len(records)))))
+    for name, effect in effects.items():
+        print(f"{name}: {effect}", file=sys.stderr)
+    made = manifest(config, loaded, records, built, layout) | {"effects": {k: asdict(v) for k, v in effects.items()}}
     folder = RunFolder(Path(str(config["output"] or default_output(config, made["identity"]))))
     folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), made, records)
     total = len(records) * len(seeds) * len(settings)
@@ -75,14 +81,15 @@ def run(cfg: DictConfig) -> Path:
 
 
 def manifest(
-    config: dict[str, Any], loaded: Loaded, records: list[Record], settings: list[str], layout: BucketLayout
+    config: dict[str, Any], loaded: Loaded, records: list[Record], built: Built, layout: BucketLayout
 ) -> dict[str, Any]:
     """Return what identifies a run and what made it."""
     libraries = ("torch", "transformers", "tokenizers", "hydra-core")
     return {
-        "identity": identity(config, loaded.fingerprint, records),
+        "identity": identity(config, [loaded.fingerprint, built.made_from], records),
         "weights": loaded.fingerprint,
-        "settings": settings,
+        "made_from": built.made_from,
+        "settings": list(built.settings),
         "seeds": config["seeds"],
         "token_ids": loaded.model.generation_config.to_diff_dict(),
         "versions": {name: version(name) for name in libraries}
@@ -92,7 +99,7 @@ def manifest(
     }
 
 
-def identity(config: dict[str, Any], weights: str, records: list[Record]) -> str:
+def identity(config: dict[str, Any], weights: Any, records: list[Record]) -> str:
     """Return a hash of everything that decides the responses."""
     deciding = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
     content = json.dumps([__version__, weights, deciding, [record.to_json() for record in records]], sort_keys=True)

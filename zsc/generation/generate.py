@@ -1,7 +1,6 @@
 """Generate responses for one batch, with and without knobs, over encoder states computed once."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from zsc.data.layout import Source
 from zsc.generation.decoding import Decoding
-from zsc.knobs import Knob
+from zsc.knobs import Knob, apply
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,7 @@ def decode(
 ) -> torch.Tensor:
     """Return token ids (batch, length), the start token first, decoded with ``knobs`` applied to ``model``."""
     generator: Any = model  # generate() comes with the concrete class
-    with ExitStack() as stack:
-        for knob in knobs:
-            stack.enter_context(knob.apply(model, source))
+    with apply(model, knobs, source):
         return generator.generate(
             # generate() expands the entries of encoder_outputs in place: each call gets an object of its own
             encoder_outputs=BaseModelOutput(last_hidden_state=states),

@@ -11,6 +11,7 @@ from zsc.generation.decoding import Decoding
 from zsc.generation.folder import RunFolder
 from zsc.generation.generate import encode, generate
 from zsc.knobs import Knob, NoSuchSpan
+from zsc.knobs.probe import Effect, NoEffect, probe
 from zsc.models.load import Loaded
 
 Settings = Mapping[str, Sequence[Knob]]
@@ -31,6 +32,22 @@ def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record]
             ) from error
         except ValueError as error:
             raise ZscError(f"{knob}: {error}") from error
+
+
+def probe_settings(loaded: Loaded, settings: Settings, source: Source) -> dict[str, Effect]:
+    """Return what every setting with knobs does to the model on ``source``. Raises ZscError if one does nothing."""
+    batch = source.to(loaded.model.device)
+    effects = {}
+    for name, knobs in settings.items():
+        if knobs:
+            try:
+                effects[name] = probe(loaded.model, knobs, batch)
+            except NoEffect as error:
+                raise ZscError(
+                    f"{error} Either it weighs nothing against anything (a part that is the whole source), or this"
+                    " model ignores it (try model.attention=eager)."
+                ) from error
+    return effects
 
 
 def check_lengths(model: PreTrainedModel, positions: int, new_tokens: int) -> None:

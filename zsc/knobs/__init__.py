@@ -1,28 +1,81 @@
 """Control knobs for encoder-decoders: a plain library, usable on any Hugging Face model without the runner.
 
-A knob is a frozen dataclass of its settings with ``apply(model, source)``, a context manager that leaves the model
-as it was; ``check(model, source)``, which raises if the knob cannot act on them; and ``str(knob)``, the name of its
-setting in result tables.
+    with apply(model, [AttentionBias("knowledge", 5.0)], source):
+        model.generate(input_ids=source.input_ids, attention_mask=source.attention_mask)
+
+A knob is a frozen dataclass of its settings (see :class:`Knob`); ``apply`` puts any number of them on a model and
+leaves it as it was.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Protocol
 
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.knobs.attn_bias import AttentionBias, NoSuchSpan
-from zsc.knobs.bias import UnsupportedModel, biased_cross_attention
+from zsc.knobs.anatomy import UnsupportedModel
+from zsc.knobs.attn_bias import AttentionBias
+from zsc.knobs.bias import biased_cross_attention, scheduled_cross_attention
+from zsc.knobs.ctx_aug import ContextAugmentation
+from zsc.knobs.dec_mix import DecoderMixing
+from zsc.knobs.self_attn_bias import SelfAttentionBias
+from zsc.knobs.self_attn_swap import SelfAttentionSwap
+from zsc.knobs.spans import NoSuchSpan
 
-__all__ = ["KNOBS", "AttentionBias", "Knob", "NoSuchSpan", "UnsupportedModel", "biased_cross_attention"]
+__all__ = [
+    "KNOBS",
+    "AttentionBias",
+    "ContextAugmentation",
+    "DecoderMixing",
+    "Knob",
+    "NoSuchSpan",
+    "SelfAttentionBias",
+    "SelfAttentionSwap",
+    "UnsupportedModel",
+    "apply",
+    "biased_cross_attention",
+    "scheduled_cross_attention",
+]
 
 
 class Knob(Protocol):
-    def check(self, model: PreTrainedModel, source: Source) -> None: ...
+    """What a knob offers; ``str(knob)`` names its setting in result tables."""
 
-    def apply(self, model: PreTrainedModel, source: Source) -> AbstractContextManager[Any]: ...
+    @property
+    def neutral(self) -> bool:
+        """Whether its settings are meant to change nothing."""
+
+    def check(self, model: PreTrainedModel, source: Source) -> None:
+        """Raise ValueError if it cannot act on ``model`` or on ``source``."""
+
+    def apply(self, model: PreTrainedModel, source: Source) -> AbstractContextManager[Any]:
+        """Return a context in which it acts on ``model``, which leaves the model as it was."""
 
 
+# in the order in which they are applied, which decides only where one replaces the weights another reads
 KNOBS: dict[str, type] = {
+    "self_attn_swap": SelfAttentionSwap,
+    "dec_mix": DecoderMixing,
     "attn_bias": AttentionBias,
+    "ctx_aug": ContextAugmentation,
+    "self_attn_bias": SelfAttentionBias,
 }
+
+
+@contextmanager
+def apply(model: PreTrainedModel, knobs: Sequence[Knob], source: Source | None = None) -> Iterator[PreTrainedModel]:
+    """While the context is open, every one of ``knobs`` acts on ``model``; the order of the list does not matter.
+
+    ``source`` is the batch that will be generated from; attention biasing needs it, the other knobs do not. On exit,
+    also by an exception, the model is bit-identical to what it was. Raises what the knobs' ``check`` raises.
+    """
+    with ExitStack() as stack:
+        for knob in sorted(knobs, key=_place):
+            stack.enter_context(knob.apply(model, source))  # type: ignore[arg-type]
+        yield model
+
+
+def _place(knob: Knob) -> tuple[int, str]:
+    order = list(KNOBS.values())
+    return order.index(type(knob)) if type(knob) in order else len(order), str(knob)

@@ -1,61 +1,114 @@
-"""Attention biasing towards a part of the source, by profile [I, P]."""
+"""Knob A, attention biasing towards a part of the source [I, P], constant or moving over the decoding steps."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from zsc.data.layout import FIRST_TURN, KNOWLEDGE, Source
-from zsc.knobs.bias import biased_cross_attention, check_strength, check_supported, check_weights
+from zsc.data.layout import Source
+from zsc.knobs.anatomy import check_indices
+from zsc.knobs.bias import (
+    biased_cross_attention,
+    check_strength,
+    check_supported,
+    check_weights,
+    head_mask,
+    scheduled_cross_attention,
+)
+from zsc.knobs.spans import chosen_positions, parse_span
 
-PROFILES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "knowledge": lambda segments: segments == KNOWLEDGE,
-    "dialog": lambda segments: segments >= FIRST_TURN,
-}
-
-
-class NoSuchSpan(ValueError):
-    """A source holds no position of the profile; ``row`` is its place in the batch."""
-
-    def __init__(self, profile: str, row: int):
-        super().__init__(f"the source in row {row} has no {profile} to bias towards.")
-        self.profile, self.row = profile, row
+GRADUAL = "gradual"
+SCHEDULES = ("linear", "step")
 
 
 @dataclass(frozen=True)
 class AttentionBias:
-    """Weight ``strength`` on the positions of ``profile`` (knowledge or dialog), 1 elsewhere.
+    """Weight ``strength`` on the attended positions of ``profile``, 1 elsewhere.
 
-    Raises ValueError for an unknown profile or a strength that is not a finite number of at least 0.
+    ``profile`` names a part of the source (see :data:`zsc.knobs.spans.FORMS`), or is ``gradual``: the weights then
+    move from those of the profile ``start`` to those of ``end`` over the first ``steps`` decoding steps [D]:
+    ``linear`` interpolates the weights, reaching ``end`` at step ``steps``; ``step`` changes over at that step.
+    ``layers`` and ``heads`` restrict the bias to some of the decoder's; None means all. A profile ``text:REGEX`` needs
+    the ``tokenizer`` that made the source.
+
+    Raises ValueError for an unknown profile or schedule, a strength that is not a finite number of at least 0, or
+    ill-formed numbers.
     """
 
     profile: str = "knowledge"
     strength: float = 5.0
+    start: str = "knowledge"
+    end: str = "dialog"
+    schedule: str = "linear"
+    steps: int = 20
+    layers: Sequence[int] | None = None
+    heads: Sequence[int] | None = None
+    tokenizer: PreTrainedTokenizerBase | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.profile not in PROFILES:
-            raise ValueError(f"profile {self.profile!r} is not one of {', '.join(PROFILES)}.")
+        for profile in self._parts():
+            parse_span(profile, self.tokenizer)
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule {self.schedule!r} is not one of {', '.join(SCHEDULES)}.")
+        if type(self.steps) is not int or self.steps < 1:
+            raise ValueError(f"steps={self.steps} must be a whole number of at least 1.")
         check_strength(self.strength)
+        check_indices("layers", self.layers)
+        check_indices("heads", self.heads)
 
     def __str__(self) -> str:
-        return f"attn_bias({self.profile}, {self.strength:g})"
+        gradual = f" {self.start}>{self.end} {self.schedule} {self.steps}" if self.profile == GRADUAL else ""
+        return f"attn_bias({self.profile}{gradual}, {self.strength:g}{restricted(self.layers, self.heads)})"
 
-    def weights(self, source: Source) -> torch.Tensor:
-        """Return the weights b, float32 of shape (batch, source positions). Raises NoSuchSpan."""
-        chosen = PROFILES[self.profile](source.segments) & source.attention_mask.bool()
-        for row, found in enumerate(chosen.any(dim=1).tolist()):
-            if not found:
-                raise NoSuchSpan(self.profile, row)
-        weights = torch.ones(source.segments.shape, dtype=torch.float32, device=source.segments.device)
-        return weights.masked_fill(chosen, self.strength)
+    @property
+    def neutral(self) -> bool:
+        """Whether these settings are meant to change nothing."""
+        return self.strength == 1
+
+    def weights(self, source: Source, profile: str | None = None) -> torch.Tensor:
+        """Return the weights b of one part, float32 of shape (batch, source positions). Raises NoSuchSpan."""
+        name = profile or self.profile
+        chosen = chosen_positions(name, parse_span(name, self.tokenizer), source)
+        return torch.ones(chosen.shape, device=chosen.device).masked_fill(chosen, self.strength)
 
     def check(self, model: PreTrainedModel, source: Source) -> None:
         """Raise what ``apply`` would: NoSuchSpan, ValueError for a row left without positions, UnsupportedModel."""
-        check_weights(self.weights(source), source.attention_mask)
+        for profile in self._parts():
+            check_weights(self.weights(source, profile), source.attention_mask)
         check_supported(model)
+        head_mask(model, self.layers, self.heads)
 
     def apply(self, model: PreTrainedModel, source: Source) -> AbstractContextManager[PreTrainedModel]:
         """Return a context in which ``model`` attends to ``source`` with these weights."""
-        return biased_cross_attention(model, self.weights(source), source.attention_mask)
+        if self.profile != GRADUAL:
+            return biased_cross_attention(model, self.weights(source), source.attention_mask, self.layers, self.heads)
+        if self.neutral:
+            return nullcontext(model)
+        hidden = ~source.attention_mask.bool()
+        start, end = (self.weights(source, part).masked_fill(hidden, 0)[:, None, :] for part in self._parts())
+
+        def weights_at(steps: torch.Tensor) -> torch.Tensor:
+            share = progress(steps, self.schedule, self.steps).to(start.device)[None, :, None]
+            return (1 - share) * start + share * end
+
+        return scheduled_cross_attention(model, weights_at, self.layers, self.heads)
+
+    def _parts(self) -> tuple[str, ...]:
+        return (self.start, self.end) if self.profile == GRADUAL else (self.profile,)
+
+
+def progress(steps: torch.Tensor, schedule: str, length: int) -> torch.Tensor:
+    """Return how far, from 0 to 1, a schedule of ``length`` steps has come at each of ``steps``."""
+    if schedule == "step":
+        return (steps >= length).float()
+    return (steps / length).clamp(max=1)
+
+
+def restricted(layers: Sequence[int] | None, heads: Sequence[int] | None) -> str:
+    """Say which layers and heads a bias is restricted to, for the name of a setting."""
+    parts = [
+        f", {name} {' '.join(map(str, chosen))}" for name, chosen in (("layers", layers), ("heads", heads)) if chosen
+    ]
+    return "".join(parts)

@@ -9,20 +9,20 @@ so the weights enter as an additive mask and no attention code is replaced.
 
 import inspect
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
+from zsc.knobs.anatomy import UnsupportedModel, check_indices, check_within, decoder_layers, head_count
+from zsc.knobs.steering import Bias, steered
+
 BACKENDS = ("eager", "sdpa")
 SMALLEST, LARGEST = 1e-30, 1e30  # what single precision holds with room to spare
+NO_SELF_MASK = ("longt5",)
 EAGER_ONLY = ("longt5", "pegasus_x", "bigbird_pegasus", "switch_transformers")
-
-
-class UnsupportedModel(ValueError):
-    """The model cannot take a biased cross-attention mask; the text says why and what to do."""
 
 
 def check_supported(model: PreTrainedModel) -> None:
@@ -53,16 +53,20 @@ def check_strength(strength: Any) -> None:
         raise ValueError(f"strength {strength} must be 0 or lie between {SMALLEST:g} and {LARGEST:g}.")
 
 
-@contextmanager
 def biased_cross_attention(
-    model: PreTrainedModel, weights: torch.Tensor, attention_mask: torch.Tensor
-) -> Iterator[PreTrainedModel]:
-    """While the context is open, every cross-attention of ``model`` uses ``weights`` over the source positions.
+    model: PreTrainedModel,
+    weights: torch.Tensor,
+    attention_mask: torch.Tensor,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+) -> AbstractContextManager[PreTrainedModel]:
+    """While the returned context is open, cross-attention of ``model`` uses ``weights`` over the source positions.
 
     ``weights`` and ``attention_mask`` have the shape (batch, source positions): weights are non-negative real numbers,
-    1 leaves a position as it is and 0 removes it; positions whose mask is 0 stay hidden. ``model.generate`` may be
-    called with beams (rows are then taken to be expanded in order, as ``generate`` does) and with or without a cache.
-    Contexts nest; the weights of nested contexts multiply.
+    1 leaves a position as it is and 0 removes it; positions whose mask is 0 stay hidden. ``layers`` and ``heads``
+    restrict the bias to these decoder layers and heads. ``model.generate`` may be called with beams (rows are then
+    taken to be expanded in order, as ``generate`` does) and with or without a cache. Contexts nest; the weights of
+    nested contexts multiply.
 
     Weights of 1 at every attended position leave the model untouched, so its outputs are bit-equal.
     Raises ValueError for weights that are negative, not finite, of another shape, or that leave a row no position,
@@ -71,41 +75,51 @@ def biased_cross_attention(
     check_weights(weights, attention_mask)
     attended = attention_mask.bool()
     if bool((weights[attended] == 1).all()):
-        yield model
-        return
-    check_supported(model)
-    log_weights = torch.where(attended & (weights > 0), weights.to(torch.float32), torch.nan).log()
-
-    def replace_mask(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        states = kwargs["encoder_hidden_states"]
-        queries = kwargs["input_ids"] if kwargs.get("input_ids") is not None else kwargs["inputs_embeds"]
-        mask = additive_mask(log_weights, states.shape[0], queries.shape[1], states.dtype, states.device)
-        outer = kwargs.get("encoder_attention_mask")
-        if outer is not None and outer.dim() == 4:  # an enclosing context's mask: the weights multiply
-            mask = (mask + outer).clamp(min=torch.finfo(mask.dtype).min)
-        return args, kwargs | {"encoder_attention_mask": mask}
-
-    handle = model.get_decoder().register_forward_pre_hook(replace_mask, with_kwargs=True)
-    try:
-        yield model
-    finally:
-        handle.remove()
+        return nullcontext(model)
+    return scheduled_cross_attention(
+        model, lambda steps: weights.float().masked_fill(~attended, 0)[:, None, :], layers, heads
+    )
 
 
-def additive_mask(
-    log_weights: torch.Tensor, rows: int, queries: int, dtype: torch.dtype, device: torch.device
-) -> torch.Tensor:
-    """Return the mask (rows, 1, queries, source) to add to attention scores.
+def scheduled_cross_attention(
+    model: PreTrainedModel,
+    weights_at: Callable[[torch.Tensor], torch.Tensor],
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+) -> AbstractContextManager[PreTrainedModel]:
+    """As :func:`biased_cross_attention`, with weights that depend on the decoding step.
 
-    ``log_weights`` (batch, source) is NaN where a position is hidden; hidden slots are set to the lowest number of
-    ``dtype`` rather than added to it, which would overflow. ``rows`` is a multiple of the batch: beams.
+    ``weights_at`` is given steps (queries,), the positions in the target that the queries stand at, 0 for the start
+    token, and returns weights (batch, queries or 1, source positions).
     """
-    batch, source = log_weights.shape
-    if rows % batch:
-        raise ValueError(f"the decoder runs {rows} rows, not a multiple of the {batch} rows of the weights.")
-    lowest = torch.finfo(dtype).min
-    mask = log_weights.to(device).nan_to_num(lowest).clamp(min=lowest).to(dtype)
-    return mask.repeat_interleave(rows // batch, dim=0)[:, None, None, :].expand(rows, 1, queries, source)
+    check_supported(model)
+    chosen = head_mask(model, layers, heads)
+
+    def weights(steps: torch.Tensor, positions: int) -> torch.Tensor:
+        given = weights_at(steps)
+        if given.shape[-1] != positions:
+            raise ValueError(
+                f"the weights are for {given.shape[-1]} source positions, the encoder states have {positions}."
+            )
+        return given
+
+    return steered(model, cross=[Bias(weights, layers, chosen)])
+
+
+def head_mask(model: PreTrainedModel, layers: Sequence[int] | None, heads: Sequence[int] | None) -> torch.Tensor | None:
+    """Check ``layers`` and ``heads`` against the decoder; return the latter as booleans (heads,), None for all.
+
+    Raises ValueError for numbers that are ill-formed or beyond the model.
+    """
+    check_indices("layers", layers)
+    check_indices("heads", heads)
+    if layers is not None:
+        check_within("layer", layers, len(decoder_layers(model)))
+    if heads is None:
+        return None
+    count = head_count(model)
+    check_within("head", heads, count)
+    return torch.isin(torch.arange(count), torch.tensor(list(heads)))
 
 
 def check_weights(weights: torch.Tensor, attention_mask: torch.Tensor) -> None:
@@ -122,3 +136,12 @@ def check_weights(weights: torch.Tensor, attention_mask: torch.Tensor) -> None:
     empty = ~((weights > 0) & attention_mask.bool()).any(dim=1)
     if bool(empty.any()):
         raise ValueError(f"row {int(empty.nonzero()[0])} of the weights leaves no source position to attend to.")
+
+
+def check_self_supported(model: PreTrainedModel) -> None:
+    """Raise UnsupportedModel unless the decoder's self-attention takes an additive mask."""
+    check_supported(model)
+    if model.config.model_type in NO_SELF_MASK:
+        raise UnsupportedModel(
+            f"the decoder of {type(model).__name__} makes its own self-attention mask and ignores an additive one."
+        )

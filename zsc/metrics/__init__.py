@@ -5,7 +5,8 @@ from collections.abc import Callable
 from zsc.errors import ZscError, suggestion
 from zsc.metrics.base import Metric
 from zsc.metrics.bleu import Bleu
-from zsc.metrics.distinct import Distinct, Uniqueness
+from zsc.metrics.copy_rate import CopyRate
+from zsc.metrics.distinct import Distinct, MostRepeated, Uniqueness
 from zsc.metrics.length import Length
 from zsc.metrics.perplexity import Perplexity
 from zsc.metrics.precision import Precision
@@ -20,10 +21,12 @@ METRICS: dict[str, Callable[[], Metric]] = {
     "dialog_precision": lambda: Precision("dialog_precision", "dialog", 1),
     "dialog_precision2": lambda: Precision("dialog_precision2", "dialog", 2),
     "question_rate": lambda: QuestionRate("question_rate"),
+    "phrase_copy_rate": lambda: CopyRate("phrase_copy_rate", "phrases"),
     "length": lambda: Length("length"),
     "distinct1": lambda: Distinct("distinct1", 1),
     "distinct2": lambda: Distinct("distinct2", 2),
     "uniqueness": lambda: Uniqueness("uniqueness"),
+    "most_repeated": lambda: MostRepeated("most_repeated"),
     "perplexity_median": lambda: Perplexity("perplexity_median", median=True),
     "perplexity_corpus": lambda: Perplexity("perplexity_corpus", median=False),
 }

@@ -39,3 +39,11 @@ class Uniqueness(Metric):
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         counts = Counter(predictions)
         return np.array([[1 / counts[response]] for response in predictions])
+
+
+class MostRepeated(Metric):
+    """Share of a seed's responses that are its most frequent one; from 1/n to 1. Counts are kept as in Distinct."""
+
+    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
+        ((most, _),) = Counter(predictions).most_common(1)
+        return np.array([[response == most] for response in predictions], dtype=np.float64)

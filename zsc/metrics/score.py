@@ -38,13 +38,15 @@ def score_rows(
     seeds: Sequence[int],
     metrics: Sequence[Metric],
     turns: int,
+    phrases: Sequence[str],
     resamples: int,
     confidence: float,
     seed: int,
 ) -> list[Row]:
-    """Score ``settings``; with two of them also the second minus the first, paired by example.
+    """Score ``settings`` and the difference of each to the first, paired by example.
 
-    A metric against the knowledge is computed on the records that have some, and left out if none has.
+    A metric against the knowledge is computed on the records that have some, and left out if none has; so is one
+    against the control ``phrases`` if there are none.
     Raises ZscError if a setting and seed lacks the response to a record.
     """
     cells: dict[tuple[str, int], dict[str, dict[str, Any]]] = defaultdict(dict)
@@ -58,12 +60,12 @@ def score_rows(
                 f"the run is not finished: setting {cell[0]}, seed {cell[1]} lacks {len(missing)} of {len(records)}"
                 f" responses (first: {missing[0]}). Repeat the command that made it to go on where it stopped."
             )
-        items[cell] = build_items(records, cells[cell], turns)
+        items[cell] = build_items(records, cells[cell], turns, phrases)
     grounded = np.array([record.knowledge is not None for record in records])
     table = []
     for metric in metrics:
         kept = grounded if metric.references == "knowledge" else np.ones_like(grounded)
-        if not kept.any():
+        if not kept.any() or (metric.references == "phrases" and not phrases):
             continue
         statistics = [
             np.stack([_statistics(metric, items[setting, s])[kept] for s in seeds], axis=1) for setting in settings
@@ -71,13 +73,20 @@ def score_rows(
         values = [float(aggregate(metric, one)) for one in statistics]
         resampled = bootstrap(metric, statistics, resamples, seed)
         named = list(zip(settings, values, resampled, strict=True))
-        if len(settings) == 2:
-            named.append((DIFFERENCE, values[1] - values[0], resampled[1] - resampled[0]))
+        named += [
+            (difference(setting, settings), value - values[0], samples - resampled[0])
+            for setting, value, samples in named[1:]
+        ]
         table += [
             Row(setting, metric.measure, value, *interval(samples, confidence), int(kept.sum()), len(seeds))
             for setting, value, samples in named
         ]
     return table
+
+
+def difference(setting: str, settings: Sequence[str]) -> str:
+    """Return the name of the row that holds ``setting`` minus the first of ``settings``."""
+    return DIFFERENCE if len(settings) == 2 else f"{DIFFERENCE}: {setting}"
 
 
 def _statistics(metric: Metric, items: Any) -> np.ndarray:
@@ -90,8 +99,18 @@ def score_run(
 ) -> list[Row]:
     """Score the run in ``folder``, write ``scores.json`` there, and return the table."""
     made = folder.manifest()
+    phrases = sorted({phrase for drawn in made["made_from"].get("phrases", {}).values() for phrase in drawn})
     table = score_rows(
-        folder.records(), folder.rows(), made["settings"], made["seeds"], metrics, turns, resamples, confidence, seed
+        folder.records(),
+        folder.rows(),
+        made["settings"],
+        made["seeds"],
+        metrics,
+        turns,
+        phrases,
+        resamples,
+        confidence,
+        seed,
     )
     folder.write_scores(
         {

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from zsc.errors import ZscError, suggestion
+from zsc.metrics.score import DIFFERENCE
 
 FORMATS = ("table", "md", "csv", "json")
 
@@ -24,15 +25,44 @@ def check_format(name: str) -> None:
 
 
 def render_scores(rows: Cells, style: str) -> str:
-    """Render score rows. ``table`` and ``md`` show one line per metric and one column per setting."""
+    """Render score rows. ``table`` and ``md`` show one line per metric and one column per setting.
+
+    With more than two settings they show plain values, a star where the interval of the difference to the first
+    setting excludes 0: ``md`` one line per setting, ``table`` one column per setting, by number.
+    """
     if style in ("csv", "json"):
         return render(rows, style)
     settings = list(dict.fromkeys(row["setting"] for row in rows))
+    if any(setting.startswith(f"{DIFFERENCE}: ") for setting in settings):
+        return (
+            _numbered(_by_setting(rows, settings)) if style == "table" else render(_by_setting(rows, settings), style)
+        )
     wide: dict[str, dict[str, str]] = {}
     for row in rows:
-        signed = row["setting"] == "difference"
+        signed = row["setting"] == DIFFERENCE
         wide.setdefault(row["metric"], {"metric": row["metric"]})[row["setting"]] = cell(row, signed)
     return render([{"metric": name, **{s: line.get(s, "") for s in settings}} for name, line in wide.items()], style)
+
+
+def _by_setting(rows: Cells, settings: Sequence[str]) -> Cells:
+    cells = {(row["setting"], row["metric"]): row for row in rows}
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+
+    def short(setting: str, metric: str) -> str:
+        change = cells.get((f"{DIFFERENCE}: {setting}", metric))
+        star = "*" if change is not None and (change["low"] > 0 or change["high"] < 0) else ""
+        return _number(cells[setting, metric]["value"], "") + star
+
+    shown = [setting for setting in settings if not setting.startswith(DIFFERENCE)]
+    return [{"setting": setting, **{metric: short(setting, metric) for metric in metrics}} for setting in shown]
+
+
+def _numbered(rows: Cells) -> str:
+    """Render one column per setting under a number, and what the numbers stand for."""
+    names = [f"{number}  {row['setting']}" for number, row in enumerate(rows)]
+    metrics = [name for name in rows[0] if name != "setting"]
+    columns = [{"metric": name, **{str(n): row[name] for n, row in enumerate(rows)}} for name in metrics]
+    return "\n".join([*names, _table(columns)])
 
 
 def cell(row: Mapping[str, Any], signed: bool) -> str:

@@ -1,0 +1,67 @@
+"""Independent re-computations that tests of knobs compare with: eager models, plain loops, no hooks of ours."""
+
+from contextlib import ExitStack, contextmanager
+from unittest import mock
+
+import torch
+
+CROSS = ("encoder_attn", "EncDecAttention", "crossattention.self", "crossattention")
+SELF = ("decoder.layers.{}.self_attn", "decoder.block.{}.layer.0.SelfAttention")
+
+
+@contextmanager
+def reweighted(modules, weights):
+    """Multiply attention probabilities of eager ``modules`` by ``weights`` and renormalise: the definition.
+
+    ``weights`` (rows, heads or 1, queries or 1, keys); rows are repeated for beams.
+    """
+    softmax = torch.nn.functional.softmax
+
+    def biased(scores, dim, **kwargs):
+        probabilities = softmax(scores, dim=dim, **kwargs)
+        rows = weights.repeat_interleave(probabilities.shape[0] // weights.shape[0], dim=0)
+        products = probabilities * rows
+        return products / products.sum(dim=dim, keepdim=True)
+
+    def wrapped(forward):
+        def call(*args, **kwargs):
+            with mock.patch.object(torch.nn.functional, "softmax", biased):
+                return forward(*args, **kwargs)
+
+        return call
+
+    with ExitStack() as stack:
+        assert modules
+        for module in modules:
+            stack.enter_context(mock.patch.object(module, "forward", wrapped(module.forward)))
+        yield
+
+
+def cross_attentions(model):
+    """Return the modules that compute cross-attention, layer by layer."""
+    found = [(name, module) for name, module in model.named_modules() if name.endswith(CROSS)]
+    return [module for name, module in found if not any(other.startswith(f"{name}.") for other, _ in found)]
+
+
+def self_attentions(model):
+    """Return the modules that compute the decoder's self-attention, layer by layer."""
+    modules = dict(model.named_modules())
+    paths = [path for path in modules for form in SELF if path.endswith(form.format(path_layer(path)))]
+    return [modules[path] for path in paths]
+
+
+def path_layer(path):
+    return next((part for part in path.split(".") if part.isdigit()), "-")
+
+
+def interpolated_copy(model, other, weight):
+    """Return a copy of ``model`` whose decoder tensors are interpolated, entry by entry of the state dict."""
+    import copy
+
+    mixed = copy.deepcopy(model)
+    with torch.no_grad():
+        own, theirs = mixed.state_dict(), other.state_dict()
+        for name, tensor in own.items():
+            if "decoder." in name:
+                tensor.copy_((1 - weight) * tensor + weight * theirs[name])
+    return mixed

@@ -1,0 +1,167 @@
+"""Knobs together: one result in any order, nothing left behind, and no dependence on the batch."""
+
+from itertools import permutations
+
+import pytest
+import torch
+from transformers.modeling_outputs import BaseModelOutput
+
+from tests.reference import cross_attentions, interpolated_copy, reweighted, self_attentions
+from zsc.data.layout import BucketLayout
+from zsc.generation.decoding import Decoding
+from zsc.generation.generate import decode, encode
+from zsc.knobs import (
+    KNOBS,
+    AttentionBias,
+    ContextAugmentation,
+    DecoderMixing,
+    SelfAttentionBias,
+    SelfAttentionSwap,
+    apply,
+)
+
+SAMPLED, BEAMS = Decoding(max_new_tokens=8), Decoding(max_new_tokens=8, sample=False, num_beams=3)
+PHRASES = ["What do you think?", "Have you ever been there?", "Why?"]
+
+
+@pytest.fixture
+def records(parlor):
+    return parlor[:5]
+
+
+@pytest.fixture
+def pair(tiny):
+    def make(family, backend="sdpa"):
+        model, other = tiny(family, backend, seed=0), tiny(family, backend, seed=1)
+        shared = {name: tensor for name, tensor in model.state_dict().items() if "decoder." not in name}
+        other.load_state_dict(shared, strict=False)
+        other.tie_weights()
+        return model, other
+
+    return make
+
+
+def every_knob(tokenizer, other, level):
+    return [
+        SelfAttentionSwap("shuffled", layers=[1]),
+        DecoderMixing(other, 0.4, level),
+        AttentionBias("knowledge", 4.0),
+        AttentionBias("gradual", 3.0, steps=4),
+        ContextAugmentation(PHRASES, tokenizer, strength=2.0, count=3),
+        SelfAttentionBias("recent", 2.0),
+    ]
+
+
+def states(model, source):
+    return encode(model, source)
+
+
+def logits(model, source):
+    decoder_ids = source.input_ids[:, 1:7]
+    with torch.no_grad():
+        return model(
+            input_ids=source.input_ids, attention_mask=source.attention_mask, decoder_input_ids=decoder_ids
+        ).logits
+
+
+def test_every_knob_is_covered_here(tokenizer, pair):
+    _, other = pair("bart")
+    assert {type(knob) for knob in every_knob(tokenizer, other, "weights")} == set(KNOBS.values())
+
+
+def test_all_together_equal_an_eager_model_built_by_hand(tiny, tokenizer, records):
+    """Interpolated weights, a longer context, and both kinds of attention re-weighted, each in the plainest way."""
+    model, other = (tiny("bart", "sdpa", seed) for seed in (0, 1))
+    shared = {name: tensor for name, tensor in model.state_dict().items() if "decoder." not in name}
+    other.load_state_dict(shared, strict=False)
+    source = BucketLayout().encode(records, tokenizer)
+    phrases = ContextAugmentation(PHRASES, tokenizer, strength=2.0, count=3)
+    knobs = [
+        DecoderMixing(other, 0.4, "weights"),
+        AttentionBias("knowledge", 4.0),
+        phrases,
+        SelfAttentionBias("uniform", 2.0),
+    ]
+    with apply(model, knobs, source):
+        actual = logits(model, source)
+    reference = tiny("bart", "eager", 0)
+    reference.load_state_dict(interpolated_copy(model, other, 0.4).state_dict())
+    code = phrases.code(reference)
+    longer = torch.cat([code.expand(len(records), -1, -1), states(reference, source)], dim=1)
+    mask = torch.cat([torch.ones(len(records), code.shape[1], dtype=torch.long), source.attention_mask], dim=1)
+    cross = torch.ones(mask.shape)
+    cross[:, : code.shape[1]] = 2.0
+    cross[:, code.shape[1] :][source.segments == 1] = 4.0
+    past = torch.full((6, 6), 2.0).fill_diagonal_(1.0)
+    with (
+        torch.no_grad(),
+        reweighted(cross_attentions(reference), cross[:, None, None]),
+        reweighted(self_attentions(reference), past[None, None].expand(len(records), 1, -1, -1)),
+    ):
+        expected = reference(
+            encoder_outputs=BaseModelOutput(last_hidden_state=longer),
+            attention_mask=mask,
+            decoder_input_ids=source.input_ids[:, 1:7],
+        ).logits
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("level", ["weights", "hidden", "cross_attention", "probs"])
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_any_order_gives_one_result(tokenizer, records, pair, family, level):
+    model, other = pair(family)
+    source = BucketLayout().encode(records, tokenizer)
+    knobs = every_knob(tokenizer, other, level)
+    results = []
+    for order in list(permutations(range(len(knobs))))[::97]:
+        with apply(model, [knobs[i] for i in order], source):
+            results.append(logits(model, source))
+    assert len(results) == 8 and all(torch.equal(result, results[0]) for result in results)
+    assert (results[0] - logits(model, source)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("level", ["weights", "hidden", "cross_attention", "probs"])
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_the_models_are_bit_identical_afterwards_also_after_an_exception(tokenizer, records, pair, family, level):
+    model, other = pair(family)
+    source = BucketLayout().encode(records, tokenizer)
+    before = [{name: tensor.clone() for name, tensor in m.state_dict().items()} for m in (model, other)]
+    storage = {name: parameter.data_ptr() for name, parameter in model.named_parameters()}
+    plain = logits(model, source), logits(other, source)
+    with pytest.raises(RuntimeError, match="stop"), apply(model, every_knob(tokenizer, other, level), source):
+        logits(model, source)
+        raise RuntimeError("stop")
+    for m, kept in zip((model, other), before, strict=True):
+        assert all(torch.equal(tensor, kept[name]) for name, tensor in m.state_dict().items())
+        hooks = [(x._forward_hooks, x._forward_pre_hooks) for x in m.modules()]
+        assert not any(first or second for first, second in hooks)
+    assert storage == {name: parameter.data_ptr() for name, parameter in model.named_parameters()}
+    assert torch.equal(logits(model, source), plain[0]) and torch.equal(logits(other, source), plain[1])
+
+
+def test_a_knob_that_fails_to_start_leaves_nothing_of_those_before_it(tokenizer, records, pair):
+    model, _ = pair("bart")
+    source = BucketLayout().encode(records, tokenizer)
+    plain = logits(model, source)
+    with pytest.raises(ValueError, match="layer 9"):
+        apply(model, [SelfAttentionSwap("random"), AttentionBias(layers=[9])], source).__enter__()
+    assert torch.equal(logits(model, source), plain)
+
+
+@pytest.mark.parametrize("decoding", [SAMPLED, BEAMS], ids=["sampled", "beams"])
+@pytest.mark.parametrize("level", ["weights", "hidden", "cross_attention", "probs"])
+def test_alone_in_a_batch_and_in_any_order_give_the_same(tokenizer, records, pair, level, decoding):
+    model, other = pair("bart")
+    knobs = every_knob(tokenizer, other, level)
+    source = BucketLayout().encode(records, tokenizer)
+    whole = states(model, source)
+
+    def said(rows):
+        ids = [records[i].id for i in rows]
+        tokens = decode(model, source.select(rows), whole[rows], ids, 0, decoding, knobs)
+        return [[t for t in row.tolist() if t != tokenizer.pad_token_id] for row in tokens]
+
+    together = said([0, 1, 2, 3, 4])
+    backwards = said([4, 3, 2, 1, 0])[::-1]
+    alone = [said([i])[0] for i in range(5)]
+    assert together == backwards == alone

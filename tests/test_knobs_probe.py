@@ -1,0 +1,51 @@
+"""The effect of knobs measured before a run, and the refusal of knobs that do nothing."""
+
+import pytest
+import torch
+
+from zsc.data.layout import BucketLayout
+from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
+from zsc.knobs.probe import NoEffect, moved, probe
+
+
+@pytest.fixture
+def source(parlor, tokenizer):
+    return BucketLayout().encode(parlor[:3], tokenizer)
+
+
+def test_moved_mass_by_hand():
+    off = torch.tensor([0.5, 0.5, 0.0]).expand(2, 1, 1, 2, 3)
+    on = torch.tensor([0.4, 0.1, 0.5, 0.0]).expand(2, 1, 1, 2, 4)
+    kept = torch.tensor([[True, False]])
+    assert moved(off, on, kept) == pytest.approx(0.4)
+    assert moved(off, off, kept) == 0
+
+
+@pytest.mark.parametrize("backend", ["eager", "sdpa"])
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_the_effect_grows_with_the_strength_and_the_backend_is_kept(tiny, tokenizer, source, family, backend):
+    model = tiny(family, backend)
+    effects = [probe(model, [AttentionBias("knowledge", strength)], source) for strength in (1.0, 2.0, 8.0)]
+    assert effects[0].kl == effects[0].cross_moved == 0
+    assert 0 < effects[1].kl < effects[2].kl and 0 < effects[1].cross_moved < effects[2].cross_moved < 1
+    assert model.get_decoder().config._attn_implementation == backend
+
+
+def test_mass_on_a_code_counts_as_moved(tiny, tokenizer, source):
+    knob = ContextAugmentation(["Why?", "How so?"], tokenizer, strength=1e6, count=2)
+    assert probe(tiny("bart", "sdpa"), [knob], source).cross_moved == pytest.approx(1, abs=1e-3)
+
+
+def test_self_attention_moves_under_its_own_bias(tiny, source):
+    effect = probe(tiny("bart", "sdpa"), [SelfAttentionBias("recent", 1e6, size=1)], source)
+    assert effect.self_moved > 0.2
+
+
+def test_knobs_that_change_nothing_are_refused(tiny, source):
+    model = tiny("bart", "sdpa")
+    everything = AttentionBias("tokens:0:999", 7.0)
+    with pytest.raises(NoEffect, match=r"attn_bias\(tokens:0:999, 7\) changes nothing"):
+        probe(model, [everything], source)
+    with pytest.raises(NoEffect):
+        probe(model, [DecoderMixing(tiny("bart", "sdpa"), 0.5, "probs")], source)
+    probe(model, [AttentionBias(strength=1.0)], source)

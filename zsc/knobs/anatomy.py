@@ -1,0 +1,75 @@
+"""Where a decoder keeps its parts, across the encoder-decoder families of transformers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+from transformers import PreTrainedModel
+
+SELF_ATTENTION = ("self_attn", "SelfAttention", "attention", "attn")
+CROSS_ATTENTION = ("encoder_attn", "EncDecAttention", "crossattention")
+FEED_FORWARD = ("fc1", "fc2", "DenseReluDense", "intermediate", "output", "mlp")
+COMPONENTS = {"self_attention": SELF_ATTENTION, "cross_attention": CROSS_ATTENTION, "feed_forward": FEED_FORWARD}
+
+
+class UnsupportedModel(ValueError):
+    """The model cannot take a knob; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One decoder layer. ``path`` is its name inside the decoder; the components are lists of modules by name."""
+
+    path: str
+    module: nn.Module
+
+    def component(self, name: str) -> dict[str, nn.Module]:
+        """Return the modules of one of ``COMPONENTS``, by their names inside the decoder. Raises UnsupportedModel."""
+        found: dict[str, nn.Module] = {}
+        for path, module in self.module.named_modules():
+            inside_another = any(path.startswith(f"{outer}.") for outer in found)
+            if path.rpartition(".")[2] in COMPONENTS[name] and not inside_another and not self._foreign(name, path):
+                found[path] = module
+        if not found:
+            raise UnsupportedModel(f"the decoder layer {self.path} has no {name.replace('_', '-')} module known here.")
+        return {f"{self.path}.{path}": module for path, module in found.items()}
+
+    @staticmethod
+    def _foreign(name: str, path: str) -> bool:
+        """Say whether ``path`` lies inside another component (an attention's own ``output``, for one)."""
+        above = path.split(".")[:-1]
+        return any(part in names for other, names in COMPONENTS.items() if other != name for part in above)
+
+
+def decoder_layers(model: PreTrainedModel) -> list[Layer]:
+    """Return the layers of ``model``'s decoder, first to last. Raises UnsupportedModel if there are none."""
+    decoder = model.get_decoder()
+    for path, module in decoder.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module):
+            return [Layer(f"{path}.{i}", layer) for i, layer in enumerate(module)]
+    raise UnsupportedModel(f"the decoder of {type(model).__name__} has no list of layers.")
+
+
+def check_indices(name: str, indices: Sequence[int] | None) -> None:
+    """Raise ValueError unless ``indices`` is None or holds different whole numbers of at least 0."""
+    if indices is None:
+        return
+    whole = isinstance(indices, Iterable) and all(type(index) is int and index >= 0 for index in indices)
+    if not whole or not indices or len(set(indices)) < len(indices):
+        raise ValueError(f"{name}={indices} must be different whole numbers from 0, such as [0, 1]; none means all.")
+
+
+def check_within(name: str, indices: Sequence[int] | None, count: int) -> None:
+    """Raise ValueError if one of ``indices`` is not below ``count``."""
+    beyond = [index for index in indices or () if index >= count]
+    if beyond:
+        raise ValueError(f"{name} {beyond[0]} does not exist: this decoder has {count}, numbered from 0.")
+
+
+def head_count(model: PreTrainedModel) -> int:
+    """Return the number of attention heads of the decoder."""
+    config = model.get_decoder().config
+    for field in ("decoder_attention_heads", "num_attention_heads", "num_heads", "n_head"):
+        if (count := getattr(config, field, None)) is not None:
+            return count
+    raise UnsupportedModel(f"{type(model).__name__} does not say how many heads its decoder has.")

@@ -1,0 +1,99 @@
+"""Knob C, context augmentation [I, P, K]: encoded control phrases beside the encoder states of the input."""
+
+import random
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from zsc.data.layout import Source
+from zsc.knobs.bias import check_strength, check_supported
+from zsc.knobs.steering import Code, steered
+
+VARIANTS = ("mean", "concat", "single", "token_mean")
+
+
+@dataclass(frozen=True)
+class ContextAugmentation:
+    """Encode ``count`` of ``phrases``, drawn with ``seed``, into a code that cross-attention sees beside the input.
+
+    The encoder never sees phrases and input together. The code stands in front of the input's states and is attended
+    to with the weight ``strength``; a strength of 0 leaves it out. ``variant``:
+
+    - ``mean``: states averaged position by position over the phrases that reach the position [P, K];
+    - ``concat``: all states side by side; ``single``: those of the first phrase drawn; ``token_mean``: one state, the
+      mean over all tokens of all phrases [D].
+
+    ``literal`` repeats the earlier code's padding: phrases are padded to the longest, encoded without a mask, and
+    the pads averaged into the code. Raises ValueError for bad settings, or fewer than ``count`` phrases.
+    """
+
+    phrases: Sequence[str] = field(repr=False)
+    tokenizer: PreTrainedTokenizerBase = field(repr=False, compare=False)
+    strength: float = 5.0
+    count: int = 10
+    seed: int = 0
+    variant: str = "mean"
+    literal: bool = False
+    label: str = "phrases"
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        if self.variant not in VARIANTS:
+            raise ValueError(f"variant {self.variant!r} is not one of {', '.join(VARIANTS)}.")
+        if type(self.count) is not int or not 1 <= self.count <= len(self.phrases):
+            raise ValueError(f"count={self.count} must lie between 1 and the {len(self.phrases)} phrases of the set.")
+        if self.literal and self.variant != "mean":
+            raise ValueError(f"literal=true goes with variant=mean only, not with {self.variant}.")
+
+    def __str__(self) -> str:
+        details = [f"{self.strength:g}", f"K={1 if self.variant == 'single' else self.count}"]
+        details += [self.variant] * (self.variant != "mean") + ["literal"] * self.literal
+        details += [f"seed {self.seed}"] * (self.seed != 0)
+        return f"ctx_aug({self.label}, {', '.join(details)})"
+
+    @property
+    def neutral(self) -> bool:
+        """Whether these settings are meant to change nothing."""
+        return self.strength == 0
+
+    @property
+    def drawn(self) -> list[str]:
+        """The phrases that make the code."""
+        chosen = random.Random(self.seed).sample(list(self.phrases), self.count)
+        return chosen[:1] if self.variant == "single" else chosen
+
+    @torch.inference_mode()
+    def code(self, model: PreTrainedModel) -> torch.Tensor:
+        """Return the code, encoder states of shape (1, length, width as the decoder reads them)."""
+        batch = self.tokenizer(self.drawn, padding=True, return_tensors="pt").to(model.device)
+        mask = torch.ones_like(batch["attention_mask"]) if self.literal else batch["attention_mask"]
+        encoder = model.get_encoder()
+        states = encoder(input_ids=batch["input_ids"], attention_mask=mask, return_dict=True).last_hidden_state
+        projection = getattr(model, "enc_to_dec_proj", None)
+        if projection is not None:
+            states = projection(states)
+        return combine(states, mask, self.variant)[None]
+
+    def check(self, model: PreTrainedModel, source: Source | None) -> None:
+        """Raise UnsupportedModel for a model whose cross-attention cannot be biased."""
+        check_supported(model)
+
+    def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
+        """Return a context in which the decoder of ``model`` also attends to the code."""
+        if self.neutral:
+            return nullcontext(model)
+        self.check(model, source)
+        return steered(model, codes=[Code(self.code(model), float(self.strength))])
+
+
+def combine(states: torch.Tensor, mask: torch.Tensor, variant: str) -> torch.Tensor:
+    """Make a code (length, width) of the ``states`` (phrases, positions, width) whose ``mask`` is 1."""
+    if variant in ("concat", "single"):
+        return states[mask.bool()]
+    weights = mask.to(states.dtype)[:, :, None]
+    if variant == "token_mean":
+        return ((states * weights).sum(dim=(0, 1)) / weights.sum())[None]
+    return (states * weights).sum(dim=0) / weights.sum(dim=0)

@@ -1,0 +1,184 @@
+"""Knob B, decoder mixing [I]: a task decoder mixed with another decoder over the same encoder states."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedModel
+
+from zsc.data.layout import Source
+from zsc.knobs.anatomy import decoder_layers
+from zsc.knobs.pair import check_pair, differing_modules, follower, link
+from zsc.knobs.parameters import replaced_parameters
+from zsc.knobs.steering import steering_hook
+
+Context = AbstractContextManager[object]
+
+
+@dataclass(frozen=True)
+class DecoderMixing:
+    """Mix the decoder of ``other`` into a model's with ``weight`` m from 0 (none of it) to 1, at a ``level`` [D]:
+
+    - ``weights``: one decoder whose parameters are (1 - m) of the model's and m of the other's;
+    - ``hidden``: every layer (and every other decoder module with weights of its own) of both decoders runs on the
+      mixed states before it, and what the two give is mixed;
+    - ``cross_attention``: the same for the cross-attention modules only, the rest is the model's;
+    - ``probs``: both decoders run on their own, and their next-token distributions are mixed.
+
+    At 0 the model is untouched; at 1 it equals the other, or for ``cross_attention`` the model with the other's
+    cross-attention. Other knobs on the model act on both decoders. Raises ValueError for an unknown level or a weight
+    outside [0, 1].
+    """
+
+    other: PreTrainedModel = field(repr=False, compare=False)
+    weight: float = 0.5
+    level: str = "weights"
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise ValueError(f"level {self.level!r} is not one of {', '.join(LEVELS)}.")
+        number = isinstance(self.weight, (int, float)) and not isinstance(self.weight, bool)
+        if not number or not 0 <= self.weight <= 1:
+            raise ValueError(f"weight={self.weight!r} must be a number from 0 to 1.")
+
+    def __str__(self) -> str:
+        return f"dec_mix({self.level}, {self.weight:g})"
+
+    @property
+    def neutral(self) -> bool:
+        """Whether these settings are meant to change nothing."""
+        return self.weight == 0
+
+    def check(self, model: PreTrainedModel, source: Source | None) -> None:
+        """Raise ValueError if the two decoders do not share encoder, vocabulary, depth and width."""
+        check_pair(model, self.other)
+
+    def apply(self, model: PreTrainedModel, source: Source | None) -> Context:
+        """Return a context in which ``model`` decodes with the mixture."""
+        if self.neutral:
+            return nullcontext(model)
+        return LEVELS[self.level](model, self.other, float(self.weight))
+
+
+def mixed_weights(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Context:
+    """Interpolate the parameters of the decoder and of the output projection."""
+    mine, theirs = _decoder_parameters(model), _decoder_parameters(other)
+    mixed = {name: torch.lerp(mine[name].data, theirs[name].data.to(mine[name]), weight) for name in mine}
+    changed = {name: value for name, value in mixed.items() if not torch.equal(value, mine[name].data)}
+    return replaced_parameters(model, changed)
+
+
+def _decoder_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
+    wanted = {id(p) for part in (model.get_decoder(), model.get_output_embeddings()) for p in part.parameters()}
+    return {name: p for name, p in model.named_parameters() if id(p) in wanted}
+
+
+def mixed_hidden(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Context:
+    """Interpolate the states after every layer, and what every other differing decoder module gives."""
+    layers = [(a.module, b.module) for a, b in zip(decoder_layers(model), decoder_layers(other), strict=True)]
+    return interpolated(model, [*layers, *differing_modules(model, other)], weight)
+
+
+def mixed_cross_attention(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Context:
+    """Interpolate what the cross-attention modules give."""
+    pairs = [
+        (mine, theirs)
+        for a, b in zip(decoder_layers(model), decoder_layers(other), strict=True)
+        for mine, theirs in zip(
+            a.component("cross_attention").values(), b.component("cross_attention").values(), strict=True
+        )
+    ]
+    return interpolated(model, pairs, weight)
+
+
+@contextmanager
+def interpolated(model: PreTrainedModel, pairs: list[tuple[nn.Module, nn.Module]], weight: float) -> Iterator[None]:
+    """While the context is open, each pair's first module gives the mixture of what both give.
+
+    The second module runs on the same arguments, with a cache of its own. Where modules of the decoder of ``model``
+    give more than the states (T5 hands position biases from layer to layer), the second ones hand theirs to each other.
+    """
+    handed: dict[int, tuple[Any, Any]] = {}
+
+    def begin(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        handed.clear()
+        cache = kwargs.get("past_key_values")
+        if cache is None and kwargs.get("use_cache") is not False:
+            cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        follower(cache)
+        return args, kwargs | {"past_key_values": cache}
+
+    def translate(value: Any) -> Any:
+        if isinstance(value, Cache):
+            return follower(value)
+        mine, theirs = handed.get(id(value), (None, None))
+        return theirs if mine is value else value
+
+    def mix(second: nn.Module) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
+            theirs = second(*map(translate, args), **{key: translate(value) for key, value in kwargs.items()})
+            if not isinstance(output, tuple):
+                return torch.lerp(output, theirs, weight)
+            handed.update({id(a): (a, b) for a, b in zip(output[1:], theirs[1:], strict=True) if a is not None})
+            return (torch.lerp(output[0], theirs[0], weight), *output[1:])
+
+        return hook
+
+    handles = [
+        model.get_decoder().register_forward_pre_hook(begin, with_kwargs=True),
+        *(first.register_forward_hook(mix(second), with_kwargs=True) for first, second in pairs),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def mixed_probabilities(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Iterator[None]:
+    """While the context is open, the logits of ``model`` are log((1 - m) p + m p') of the two decoders."""
+
+    def begin(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+        follower(kwargs.get("past_key_values"))
+
+    def mix(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
+        own = {key: value for key, value in kwargs.items() if key != "labels"}
+        cache = kwargs.get("past_key_values")
+        theirs = other(*args, **own | {"past_key_values": follower(cache)})
+        if cache is None and output.get("past_key_values") is not None:
+            link(output.past_key_values, theirs.past_key_values)
+        output.logits = mixture(output.logits, theirs.logits, weight)
+        return output
+
+    handles = [
+        model.register_forward_pre_hook(begin, with_kwargs=True),
+        model.register_forward_hook(mix, with_kwargs=True),
+        other.get_decoder().register_forward_pre_hook(steering_hook(model.get_decoder()), with_kwargs=True),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def mixture(logits: torch.Tensor, others: torch.Tensor, weight: float) -> torch.Tensor:
+    """Return log((1 - weight) softmax(logits) + weight softmax(others)); the others' own logits where weight is 1."""
+    if weight == 1:
+        return others
+    mine = logits.float().log_softmax(dim=-1) + math.log1p(-weight)
+    theirs = others.float().log_softmax(dim=-1) + math.log(weight)
+    return torch.logaddexp(mine, theirs).to(logits.dtype)
+
+
+LEVELS: dict[str, Callable[[PreTrainedModel, PreTrainedModel, float], Context]] = {
+    "hidden": mixed_hidden,
+    "cross_attention": mixed_cross_attention,
+    "probs": mixed_probabilities,
+    "weights": mixed_weights,
+}

@@ -1,0 +1,114 @@
+"""What knobs do to a model on one batch, before anything is generated with them [D]."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+from zsc.data.layout import Source
+from zsc.knobs import Knob, apply
+
+PROBED_TOKENS = 12
+
+
+class NoEffect(ValueError):
+    """Knobs that are not neutral change nothing."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """``kl``: Kullback-Leibler divergence, in nats, of the next-token distribution with the knobs from that without.
+
+    ``cross_moved``, ``self_moved``: the share of the decoder's cross- and self-attention mass that lies elsewhere with
+    the knobs (total variation). All are means over rows and steps, the latter also over layers and heads.
+    """
+
+    kl: float
+    cross_moved: float
+    self_moved: float
+
+    def __str__(self) -> str:
+        return (
+            f"next-token KL {self.kl:.3g} nats, cross-attention moved {self.cross_moved:.1%},"
+            f" self-attention moved {self.self_moved:.1%}"
+        )
+
+
+@torch.inference_mode()
+def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source) -> Effect:
+    """Measure the effect of ``knobs`` along ``PROBED_TOKENS`` tokens that the unmodified model says greedily.
+
+    Raises NoEffect if no probability changes by more than rounding does, unless every knob is neutral.
+    """
+    states = model.get_encoder()(
+        input_ids=source.input_ids, attention_mask=source.attention_mask, return_dict=True
+    ).last_hidden_state
+    said = model.generate(  # type: ignore[operator]
+        encoder_outputs=BaseModelOutput(last_hidden_state=states),
+        attention_mask=source.attention_mask,
+        generation_config=_greedy(model),
+    )
+    kept = torch.ones_like(said, dtype=torch.bool)
+    if (end := model.generation_config.eos_token_id) is not None:
+        ends = torch.isin(said[:, 1:], torch.tensor(end, device=said.device)).cumsum(dim=1)
+        kept[:, 1:] = ends == 0
+
+    def run(active: Sequence[Knob], attentions: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        with apply(model, active, source):
+            output = model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=states),
+                attention_mask=source.attention_mask,
+                decoder_input_ids=said,
+                use_cache=False,
+                output_attentions=attentions,
+            )
+        if not attentions:
+            return output.logits.float().log_softmax(dim=-1), said, said
+        return output.logits, torch.stack(output.cross_attentions), torch.stack(output.decoder_attentions)
+
+    off, on = run([], False)[0], run(knobs, False)[0]
+    rounding = max(1e-5, 2 * torch.finfo(model.dtype).eps)
+    if (on.exp() - off.exp()).abs().max() <= rounding and not all(knob.neutral for knob in knobs):
+        raise NoEffect(f"{'+'.join(map(str, knobs))} changes nothing on this batch.")
+    divergence = (on.exp() * (on - off)).sum(dim=-1)[kept].mean()
+    with eager(model):
+        _, cross_off, self_off = run([], True)
+        _, cross_on, self_on = run(knobs, True)
+    return Effect(float(divergence), moved(cross_off, cross_on, kept), moved(self_off, self_on, kept))
+
+
+def moved(off: torch.Tensor, on: torch.Tensor, kept: torch.Tensor) -> float:
+    """Return the mean total variation of attention (layers, rows, heads, queries, positions) at the queries ``kept``.
+
+    Where ``on`` has more positions, the first ones are new: nothing lay there before.
+    """
+    before = torch.nn.functional.pad(off.float(), (on.shape[-1] - off.shape[-1], 0))
+    distance = (on.float() - before).abs().sum(dim=-1) / 2
+    return float(distance.mean(dim=(0, 2))[kept].mean())
+
+
+@contextmanager
+def eager(model: PreTrainedModel) -> Iterator[None]:
+    """While the context is open, ``model`` computes attention eagerly, which alone returns its probabilities."""
+    backend = model.get_decoder().config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(backend)
+
+
+def _greedy(model: PreTrainedModel) -> GenerationConfig:
+    own = model.generation_config
+    return GenerationConfig(
+        max_new_tokens=PROBED_TOKENS,
+        num_beams=1,
+        do_sample=False,
+        decoder_start_token_id=own.decoder_start_token_id,
+        bos_token_id=own.bos_token_id,
+        eos_token_id=own.eos_token_id,
+        pad_token_id=own.pad_token_id,
+    )

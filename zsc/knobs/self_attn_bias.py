@@ -1,0 +1,89 @@
+"""Knob D, the bias of knob A on the decoder's own past [I]: text degenerates as its strength grows."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+from zsc.data.layout import Source
+from zsc.knobs.anatomy import check_indices
+from zsc.knobs.attn_bias import restricted
+from zsc.knobs.bias import check_self_supported, check_strength, head_mask
+from zsc.knobs.steering import Bias, steered
+
+# of positions in the target: queries (queries, 1), keys (keys,), the knob's size and seed; to booleans (queries, keys)
+PROFILES: dict[str, Callable[[torch.Tensor, torch.Tensor, int, int], torch.Tensor]] = {
+    "recent": lambda query, key, size, seed: key > query - size,
+    "distant": lambda query, key, size, seed: key <= query - size,
+    "start": lambda query, key, size, seed: (key == 0).expand(len(query), -1),
+    "random": lambda query, key, size, seed: tosses(len(key), seed).to(key.device).expand(len(query), -1),
+    "uniform": lambda query, key, size, seed: key < query,
+}
+
+
+@dataclass(frozen=True)
+class SelfAttentionBias:
+    """Weight ``strength`` on part of what the decoder attends to of its own past, by ``profile`` [D]:
+
+    - ``recent``: the last ``size`` positions, the query's own among them; ``distant``: all before these;
+    - ``start``: the first position, the start token;
+    - ``random``: about half of the positions, drawn with ``seed``, the same for all queries and examples;
+    - ``uniform``: the whole past alike, against the query's own position.
+
+    The causal mask is kept. A query that would lose every key, which only a strength of 0 can do, keeps its weights.
+    Raises ValueError for an unknown profile, a size below 1, or a bad strength.
+    """
+
+    profile: str = "recent"
+    strength: float = 5.0
+    size: int = 3
+    seed: int = 0
+    layers: Sequence[int] | None = None
+    heads: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise ValueError(f"profile {self.profile!r} is not one of {', '.join(PROFILES)}.")
+        if type(self.size) is not int or self.size < 1:
+            raise ValueError(f"size={self.size} must be a whole number of at least 1.")
+        check_strength(self.strength)
+        check_indices("layers", self.layers)
+        check_indices("heads", self.heads)
+
+    def __str__(self) -> str:
+        numbers = {"recent": f" {self.size}", "distant": f" {self.size}", "random": f" seed {self.seed}"}
+        where = restricted(self.layers, self.heads)
+        return f"self_attn_bias({self.profile}{numbers.get(self.profile, '')}, {self.strength:g}{where})"
+
+    @property
+    def neutral(self) -> bool:
+        """Whether these settings are meant to change nothing."""
+        return self.strength == 1
+
+    def weights(self, steps: torch.Tensor, positions: int) -> torch.Tensor:
+        """Return b, float32 of shape (1, queries, positions), for queries at ``steps`` of the target."""
+        query, key = steps[:, None], torch.arange(positions, device=steps.device)
+        chosen = PROFILES[self.profile](query, key, self.size, self.seed)
+        weights = torch.ones(chosen.shape, device=steps.device).masked_fill(chosen, self.strength)
+        lost = ~((weights > 0) & (key <= query)).any(dim=1, keepdim=True)
+        return weights.masked_fill(lost, 1)[None]
+
+    def check(self, model: PreTrainedModel, source: Source | None) -> None:
+        """Raise UnsupportedModel, or ValueError for layers or heads beyond the model."""
+        check_self_supported(model)
+        head_mask(model, self.layers, self.heads)
+
+    def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
+        """Return a context in which the decoder of ``model`` attends to its past with these weights."""
+        if self.neutral:
+            return nullcontext(model)
+        self.check(model, source)
+        return steered(model, past=[Bias(self.weights, self.layers, head_mask(model, self.layers, self.heads))])
+
+
+def tosses(count: int, seed: int) -> torch.Tensor:
+    """Return ``count`` coin tosses; the first ones do not depend on how many follow."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, generator=generator, dtype=torch.float64) < 0.5

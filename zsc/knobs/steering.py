@@ -1,0 +1,234 @@
+"""What knobs add to a decoder while it runs: weights on what it attends to, and states beside the encoder's.
+
+One forward pre-hook on the decoder carries every knob that is active, so that knobs combine the same way in whatever
+order they were entered: weights multiply, codes stand side by side.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from zsc.knobs.anatomy import decoder_layers
+
+MASK_NAMES = ("encoder_attention_mask", "attention_mask", "mask")
+
+
+class Weights(Protocol):
+    """Non-negative weights b of attention, which multiply its probabilities before they are normalised again."""
+
+    def __call__(self, steps: torch.Tensor, positions: int) -> torch.Tensor:
+        """Return b for the queries at ``steps`` (queries,), whole numbers from 0, over ``positions`` keys.
+
+        Shape (batch or 1, queries or 1, positions), float32.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Bias:
+    """``weights`` in the decoder layers of these numbers and where ``heads`` (heads,) is true; None: everywhere."""
+
+    weights: Weights
+    layers: Sequence[int] | None = None
+    heads: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Code:
+    """States (1 or batch, length, width) in front of the encoder's, attended to with the weight ``strength``."""
+
+    states: torch.Tensor
+    strength: float
+
+
+@dataclass(eq=False)
+class Steering:
+    """Everything active on one decoder."""
+
+    cross: list[Bias] = field(default_factory=list)
+    past: list[Bias] = field(default_factory=list)
+    codes: list[Code] = field(default_factory=list)
+    handles: list[Any] = field(default_factory=list)
+    layered: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
+
+    def empty(self) -> bool:
+        return not (self.cross or self.past or self.codes)
+
+    def rewrite(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Return the arguments of the decoder's forward with what is active put in."""
+        inputs = kwargs["input_ids"] if kwargs.get("input_ids") is not None else kwargs["inputs_embeds"]
+        cache = kwargs.get("past_key_values")
+        seen = 0 if cache is None else int(cache.get_seq_length())
+        queries = inputs.shape[1]
+        steps = torch.arange(seen, seen + queries, device=inputs.device)
+        states = kwargs["encoder_hidden_states"]
+        changed: dict[str, Any] = {}
+        if self.cross or self.codes:
+            base = attended_mask(kwargs.get("encoder_attention_mask"), states, queries)
+            whole, layered = self._masks("cross", self.cross, base, steps)
+            if seen == 0:
+                for mask in (whole, *layered.values()):
+                    _check_rows(mask)
+            for code in self.codes:
+                rows = code.states.to(states).repeat_interleave(states.shape[0] // code.states.shape[0], dim=0)
+                states = torch.cat([rows, states], dim=1)
+                whole = _with_columns(whole, rows.shape[1], code.strength)
+                layered |= {i: _with_columns(mask, rows.shape[1], code.strength) for i, mask in layered.items()}
+            changed |= {"encoder_hidden_states": states, "encoder_attention_mask": whole}
+        if self.past:
+            base = causal_mask(kwargs.get("attention_mask"), steps, inputs.shape[0], states.dtype)
+            changed["attention_mask"], _ = self._masks("past", self.past, base, steps)
+        return args, kwargs | changed
+
+    def _masks(
+        self, kind: str, biases: list[Bias], base: torch.Tensor, steps: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+        """Return the mask of all layers and, by number, those of layers with biases of their own.
+
+        The latter are kept for the hooks of these layers.
+        """
+        logs = [(bias, bias.weights(steps, base.shape[-1]).to(base.device).log()) for bias in biases]
+        whole = biased(base, [(bias, log) for bias, log in logs if bias.layers is None])
+        numbers = sorted({layer for bias in biases for layer in bias.layers or ()})
+        self.layered[kind] = {
+            number: biased(base, [(bias, log) for bias, log in logs if bias.layers is None or number in bias.layers])
+            for number in numbers
+        }
+        return whole, self.layered[kind]
+
+    def layer_hook(self, kind: str, layer: int) -> Any:
+        """Return a forward pre-hook for the attention module of one layer, which puts in that layer's mask."""
+
+        def replace(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+            mask = self.layered.get(kind, {}).get(layer)
+            if mask is None:
+                return args, kwargs
+            bound = inspect.signature(module.forward).bind(*args, **kwargs)
+            own = next(
+                (n for n in MASK_NAMES if bound.arguments.get(n) is not None and bound.arguments[n].dim() == 4), None
+            )
+            if own is None:
+                raise ValueError(f"{type(module).__name__} takes no attention mask of its own: bias all layers.")
+            bound.arguments[own] = mask
+            return bound.args, bound.kwargs
+
+        return replace
+
+
+def attended_mask(mask: torch.Tensor | None, states: torch.Tensor, queries: int) -> torch.Tensor:
+    """Return the additive mask (rows, 1, queries, positions) that a decoder's ``encoder_attention_mask`` stands for."""
+    rows, positions, _ = states.shape
+    if mask is None:
+        return states.new_zeros(rows, 1, queries, positions)
+    if mask.dim() == 4:
+        return mask.to(states.dtype)
+    additive = torch.where(mask.bool(), 0.0, torch.finfo(states.dtype).min).to(states.dtype)
+    return additive[:, None, None, :].expand(rows, 1, queries, positions)
+
+
+def causal_mask(mask: torch.Tensor | None, steps: torch.Tensor, rows: int, dtype: torch.dtype) -> torch.Tensor:
+    """Return the additive causal mask (rows, 1, queries, keys), with what the decoder's own ``mask`` hides."""
+    if mask is not None and mask.dim() == 4:
+        return mask.to(dtype)
+    keys = torch.arange(int(steps[-1]) + 1, device=steps.device)
+    visible = (keys <= steps[:, None]).expand(rows, 1, -1, -1)
+    if mask is not None:
+        visible = visible & mask.bool()[:, None, None, :]
+    return torch.where(visible, 0.0, torch.finfo(dtype).min).to(dtype)
+
+
+def biased(base: torch.Tensor, logs: list[tuple[Bias, torch.Tensor]]) -> torch.Tensor:
+    """Add log-weights to the additive mask ``base`` (rows, 1, queries, positions); rows may be beams, in order.
+
+    A hidden slot is set to the lowest number rather than added to, which would overflow in half precision.
+    """
+    rows, lowest = base.shape[0], torch.finfo(base.dtype).min
+    total = torch.zeros(1, 1, 1, 1, device=base.device)
+    for bias, log in logs:
+        if rows % log.shape[0]:
+            raise ValueError(f"the decoder runs {rows} rows, not a multiple of the {log.shape[0]} rows of the weights.")
+        term = log.repeat_interleave(rows // log.shape[0], dim=0)[:, None]
+        if bias.heads is not None:
+            term = torch.where(bias.heads.to(base.device)[None, :, None, None], term, 0.0)
+        total = total + term
+    mask = (base + total.clamp(min=lowest).to(base.dtype)).clamp(min=lowest)
+    return mask.masked_fill((base <= lowest) | (total == -torch.inf), lowest)
+
+
+def _with_columns(mask: torch.Tensor, count: int, strength: float) -> torch.Tensor:
+    columns = mask.new_full((*mask.shape[:-1], count), math.log(strength))
+    return torch.cat([columns, mask], dim=-1)
+
+
+def _check_rows(mask: torch.Tensor) -> None:
+    empty = ~(mask > torch.finfo(mask.dtype).min).any(dim=-1).flatten(1).all(dim=1)
+    if bool(empty.any()):
+        raise ValueError(f"together, the knobs leave row {int(empty.nonzero()[0])} no source position to attend to.")
+
+
+_ACTIVE: "WeakKeyDictionary[nn.Module, Steering]" = WeakKeyDictionary()
+
+
+def steering_hook(decoder: nn.Module) -> Callable[..., Any]:
+    """Return a forward pre-hook that applies what is active on ``decoder`` at the time of a call, if anything is.
+
+    It serves ``decoder`` itself and any other that is to be steered in the same way.
+    """
+
+    def rewrite(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        steering = _ACTIVE.get(decoder)
+        return (args, kwargs) if steering is None else steering.rewrite(module, args, kwargs)
+
+    return rewrite
+
+
+@contextmanager
+def steered(
+    model: PreTrainedModel, cross: Sequence[Bias] = (), past: Sequence[Bias] = (), codes: Sequence[Code] = ()
+) -> Iterator[PreTrainedModel]:
+    """While the context is open, add to what is active on the decoder of ``model``. Contexts nest in any order."""
+    decoder = model.get_decoder()
+    steering = _ACTIVE.get(decoder) or Steering()
+    if steering.empty():
+        _ACTIVE[decoder] = steering
+        steering.handles = [decoder.register_forward_pre_hook(steering_hook(decoder), with_kwargs=True)]
+    added: list[tuple[list[Any], Sequence[Any]]] = [
+        (steering.cross, cross),
+        (steering.past, past),
+        (steering.codes, codes),
+    ]
+    hooks = _layer_hooks(model, steering, cross, past)
+    for entries, new in added:
+        entries.extend(new)
+    try:
+        yield model
+    finally:
+        for handle in hooks:
+            handle.remove()
+        for entries, new in added:
+            for entry in new:
+                entries.remove(entry)
+        if steering.empty():
+            for handle in steering.handles:
+                handle.remove()
+            del _ACTIVE[decoder]
+
+
+def _layer_hooks(model: PreTrainedModel, steering: Steering, cross: Sequence[Bias], past: Sequence[Bias]) -> list[Any]:
+    """Register the hooks of layers that get a mask of their own; they do nothing twice."""
+    handles = []
+    for kind, component, biases in (("cross", "cross_attention", cross), ("past", "self_attention", past)):
+        numbers = {number for bias in biases for number in bias.layers or ()}
+        layers = decoder_layers(model) if numbers else []
+        for number in sorted(numbers):
+            for module in layers[number].component(component).values():
+                hook = steering.layer_hook(kind, number)
+                handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+    return handles
