@@ -7,21 +7,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
-import torch
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoTokenizer
 
+from tests.families import tiny_family
 from zsc.data.embedded import load_parlor
 from zsc.training.tokenizer import train_tokenizer
 
 SPEAKERS = ["<speaker1>", "<speaker2>"]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-
-FAMILIES = {
-    "bart": dict(d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4,
-                 encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=200),
-    "t5": dict(d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, decoder_start_token_id=1),
-}  # fmt: skip
-FAMILIES["mbart"] = FAMILIES["marian"] = FAMILIES["bart"]
 
 
 def real_data(*parts: str) -> Path:
@@ -33,19 +26,7 @@ def real_data(*parts: str) -> Path:
 
 
 def tiny_model(family, tokenizer, attention="eager", seed=0):
-    """A random model whose attention is sharp enough for a bias to matter."""
-    torch.manual_seed(seed)
-    config = AutoConfig.for_model(
-        family, vocab_size=len(tokenizer), pad_token_id=1, bos_token_id=0, eos_token_id=2, forced_eos_token_id=None,
-        **({"decoder_start_token_id": 2} | FAMILIES[family]),
-    )  # fmt: skip
-    config._attn_implementation = attention
-    model = AutoModelForSeq2SeqLM.from_config(config, attn_implementation=attention).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.dim() > 1 and "embed_positions" not in name:
-                parameter.normal_(0, 0.25)
-    return model
+    return tiny_family(family, len(tokenizer), attention, seed)
 
 
 @pytest.fixture(scope="session")

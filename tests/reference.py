@@ -1,12 +1,17 @@
 """Independent re-computations that tests of knobs compare with: eager models, plain loops, no hooks of ours."""
 
+import copy
 from contextlib import ExitStack, contextmanager
 from unittest import mock
 
 import torch
 
 CROSS = ("encoder_attn", "EncDecAttention", "crossattention.self", "crossattention")
-SELF = ("decoder.layers.{}.self_attn", "decoder.block.{}.layer.0.SelfAttention")
+SELF = (
+    "decoder.layers.{}.self_attn",
+    "decoder.block.{}.layer.0.SelfAttention",
+    "decoder.bert.encoder.layer.{}.attention.self",
+)
 
 
 @contextmanager
@@ -56,12 +61,8 @@ def path_layer(path):
 
 def interpolated_copy(model, other, weight):
     """Return a copy of ``model`` whose decoder tensors are interpolated, entry by entry of the state dict."""
-    import copy
-
+    own, theirs = model.state_dict(), other.state_dict()
+    values = {n: (1 - weight) * t + weight * theirs[n] if "decoder." in n else t for n, t in own.items()}
     mixed = copy.deepcopy(model)
-    with torch.no_grad():
-        own, theirs = mixed.state_dict(), other.state_dict()
-        for name, tensor in own.items():
-            if "decoder." in name:
-                tensor.copy_((1 - weight) * tensor + weight * theirs[name])
+    mixed.load_state_dict(values)
     return mixed

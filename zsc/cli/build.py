@@ -94,10 +94,9 @@ def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, 
 
 
 def _load_other(settings: Any, model: dict[str, Any]) -> Loaded:
-    if not isinstance(settings, dict) or not settings or not set(settings) <= set(model):
-        raise ZscError(f"other={settings} must hold some of {', '.join(model)}, such as other.checkpoint=FOLDER.")
-    own_decoder = {} if "checkpoint" not in settings else {"decoder": None}
-    return _load_cached(json.dumps(model | own_decoder | settings, sort_keys=True))
+    if not isinstance(settings, dict) or not set(settings) <= set(model):
+        raise ZscError(f"other={settings} must hold checkpoint and decoder, as configs/model does.")
+    return _load_cached(json.dumps(model | settings, sort_keys=True))
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from zsc.data import jsonl, topical_chat
+from zsc.data import jsonl, topical_chat, wizard, wow_plus_plus
 from zsc.data.embedded import load_parlor
 from zsc.data.record import Record
 from zsc.errors import ZscError, suggestion
@@ -12,6 +12,8 @@ from zsc.errors import ZscError, suggestion
 DATASETS: dict[str, Callable[..., list[Record]]] = {
     "parlor": load_parlor,
     "topical_chat": topical_chat.load,
+    "wizard": wizard.load,
+    "wow_plus_plus": wow_plus_plus.load,
     "jsonl": jsonl.load,
 }
 

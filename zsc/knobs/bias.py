@@ -21,7 +21,6 @@ from zsc.knobs.steering import Bias, steered
 
 BACKENDS = ("eager", "sdpa")
 SMALLEST, LARGEST = 1e-30, 1e30  # what single precision holds with room to spare
-NO_SELF_MASK = ("longt5",)
 EAGER_ONLY = ("longt5", "pegasus_x", "bigbird_pegasus", "switch_transformers")
 
 
@@ -136,12 +135,3 @@ def check_weights(weights: torch.Tensor, attention_mask: torch.Tensor) -> None:
     empty = ~((weights > 0) & attention_mask.bool()).any(dim=1)
     if bool(empty.any()):
         raise ValueError(f"row {int(empty.nonzero()[0])} of the weights leaves no source position to attend to.")
-
-
-def check_self_supported(model: PreTrainedModel) -> None:
-    """Raise UnsupportedModel unless the decoder's self-attention takes an additive mask."""
-    check_supported(model)
-    if model.config.model_type in NO_SELF_MASK:
-        raise UnsupportedModel(
-            f"the decoder of {type(model).__name__} makes its own self-attention mask and ignores an additive one."
-        )

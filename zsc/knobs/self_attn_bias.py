@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_indices
 from zsc.knobs.attn_bias import restricted
-from zsc.knobs.bias import check_self_supported, check_strength, head_mask
+from zsc.knobs.bias import check_strength, check_supported, head_mask
 from zsc.knobs.steering import Bias, steered
 
 # of positions in the target: queries (queries, 1), keys (keys,), the knob's size and seed; to booleans (queries, keys)
@@ -72,7 +72,7 @@ class SelfAttentionBias:
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
         """Raise UnsupportedModel, or ValueError for layers or heads beyond the model."""
-        check_self_supported(model)
+        check_supported(model)
         head_mask(model, self.layers, self.heads)
 
     def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:

@@ -124,7 +124,7 @@ def find_checkpoint(checkpoint: str) -> Path:
 def replace_decoder(model: PreTrainedModel, file: Path) -> Path:
     """Load the tensors of ``file`` into the decoder of ``model``; every one must belong there. Returns ``file``."""
     if not file.is_file():
-        raise ZscError(f"model.decoder: no file {file}.")
+        raise ZscError(f"model.decoder: no file {file}. With decoder=null a checkpoint keeps its own decoder.")
     try:
         tensors = load_file(file)
     except SafetensorError as error:

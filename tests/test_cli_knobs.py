@@ -1,0 +1,120 @@
+"""Knobs from the shell: each by its config, several together, doses in a list, and effects measured before a run."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import tiny_model
+from zsc.cli.configs import expand
+from zsc.errors import ZscError
+from zsc.generation.folder import RunFolder
+
+QUICK = ["dataset.limit=5", "seeds=[0]", "bootstrap.resamples=20", "decoding.max_new_tokens=6", "model.device=cpu",
+         "format=json"]  # fmt: skip
+
+
+@pytest.fixture
+def zsc(tmp_path, checkpoint):
+    def call(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "zsc", "run", f"model={checkpoint}", *QUICK, *arguments],
+            cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory, tokenizer, checkpoint):
+    """A checkpoint with the encoder of the first and another decoder."""
+    from transformers import AutoModelForSeq2SeqLM
+
+    model, first = tiny_model("bart", tokenizer, seed=3), AutoModelForSeq2SeqLM.from_pretrained(checkpoint)
+    shared = {name: tensor for name, tensor in first.state_dict().items() if "decoder." not in name}
+    model.load_state_dict(shared, strict=False)
+    folder = tmp_path_factory.mktemp("other")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def settings_of(done):
+    assert done.returncode == 0, done.stderr
+    return [s for s in dict.fromkeys(row["setting"] for row in json.loads(done.stdout)) if "difference" not in s]
+
+
+def test_every_knob_runs_from_its_config(zsc, other):
+    for arguments, name in [
+        (["knob=attn_bias", "knob.profile=gradual"], "attn_bias(gradual knowledge>dialog linear 20, 5)"),
+        (["knob=attn_bias", "knob.layers=[1]", "knob.heads=[0,2]"], "attn_bias(knowledge, 5, layers 1, heads 0 2)"),
+        (["knob=attn_bias", "knob.profile='text:the|a'"], "attn_bias(text:the|a, 5)"),
+        (["knob=ctx_aug", "knob.phrases=topic_music"], "ctx_aug(topic_music, 5, K=10)"),
+        (["knob=dec_mix", f"knob.other.checkpoint={other}", "knob.level=hidden"], "dec_mix(hidden, 0.5)"),
+        (["knob=self_attn_bias"], "self_attn_bias(recent 3, 5)"),
+        (["knob=self_attn_swap", f"knob.other.checkpoint={other}"], "self_attn_swap(other)"),
+    ]:
+        if any("other" in argument for argument in arguments):
+            arguments.append("knob.other.decoder=null")
+        done = zsc(*arguments)
+        assert settings_of(done) == ["off", name]
+        assert f"{name}: next-token KL" in done.stderr
+
+
+def test_a_list_of_doses_makes_one_setting_of_each_and_the_same_responses_as_alone(zsc, tmp_path):
+    done = zsc("knob=attn_bias", "knob.strength=[2,5]", "output=both")
+    assert settings_of(done) == ["off", "attn_bias(knowledge, 2)", "attn_bias(knowledge, 5)"]
+    rows = json.loads(done.stdout)
+    table = {(row["setting"], row["metric"]): row["value"] for row in rows}
+    for dose in (2, 5):
+        name = f"attn_bias(knowledge, {dose})"
+        change = table[name, "length"] - table["off", "length"]
+        assert table[f"difference: {name}", "length"] == pytest.approx(change)
+    assert zsc("knob=attn_bias", "output=alone").returncode == 0
+    both, alone = RunFolder(tmp_path / "both").rows(), RunFolder(tmp_path / "alone").rows()
+    assert [row for row in both if row["setting"] != "attn_bias(knowledge, 2)"] == alone
+    effects = RunFolder(tmp_path / "both").manifest()["effects"]
+    assert 0 < effects["attn_bias(knowledge, 2)"]["kl"] < effects["attn_bias(knowledge, 5)"]["kl"]
+
+
+def test_several_knobs_together(zsc, tmp_path):
+    done = zsc("knob=[attn_bias,ctx_aug]", "knob.attn_bias.strength=2", "knob.ctx_aug.strength=[1,3]", "output=out")
+    assert settings_of(done) == [
+        "off",
+        "attn_bias(knowledge, 2)+ctx_aug(questions, 1, K=10)",
+        "attn_bias(knowledge, 2)+ctx_aug(questions, 3, K=10)",
+    ]
+    drawn = RunFolder(tmp_path / "out").manifest()["made_from"]["phrases"]["questions"]
+    assert len(drawn) == 10 and all(phrase.endswith("?") for phrase in drawn)
+    assert "phrase_copy_rate" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["knob=[attn_bias,attn_bias]"], "must list different knobs"),
+        (["knob=[attn_bias,none]"], "must list different knobs"),
+        (["knob=[attn_bias,ctx_agu]"], "no knob 'ctx_agu'. Did you mean 'ctx_aug'?"),
+        (["knob=[attn_bias,ctx_aug]", "knob.strength=2"], "no setting 'knob.strength'"),
+        (["knob=attn_bias", "knob.strength=[]"], "lists no value"),
+        (["knob=attn_bias", "knob.profile=tokens:0:999"], "changes nothing on this batch"),
+        (["knob=attn_bias", "knob.profile=turn:7"], "has no turn:7"),
+        (["knob=attn_bias", "knob.layers=[5]"], "layer 5 does not exist"),
+        (["knob=ctx_aug", "knob.phrases=questoins"], "Did you mean 'questions'?"),
+        (["knob=ctx_aug", "knob.count=31"], "between 1 and the 30 phrases"),
+        (["knob=dec_mix"], "model.decoder: no file"),
+        (["knob=dec_mix", "knob.other.checkpoint=mini", "knob.other.decoder=null"], "decoders are of different kinds"),
+        (["knob=self_attn_swap", "knob.by=others"], "other, random, shuffled"),
+    ],
+)
+def test_bad_knobs_are_refused_in_one_line_and_leave_nothing(zsc, tmp_path, arguments, message):
+    done = zsc(*arguments)
+    assert done.returncode == 2 and message in done.stderr.splitlines()[-1], done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_short_forms():
+    assert expand(["knob=[attn_bias]"]) == ["knob=several", "+knob@knob.attn_bias=attn_bias"]
+    with pytest.raises(ZscError, match="no knob"):
+        expand(["knob=[]"])

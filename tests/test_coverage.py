@@ -1,0 +1,231 @@
+"""Which knob works on which family, measured; the table in the README is written from this.
+
+`python -m tests.test_coverage` writes the table anew.
+"""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from transformers.modeling_outputs import BaseModelOutput
+
+from tests.families import EAGER_ONLY, FAMILIES, tiny_family
+from tests.reference import cross_attentions, interpolated_copy, reweighted, self_attentions
+from zsc.data.layout import Source
+from zsc.generation.decoding import Decoding
+from zsc.generation.generate import decode, encode
+from zsc.knobs import (
+    KNOBS,
+    AttentionBias,
+    ContextAugmentation,
+    DecoderMixing,
+    SelfAttentionBias,
+    SelfAttentionSwap,
+    UnsupportedModel,
+    apply,
+)
+from zsc.knobs.probe import probe
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- coverage: python -m tests.test_coverage -->\n", "<!-- end of coverage -->"
+BACKENDS = ("eager", "sdpa")
+DECODINGS = {
+    "greedy": Decoding(max_new_tokens=5, sample=False),
+    "sampling": Decoding(max_new_tokens=5),
+    "beams": Decoding(max_new_tokens=5, sample=False, num_beams=3),
+}
+VOCABULARY = 300
+LENGTHS = [24, 17, 9]
+STEPS = 5
+TARGETS = torch.randint(10, VOCABULARY, (3, STEPS), generator=torch.Generator().manual_seed(5))
+
+
+class Words:
+    """As much of a tokenizer as context augmentation uses: fixed ids for every phrase, padded to the longest."""
+
+    ids = ([11, 12, 13, 14, 2], [21, 22, 2])
+
+    def __call__(self, phrases, padding, return_tensors):
+        from transformers import BatchEncoding
+
+        rows = [row + [1] * (5 - len(row)) for row in self.ids[: len(phrases)]]
+        ids = torch.tensor(rows)
+        return BatchEncoding({"input_ids": ids, "attention_mask": (ids != 1).long()})
+
+
+def make_source():
+    ids = torch.randint(10, VOCABULARY, (3, 24), generator=torch.Generator().manual_seed(4))
+    segments = torch.full((3, 24), -1)
+    for row, length in enumerate(LENGTHS):
+        segments[row, :length] = 2
+        segments[row, :5] = 1
+    mask = (segments >= 0).long()
+    return Source(ids.masked_fill(mask == 0, 1), mask, segments)
+
+
+SOURCE = make_source()
+
+
+def pair_of(family, backend):
+    model, other = (tiny_family(family, VOCABULARY, backend, seed) for seed in (0, 1))
+    shared = {name: tensor for name, tensor in model.state_dict().items() if not re.search(r"(^|\.)decoder\.", name)}
+    other.load_state_dict(shared, strict=False)
+    other.tie_weights()
+    return model, other
+
+
+def knob_of(name, other, neutral=False):
+    return {
+        "attn_bias": lambda: AttentionBias("knowledge", 1.0 if neutral else 6.0),
+        "ctx_aug": lambda: ContextAugmentation(["a", "b"], Words(), strength=0.0 if neutral else 6.0, count=2),
+        "dec_mix": lambda: DecoderMixing(other, 0.0 if neutral else 0.4, "probs"),
+        "self_attn_bias": lambda: SelfAttentionBias("uniform", 1.0 if neutral else 6.0),
+        "self_attn_swap": lambda: SelfAttentionSwap(other=other),
+    }[name]()
+
+
+def logits(model, states, mask):
+    with torch.no_grad():
+        return model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=states), attention_mask=mask, decoder_input_ids=TARGETS
+        ).logits
+
+
+def expected(name, family):
+    """Return the logits that the knob should give, from eager models without any hook of ours."""
+    model, other = pair_of(family, "eager")
+    states, mask = encode(model, SOURCE), SOURCE.attention_mask
+    if name == "attn_bias":
+        weights = torch.where(SOURCE.segments == 1, 6.0, 1.0)[:, None, None]
+        with reweighted(cross_attentions(model), weights):
+            return logits(model, states, mask)
+    if name == "self_attn_bias":
+        weights = torch.full((STEPS, STEPS), 6.0).fill_diagonal_(1.0)
+        with reweighted(self_attentions(model), weights[None, None].expand(3, 1, -1, -1)):
+            return logits(model, states, mask)
+    if name == "ctx_aug":
+        rows = [torch.tensor([row]) for row in Words.ids]
+        encoded = [model.get_encoder()(input_ids=row, attention_mask=torch.ones_like(row))[0][0] for row in rows]
+        code = torch.cat([(encoded[0][:3] + encoded[1]) / 2, encoded[0][3:]]).detach()
+        longer = torch.cat([code.expand(3, -1, -1), states], dim=1)
+        weights = torch.ones(3, 1, 1, longer.shape[1])
+        weights[..., :5] = 6.0
+        with reweighted(cross_attentions(model), weights):
+            return logits(model, longer, torch.cat([torch.ones(3, 5, dtype=torch.long), mask], dim=1))
+    if name == "dec_mix":
+        mixed = 0.6 * logits(model, states, mask).softmax(-1) + 0.4 * logits(other, states, mask).softmax(-1)
+        return mixed.log()
+    swapped = copy.deepcopy(model)
+    kinds = r"decoder\..*(self_attn\.|SelfAttention|\.attention\.)"
+    theirs = {n: t for n, t in other.state_dict().items() if re.search(kinds, n)}
+    assert theirs
+    swapped.load_state_dict(theirs, strict=False)
+    return logits(swapped, states, mask)
+
+
+def measure(name, family, backend):
+    """Return the decodings that work, or the error that says why none does."""
+    try:
+        model, other = pair_of(family, backend)
+    except ValueError as error:  # transformers has no such backend for the family
+        return str(error)
+    knob = knob_of(name, other)
+    try:
+        knob.check(model, SOURCE)
+    except UnsupportedModel as error:
+        return str(error)
+    states = encode(model, SOURCE)
+    with apply(model, [knob], SOURCE):
+        actual = logits(model, states, SOURCE.attention_mask)
+    if name == "dec_mix":
+        actual = actual.log_softmax(-1)
+    torch.testing.assert_close(actual, expected(name, family), atol=1e-4, rtol=1e-4)
+    assert probe(model, [knob], SOURCE).kl > 0
+    ids = ["a", "b", "c"]
+    works = []
+    for decoding_name, decoding in DECODINGS.items():
+        said = decode(model, SOURCE, states, ids, 0, decoding, [knob])
+        recomputed = Decoding(**(decoding.__dict__ | {"use_cache": False}))
+        assert torch.equal(said, decode(model, SOURCE, states, ids, 0, recomputed, [knob]))
+        works.append(decoding_name)
+    return works
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", KNOBS)
+def test_a_knob_equals_its_definition_or_says_why_it_cannot_work(name, family, backend):
+    outcome = measure(name, family, backend)
+    assert outcome == list(DECODINGS) or backend in row_of(table_in_readme(), family)["refused"][name], outcome
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", [name for name in KNOBS if name != "self_attn_swap"])
+def test_neutral_settings_are_bit_equal(name, family, backend):
+    if family in EAGER_ONLY and backend != "eager":
+        with pytest.raises(ValueError, match="does not support an attention implementation"):
+            pair_of(family, backend)
+        return
+    model, other = pair_of(family, backend)
+    states = encode(model, SOURCE)
+    plain = logits(model, states, SOURCE.attention_mask)
+    knob = knob_of(name, other, neutral=True)
+    assert knob.neutral
+    with apply(model, [knob], SOURCE):
+        assert torch.equal(logits(model, states, SOURCE.attention_mask), plain)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_of_both_decoders_mix_on_every_family(family):
+    model, other = pair_of(family, "eager")
+    states = encode(model, SOURCE)
+    with apply(model, [DecoderMixing(other, 0.4, "weights")], SOURCE):
+        actual = logits(model, states, SOURCE.attention_mask)
+    copied = interpolated_copy(model, other, 0.4)
+    torch.testing.assert_close(actual, logits(copied, states, SOURCE.attention_mask), atol=1e-5, rtol=1e-5)
+
+
+def table_in_readme():
+    text = README.read_text(encoding="utf-8")
+    return text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
+
+
+def row_of(table, family):
+    cells = next(line for line in table.splitlines() if line.startswith(f"| {family} |")).strip("| ").split(" | ")
+    names = list(KNOBS)
+    claimed = dict(zip(names, cells[1:], strict=True))
+    return {"refused": {name: [b for b in BACKENDS if b not in claimed[name]] for name in names}}
+
+
+def test_the_readme_claims_what_was_measured_and_nothing_else():
+    """A refused cell that would work fails in measure(); a claimed one that does not work fails above."""
+    table = table_in_readme()
+    for family in FAMILIES:
+        for name, backends in row_of(table, family)["refused"].items():
+            for backend in backends:
+                assert isinstance(measure(name, family, backend), str)
+
+
+def write_table():
+    lines = [["family", *KNOBS], ["---"] * (1 + len(KNOBS))]
+    reasons = []
+    for family in FAMILIES:
+        cells = []
+        for name in KNOBS:
+            outcomes = {backend: measure(name, family, backend) for backend in BACKENDS}
+            works = [backend for backend in BACKENDS if isinstance(outcomes[backend], list)]
+            reasons += [f"{name} on {family}, {b}: {outcomes[b]}" for b in BACKENDS if b not in works]
+            cells.append(", ".join(works) or "-")
+        lines.append([family, *cells])
+    table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    text = README.read_text(encoding="utf-8")
+    start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    README.write_text(text[:start] + table + text[end:], encoding="utf-8")
+    print(table, *reasons, sep="\n")
+
+
+if __name__ == "__main__":
+    write_table()

@@ -1,0 +1,74 @@
+"""WoW++ (Eric et al., 2021): Wizard of Wikipedia test dialogues with annotated knowledge sentences.
+
+    FOLDER/wow++/full_test_SPLIT_augmented_wow.json   or FOLDER/full_test_SPLIT_augmented_wow.json
+
+A file maps dialogue ids to objects. ``turns`` are texts without speakers. ``gold_sentence`` is what the wizard chose to
+write from, an object of one entry as in :mod:`zsc.data.wizard`; the random split lacks it. Each of
+``annotated_sentences`` has a ``label``, which is an article, SEPARATOR and a sentence, and as its ``confidence`` the
+share of annotators who picked it.
+
+The dialogues are cut before the wizard's answer: the last turn is the apprentice's, and the sentences were chosen for
+the answer to it, which the files do not hold.
+"""
+
+import reprlib
+from typing import Any
+
+from zsc.data.files import dataset_folder, read_json
+from zsc.data.record import Record, Turn
+from zsc.data.wizard import FETCH_AGAIN, check_min_history, field, only_entry
+from zsc.errors import ZscError, suggestion
+
+SPLITS = {"topic": ("topic",), "random": ("random",), "all": ("topic", "random")}
+FETCH = "Clone https://github.com/alexa/wow-plus-plus."
+SEPARATOR = "<knowledge_separator>"
+SPEAKERS = ("Human", "Assistant")  # of the last turn and the one before, as far as the files say who started
+
+
+def load(path: str | None, split: str, min_history: int) -> list[Record]:
+    """Return one record per dialogue whose last turn, the response, follows at least ``min_history`` turns.
+
+    With 0 that is every dialogue; those of one turn have no history, so that no knob can bias towards their dialogue.
+    Its knowledge is the gold sentence. Dialogues without one (all of the random split, and those where the wizard used
+    none) take the annotated sentence of highest confidence, the first one among equals [D].
+    """
+    if split not in SPLITS:
+        raise ZscError(f"dataset.split={split} is not one of {', '.join(SPLITS)}.{suggestion(split, SPLITS)}")
+    check_min_history(min_history, least=0)
+    folder = dataset_folder(("wow_plus_plus", "wow-plus-plus"), path, FETCH)
+    folder = folder / "wow++" if (folder / "wow++").is_dir() else folder
+    records = []
+    for part in SPLITS[split]:
+        file = folder / f"full_test_{part}_augmented_wow.json"
+        dialogues = read_json(file, FETCH)
+        if not isinstance(dialogues, dict):
+            raise ZscError(f"{file}: must be an object of dialogues, got {reprlib.repr(dialogues)}. {FETCH_AGAIN}")
+        records += [_record(f"{part}/{key}", value, f"{file}, dialogue {key}") for key, value in dialogues.items()]
+    return [record for record in records if len(record.history) >= min_history]
+
+
+def _record(key: str, dialogue: Any, where: str) -> Record:
+    texts = field(dialogue, "turns", list, where)
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ZscError(
+            f"{where}: field 'turns' must be a list of one or more non-empty strings, got {reprlib.repr(texts)}."
+            f" {FETCH_AGAIN}"
+        )
+    turns = [Turn(SPEAKERS[(len(texts) - 1 - i) % 2], " ".join(text.split())) for i, text in enumerate(texts)]
+    *history, response = turns
+    topic = field(dialogue, "topic", str, where)
+    return Record(key, tuple(history), response.text, _knowledge(dialogue, where), topic)
+
+
+def _knowledge(dialogue: dict[str, Any], where: str) -> str:
+    gold = only_entry(dialogue, "gold_sentence", where) if "gold_sentence" in dialogue else None
+    if gold:
+        return gold
+    sentences = []
+    for number, note in enumerate(field(dialogue, "annotated_sentences", list, where)):
+        here = f"{where}, annotated sentence {number}"
+        sentence = field(note, "label", str, here).rpartition(SEPARATOR)[2]
+        sentences.append((field(note, "confidence", float, here), " ".join(sentence.split())))
+    if not sentences:
+        raise ZscError(f"{where}: field 'annotated_sentences' is empty, and there is no gold sentence. {FETCH_AGAIN}")
+    return max(sentences, key=lambda sentence: sentence[0])[1]
