@@ -1,22 +1,44 @@
 #!/usr/bin/env bash
-# Make the tables of results/ again: scripts/results.sh [TOPICAL_CHAT_FOLDER]
+# Make the tables of results/ again: scripts/results.sh [DATA [JUDGE]]
+#
+# Without DATA, those on parlor. DATA holds topical_chat/ and wow_plus_plus/ in their official layouts. JUDGE is a causal
+# language model for scripts/judge.py. A run that is there is scored, not made, so a stopped script goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+data=${1:-} judge=${2:-}
 
 table() {  # NAME [key=value ...]
-  local name=$1 run
+  local name=$1 run=runs/results/$1
   shift
-  run=runs/results-$name
-  zsc run knob=attn_bias "$@" output="$run" format=md > "results/$name.md"
+  zsc run "$@" output="$run" format=csv > "results/$name.csv"
+  zsc score "$run" format=md > "results/$name.md"
   cp "$run/manifest.json" "results/$name.manifest.json"
 }
 
-for strength in 0.2 2 5 10; do
-  table "parlor-knowledge-$strength" knob.strength=$strength
+tables() {  # NAME [key=value ...]: biasing and questions
+  table "$1-attn_bias" knob=attn_bias knob.strength=[2,5,10] "${@:2}"
+  table "$1-attn_bias-dialog" knob=attn_bias knob.profile=dialog "${@:2}"
+  table "$1-ctx_aug" knob=ctx_aug knob.strength=5 "${@:2}"
+}
+
+decoders() {  # NAME [key=value ...]: mixing, and self-attention
+  table "$1-dec_mix" knob=dec_mix knob.weight=[0.25,0.5,0.75,1] "${@:2}"
+  table "$1-self_attn_bias" knob=self_attn_bias knob.strength=[5,50] "${@:2}"
+}
+
+tables parlor
+decoders parlor
+[ -z "$data" ] && exit
+topical=(dataset=topical_chat dataset.path="$data/topical_chat" dataset.limit=500)
+wow=(dataset=wow_plus_plus dataset.path="$data/wow_plus_plus")
+tables test_freq "${topical[@]}"
+tables test_rare "${topical[@]}" dataset.split=test_rare
+tables wow_plus_plus "${wow[@]}"
+decoders test_freq "${topical[@]}"
+decoders test_rare "${topical[@]}" dataset.split=test_rare
+decoders wow_plus_plus "${wow[@]}"
+[ -z "$judge" ] && exit
+for name in parlor test_freq test_rare; do
+  python scripts/judge.py "runs/results/$name-attn_bias-dialog" "$judge" > "results/$name-judge.md"
 done
-table parlor-dialog-5 knob.profile=dialog
-if [ $# -gt 0 ]; then
-  for profile in knowledge dialog; do
-    table "topical_chat-$profile-5" knob.profile=$profile dataset=topical_chat dataset.path="$1" dataset.limit=500
-  done
-fi
+python scripts/judge.py runs/results/parlor-self_attn_bias "$judge" > results/parlor-self_attn_bias-judge.md

@@ -31,7 +31,7 @@ def test_a_good_file(tmp_path):
         (b"\xff\xfe", r"line 2: not UTF-8"),
         ([1], r"line 2: a record must be a JSON object, not list"),
         ({**GOOD, "id": ""}, r"line 2: field 'id'"),
-        ({**GOOD, "reference": None}, r"line 2: field 'reference'"),
+        ({**GOOD, "reference": 3}, r"line 2: field 'reference'"),
         ({**GOOD, "history": []}, r"line 2: field 'history'"),
         ({**GOOD, "history": ["Hi."]}, r"line 2: field 'history\[0\]'"),
         ({**GOOD, "history": [{"speaker": "a", "text": 3}]}, r"line 2: field 'history\[0\].text'"),

@@ -55,6 +55,16 @@ def test_distinct_by_hand():
     assert value("uniqueness", ["x", "x", "y", "x"]) == pytest.approx(2 / 4)
 
 
+def test_most_repeated_by_hand():
+    assert value("most_repeated", ["x", "x", "y", "z"]) == pytest.approx(2 / 4)
+
+
+def test_phrases_count_as_copied_only_as_whole_words_in_a_row():
+    phrases = "do you know?\nWhy not"
+    said = ["Do you know, I think so.", "Why, not at all!", "Do you really know?", "What do you knows"]
+    assert value("phrase_copy_rate", said, [phrases] * 4) == pytest.approx(2 / 4)
+
+
 def test_perplexity_by_hand():
     # perplexities e^1, e^2, e^5 over 2, 1 and 3 tokens
     assert value("perplexity_median", [2.0, 2.0, 15.0], [2, 1, 3]) == pytest.approx(math.exp(2))
@@ -121,4 +131,4 @@ def test_records_without_knowledge_do_not_count_as_knowledge_overlap_of_zero():
     metrics = build_metrics(["knowledge_rouge1", "length"])
     table = {row.metric: row for row in score_rows(records, rows, ["off"], [0], metrics, 5, [], 10, 0.95, 0)}
     assert (table["knowledge_rouge1"].value, table["knowledge_rouge1"].n, table["length"].n) == (1.0, 1, 2)
-    assert not score_rows(records[1:], rows, ["off"], [0], metrics[:1], 5, 10, 0.95, 0)
+    assert not score_rows(records[1:], rows, ["off"], [0], metrics[:1], 5, [], 10, 0.95, 0)

@@ -42,11 +42,17 @@ RANDOM = {
     "r1": {"turns": ["A kite!", "So?"], "topic": "Kite", "annotated_sentences": [note(TEA, 0.0), note(KITE, 1.0)]}
 }
 TOPIC_RECORDS = [
-    Record("topic/t1", (Turn("Human", "Do you like tea?"), Turn("Assistant", "Yes, hot.")), "Why?", TEA, "Tea"),
-    Record("topic/t2", (Turn("Assistant", "I like tea."),), "Me too.", SHIP, "Tea"),
-    Record("topic/t3", (), "Tea!", SHIP, "Tea"),
+    Record(
+        "topic/t1",
+        (Turn("Human", "Do you like tea?"), Turn("Assistant", "Yes, hot."), Turn("Human", "Why?")),
+        None,
+        TEA,
+        "Tea",
+    ),
+    Record("topic/t2", (Turn("Assistant", "I like tea."), Turn("Human", "Me too.")), None, SHIP, "Tea"),
+    Record("topic/t3", (Turn("Human", "Tea!"),), None, SHIP, "Tea"),
 ]
-RANDOM_RECORDS = [Record("random/r1", (Turn("Assistant", "A kite!"),), "So?", KITE, "Kite")]
+RANDOM_RECORDS = [Record("random/r1", (Turn("Assistant", "A kite!"), Turn("Human", "So?")), None, KITE, "Kite")]
 
 
 def write(folder, topic=TOPIC, random=RANDOM):
@@ -56,23 +62,14 @@ def write(folder, topic=TOPIC, random=RANDOM):
     return folder
 
 
-def load(folder, split="all", min_history=0):
-    return load_records("wow_plus_plus", path=str(folder), split=split, min_history=min_history)
+def load(folder, split="all"):
+    return load_records("wow_plus_plus", path=str(folder), split=split)
 
 
 def test_one_record_per_dialogue_with_the_gold_or_the_surest_sentence(tmp_path):
     assert load(write(tmp_path), "topic") == TOPIC_RECORDS
     assert load(tmp_path, "random") == RANDOM_RECORDS
     assert load(tmp_path) == TOPIC_RECORDS + RANDOM_RECORDS
-
-
-def test_min_history(tmp_path):
-    folder = write(tmp_path)
-    assert load(folder, min_history=1) == TOPIC_RECORDS[:2] + RANDOM_RECORDS
-    assert load(folder, min_history=2) == TOPIC_RECORDS[:1]
-    for value in (-1, 1.5, None, True):
-        with pytest.raises(ZscError, match=rf"dataset.min_history={value} must be a whole number of at least 0"):
-            load(folder, min_history=value)
 
 
 def test_ids_tell_the_same_key_of_both_splits_apart(tmp_path):
@@ -84,13 +81,13 @@ def test_ids_tell_the_same_key_of_both_splits_apart(tmp_path):
 def test_the_environment_variable_and_a_clone(tmp_path, monkeypatch, name):
     write(tmp_path / name)
     monkeypatch.setenv("ZSC_DATA", str(tmp_path))
-    assert load_records("wow_plus_plus", path=None, split="all", min_history=0) == TOPIC_RECORDS + RANDOM_RECORDS
+    assert load_records("wow_plus_plus", path=None, split="all") == TOPIC_RECORDS + RANDOM_RECORDS
 
 
 def test_missing_files_say_what_to_fetch(tmp_path, monkeypatch):
     monkeypatch.delenv("ZSC_DATA", raising=False)
     with pytest.raises(ZscError, match=r"wow_plus_plus: no data folder given. Clone https://github.com/alexa/wow-plus"):
-        load_records("wow_plus_plus", path=None, split="all", min_history=0)
+        load_records("wow_plus_plus", path=None, split="all")
     with pytest.raises(ZscError, match=r"missing file .*full_test_topic_augmented_wow.json. Clone"):
         load(tmp_path)
     with pytest.raises(ZscError, match=r"dataset.split=topics is not one of topic, random, all. Did you mean 'topic'"):
@@ -150,8 +147,7 @@ def test_real_data_has_398_dialogues():
     folder = real_data("wow_plus_plus")
     records = load(folder)
     assert len(records) == 398 and len({record.id for record in records}) == 398
-    assert all(record.knowledge and record.reference and record.topic for record in records)
+    assert all(record.knowledge and record.history and record.topic for record in records)
     assert not any("knowledge_separator" in r.knowledge or "no_passages" in r.knowledge for r in records)
     assert records == load(folder, "topic") + load(folder, "random")
     assert len(load(folder, "topic")) == 200
-    assert sum(not record.history for record in records) == 47 == 398 - len(load(folder, min_history=1))

@@ -12,7 +12,8 @@ usage: zsc COMMAND [key=value ...]
   bench    measure what a knob costs
 
   zsc run knob=attn_bias                       the embedded model on the embedded examples
-  zsc run knob=attn_bias knob.profile=dialog knob.strength=2
+  zsc run knob=ctx_aug knob.strength=[1,5]     one setting of each strength
+  zsc run knob=[attn_bias,ctx_aug]             two knobs together
   zsc run --help                               settings and more examples
 
 Exit status: 0 done, 2 bad input, 130 interrupted (the same command resumes), 1 a fault of zsc."""
@@ -22,18 +23,27 @@ COMMANDS = {
 usage: zsc run [key=value ...] [-m]
 
 Generates one response per example and seed with the knob off and on, and prints each metric for both and their
-paired difference, with bootstrap intervals. A run that was stopped is resumed by the same command.
+paired difference, with bootstrap intervals; with several settings, a star marks those whose difference to off excludes
+0. A run that was stopped is resumed by the same command.
 
   zsc run knob=attn_bias
-  zsc run knob=attn_bias knob.strength=0.5 decoding=greedy
+  zsc run knob=attn_bias knob.strength=[0.5,2,5] decoding=greedy
+  zsc run knob=attn_bias knob.profile=gradual knob.start=dialog knob.end=knowledge
+  zsc run knob=attn_bias "knob.profile='text:film|movie'"
+  zsc run knob=ctx_aug knob.phrases=topic_music
+  zsc run knob=dec_mix knob.level=probs knob.weight=[0.25,0.5,0.75]
+  zsc run knob=self_attn_swap knob.by=random
+  zsc run knob=[attn_bias,ctx_aug] knob.attn_bias.strength=2 knob.ctx_aug.strength=5
   zsc run knob=attn_bias model=facebook/bart-base dataset=topical_chat dataset.path=DIR dataset.limit=500
   zsc run knob=attn_bias model=./my-checkpoint dataset=jsonl dataset.path=records.jsonl
   zsc run knob=attn_bias format=json > table.json
-  zsc run -m knob=attn_bias knob.strength=1,2,5,10
+  zsc run -m knob=attn_bias dataset=parlor,topical_chat
 
   model=NAME          mini, mini_denoiser, a folder, or a name on the Hugging Face hub
-  dataset=NAME        parlor, topical_chat, jsonl; dataset.path, dataset.split, dataset.limit
-  knob=NAME           none, attn_bias; knob.profile=knowledge|dialog, knob.strength=NUMBER
+  dataset=NAME        parlor, topical_chat, wow_plus_plus, wizard, jsonl; dataset.path, dataset.split, dataset.limit
+  knob=NAME           none, attn_bias, ctx_aug, dec_mix, self_attn_bias, self_attn_swap; its settings as knob.SETTING,
+                      all listed by --cfg job; knob.strength and knob.weight may be lists
+  knob=[NAME,NAME]    several knobs together; their settings as knob.NAME.SETTING
   decoding=NAME       sample, greedy, beam; decoding.temperature, decoding.top_p, decoding.max_new_tokens
   seeds=[0,1,2]       one response per example and seed
   metrics=[NAME,...]  which metrics to score, see `zsc ls`

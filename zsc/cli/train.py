@@ -91,6 +91,9 @@ def prepare_dialogue(task: dict[str, Any], output: Path) -> Prepared:
     check_lengths(loaded.model, layout.positions, task["target_tokens"])
     collator = dialogue_collator(loaded.model, loaded.tokenizer, layout, task["target_tokens"])
     train_data, heldout = ([r for one in task[part] for r in load_records(**one)] for part in ("train", "heldout"))
+    for record in (*train_data, *heldout):
+        if record.reference is None:
+            raise ZscError(f"record {record.id} has no reference to train on. Leave such records out.")
     return loaded.model, loaded.tokenizer, train_data, heldout, collator, []
 
 

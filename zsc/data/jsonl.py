@@ -8,7 +8,7 @@ from zsc.errors import ZscError
 
 
 def load(path: str | None) -> list[Record]:
-    """Read one record per line: id, history [{speaker, text}], reference, and optionally knowledge and topic."""
+    """Read one record per line: id, history [{speaker, text}], and optionally reference, knowledge and topic."""
     if not path:
         raise ZscError("dataset jsonl needs dataset.path=FILE.jsonl, one record per line.")
     file = Path(str(path))

@@ -99,6 +99,13 @@ class BucketLayout:
         return kept + [(-1, padding)] * (size - len(kept))
 
 
+def plain_source(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Source:
+    """Return ``texts`` as the tokenizer lays them out, each one segment (``FIRST_TURN``), padded to the longest."""
+    batch = tokenizer(list(texts), padding=True, return_tensors="pt")
+    mask = batch["attention_mask"]
+    return Source(batch["input_ids"], mask, torch.where(mask.bool(), FIRST_TURN, PAD))
+
+
 def _speaker_id(token: str, tokenizer: PreTrainedTokenizerBase) -> int:
     known = tokenizer.get_vocab().get(token)
     if known is not None:

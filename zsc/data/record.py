@@ -15,11 +15,11 @@ class Turn:
 
 @dataclass(frozen=True)
 class Record:
-    """One response to generate: what was said (oldest turn first), what is known, what a human answered."""
+    """One response to generate: what was said (oldest turn first), what a human answered, what is known."""
 
     id: str
     history: tuple[Turn, ...]
-    reference: str
+    reference: str | None = None
     knowledge: str | None = None
     topic: str | None = None
 
@@ -45,7 +45,7 @@ def parse_record(value: Any, where: str) -> Record:
     return Record(
         id=_text(value, "id", where),
         history=tuple(history),
-        reference=_text(value, "reference", where),
+        reference=_optional_text(value, "reference", where),
         knowledge=_optional_text(value, "knowledge", where),
         topic=_optional_text(value, "topic", where),
     )

@@ -39,7 +39,7 @@ def load(path: str | None, split: str, min_history: int) -> list[Record]:
     """
     if split not in SPLITS:
         raise ZscError(f"dataset.split={split} is not one of {', '.join(SPLITS)}.{suggestion(split, SPLITS)}")
-    check_min_history(min_history, least=1)
+    check_min_history(min_history)
     file = dataset_folder(("wizard", "wizard_of_wikipedia"), path, FETCH) / SPLITS[split]
     dialogues = read_json(file, FETCH)
     if not isinstance(dialogues, list):
@@ -51,10 +51,10 @@ def load(path: str | None, split: str, min_history: int) -> list[Record]:
     ]
 
 
-def check_min_history(value: Any, least: int) -> None:
-    """Raise ZscError unless ``value`` is a whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ZscError(f"dataset.min_history={value} must be a whole number of at least {least}.")
+def check_min_history(value: Any) -> None:
+    """Raise ZscError unless ``value`` is a whole number of at least 1."""
+    if type(value) is not int or value < 1:
+        raise ZscError(f"dataset.min_history={value} must be a whole number of at least 1.")
 
 
 def field(value: Any, name: str, kind: type[T], where: str) -> T:

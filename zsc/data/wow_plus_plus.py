@@ -7,8 +7,8 @@ write from, an object of one entry as in :mod:`zsc.data.wizard`; the random spli
 ``annotated_sentences`` has a ``label``, which is an article, SEPARATOR and a sentence, and as its ``confidence`` the
 share of annotators who picked it.
 
-The dialogues are cut before the wizard's answer: the last turn is the apprentice's, and the sentences were chosen for
-the answer to it, which the files do not hold.
+The dialogues are cut before the wizard's answer, for which the sentences were chosen and which the files do not hold:
+records have no reference.
 """
 
 import reprlib
@@ -16,7 +16,7 @@ from typing import Any
 
 from zsc.data.files import dataset_folder, read_json
 from zsc.data.record import Record, Turn
-from zsc.data.wizard import FETCH_AGAIN, check_min_history, field, only_entry
+from zsc.data.wizard import FETCH_AGAIN, field, only_entry
 from zsc.errors import ZscError, suggestion
 
 SPLITS = {"topic": ("topic",), "random": ("random",), "all": ("topic", "random")}
@@ -25,16 +25,14 @@ SEPARATOR = "<knowledge_separator>"
 SPEAKERS = ("Human", "Assistant")  # of the last turn and the one before, as far as the files say who started
 
 
-def load(path: str | None, split: str, min_history: int) -> list[Record]:
-    """Return one record per dialogue whose last turn, the response, follows at least ``min_history`` turns.
+def load(path: str | None, split: str) -> list[Record]:
+    """Return one record per dialogue, with all of its turns as history.
 
-    With 0 that is every dialogue; those of one turn have no history, so that no knob can bias towards their dialogue.
-    Its knowledge is the gold sentence. Dialogues without one (all of the random split, and those where the wizard used
+    The knowledge is the gold sentence. Dialogues without one (all of the random split, and those where the wizard used
     none) take the annotated sentence of highest confidence, the first one among equals [D].
     """
     if split not in SPLITS:
         raise ZscError(f"dataset.split={split} is not one of {', '.join(SPLITS)}.{suggestion(split, SPLITS)}")
-    check_min_history(min_history, least=0)
     folder = dataset_folder(("wow_plus_plus", "wow-plus-plus"), path, FETCH)
     folder = folder / "wow++" if (folder / "wow++").is_dir() else folder
     records = []
@@ -44,7 +42,7 @@ def load(path: str | None, split: str, min_history: int) -> list[Record]:
         if not isinstance(dialogues, dict):
             raise ZscError(f"{file}: must be an object of dialogues, got {reprlib.repr(dialogues)}. {FETCH_AGAIN}")
         records += [_record(f"{part}/{key}", value, f"{file}, dialogue {key}") for key, value in dialogues.items()]
-    return [record for record in records if len(record.history) >= min_history]
+    return records
 
 
 def _record(key: str, dialogue: Any, where: str) -> Record:
@@ -55,9 +53,7 @@ def _record(key: str, dialogue: Any, where: str) -> Record:
             f" {FETCH_AGAIN}"
         )
     turns = [Turn(SPEAKERS[(len(texts) - 1 - i) % 2], " ".join(text.split())) for i, text in enumerate(texts)]
-    *history, response = turns
-    topic = field(dialogue, "topic", str, where)
-    return Record(key, tuple(history), response.text, _knowledge(dialogue, where), topic)
+    return Record(key, tuple(turns), None, _knowledge(dialogue, where), field(dialogue, "topic", str, where))
 
 
 def _knowledge(dialogue: dict[str, Any], where: str) -> str:

@@ -99,7 +99,7 @@ def score_run(
 ) -> list[Row]:
     """Score the run in ``folder``, write ``scores.json`` there, and return the table."""
     made = folder.manifest()
-    phrases = sorted({phrase for drawn in made["made_from"].get("phrases", {}).values() for phrase in drawn})
+    phrases = sorted({phrase for drawn in made.get("made_from", {}).get("phrases", {}).values() for phrase in drawn})
     table = score_rows(
         folder.records(),
         folder.rows(),

@@ -20,7 +20,7 @@ class DialogueCollator:
 
     def __call__(self, records: Sequence[Record]) -> dict[str, torch.Tensor]:
         source = self.layout.encode(records, self.tokenizer)
-        references = self.tokenizer([r.reference for r in records], add_special_tokens=False)["input_ids"]
+        references = self.tokenizer([r.reference or "" for r in records], add_special_tokens=False)["input_ids"]
         end = self.tokenizer.eos_token_id
         return {
             "input_ids": source.input_ids,

@@ -1,0 +1,46 @@
+"""The Python of the README runs as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from zsc.data.layout import BucketLayout
+from zsc.knobs import AttentionBias, apply
+from zsc.knobs.probe import probe
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def block(part):
+    (found,) = [text for text in BLOCKS if part in text]
+    return found
+
+
+def test_the_library_example(checkpoint, capsys):
+    exec(block("plain_source").replace("google-t5/t5-small", str(checkpoint)), {})
+    assert capsys.readouterr().out.startswith("[")
+
+
+@pytest.fixture
+def first_half():
+    names = {"__name__": "first_half"}
+    exec(compile(block("class FirstHalf"), "first_half.py", "exec", dont_inherit=True), names)
+    return names["FirstHalf"]
+
+
+def test_the_example_of_a_new_knob_acts_as_it_says(tiny, tokenizer, parlor, first_half):
+    source = BucketLayout().encode(parlor[:3], tokenizer)
+    model = tiny("bart", "sdpa")
+    ids = {"input_ids": source.input_ids, "attention_mask": source.attention_mask}
+    half = int(source.attention_mask[0].sum()) // 2
+    one, same = source.select([0]), AttentionBias(f"tokens:0:{half}", 3.0)
+    with torch.no_grad(), apply(model, [first_half(3.0)], one):
+        actual = model(**{k: v[:1] for k, v in ids.items()}, decoder_input_ids=ids["input_ids"][:1, :4]).logits
+    with torch.no_grad(), apply(model, [same], one):
+        expected = model(**{k: v[:1] for k, v in ids.items()}, decoder_input_ids=ids["input_ids"][:1, :4]).logits
+    torch.testing.assert_close(actual, expected)
+    assert str(first_half()) == "first_half(2)" and first_half(1.0).neutral
+    assert probe(model, [first_half(3.0)], source).kl > 0
