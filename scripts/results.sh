@@ -23,7 +23,7 @@ tables() {  # NAME [key=value ...]: biasing and questions
 
 decoders() {  # NAME [key=value ...]: mixing, and self-attention
   table "$1-dec_mix" knob=dec_mix knob.weight=[0.25,0.5,0.75,1] "${@:2}"
-  table "$1-self_attn_bias" knob=self_attn_bias knob.strength=[5,50] "${@:2}"
+  table "$1-self_attn_bias" knob=self_attn_bias knob.profile=start knob.strength=[5,20,100] "${@:2}"
 }
 
 tables parlor

@@ -39,4 +39,6 @@ def tiny_family(family: str, vocabulary: int, attention: str = "eager", seed: in
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1 and "embed_positions" not in name:
                 parameter.normal_(0, 0.25)
+            elif name.endswith("bias"):
+                parameter.normal_(0, 0.1)
     return model.eval()

@@ -5,6 +5,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,12 @@ from zsc.knobs.probe import probe
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- coverage: python -m tests.test_coverage -->\n", "<!-- end of coverage -->"
 BACKENDS = ("eager", "sdpa")
+SHIPPED = [name for name, knob in KNOBS.items() if knob.__module__.startswith("zsc.knobs.")]
+LEVELS = ("weights", "hidden", "cross_attention")  # beside probs
 DECODINGS = {
-    "greedy": Decoding(max_new_tokens=5, sample=False),
-    "sampling": Decoding(max_new_tokens=5),
-    "beams": Decoding(max_new_tokens=5, sample=False, num_beams=3),
+    "greedy": Decoding(max_new_tokens=4, sample=False),
+    "sampling": Decoding(max_new_tokens=4),
+    "beams": Decoding(max_new_tokens=4, sample=False, num_beams=3),
 }
 VOCABULARY = 300
 LENGTHS = [24, 17, 9]
@@ -47,7 +50,7 @@ class Words:
 
     ids = ([11, 12, 13, 14, 2], [21, 22, 2])
 
-    def __call__(self, phrases, padding, return_tensors):
+    def __call__(self, phrases, padding, padding_side, return_tensors):
         from transformers import BatchEncoding
 
         rows = [row + [1] * (5 - len(row)) for row in self.ids[: len(phrases)]]
@@ -144,18 +147,26 @@ def measure(name, family, backend):
     torch.testing.assert_close(actual, expected(name, family), atol=1e-4, rtol=1e-4)
     assert probe(model, [knob], SOURCE).kl > 0
     ids = ["a", "b", "c"]
-    works = []
-    for decoding_name, decoding in DECODINGS.items():
-        said = decode(model, SOURCE, states, ids, 0, decoding, [knob])
-        recomputed = Decoding(**(decoding.__dict__ | {"use_cache": False}))
-        assert torch.equal(said, decode(model, SOURCE, states, ids, 0, recomputed, [knob]))
-        works.append(decoding_name)
-    return works
+    cases = [(knob, decoding) for decoding in DECODINGS.values()]
+    if name == "dec_mix":
+        cases += [(DecoderMixing(other, 0.4, level), DECODINGS["beams"]) for level in LEVELS]
+    for one, decoding in cases:
+        said = decode(model, SOURCE, states, ids, 0, decoding, [one])
+        recomputed = replace(decoding, use_cache=False)
+        assert torch.equal(said, decode(model, SOURCE, states, ids, 0, recomputed, [one]))
+    alone = decode(model, SOURCE.select([1]), states[1:2], ids[1:2], 0, DECODINGS["sampling"], [knob])
+    together = decode(model, SOURCE, states, ids, 0, DECODINGS["sampling"], [knob])
+    assert without_padding(alone[0]) == without_padding(together[1])
+    return list(DECODINGS)
+
+
+def without_padding(row):
+    return [token for token in row.tolist() if token != 1]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", KNOBS)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_knob_equals_its_definition_or_says_why_it_cannot_work(name, family, backend):
     outcome = measure(name, family, backend)
     assert outcome == list(DECODINGS) or backend in row_of(table_in_readme(), family)["refused"][name], outcome
@@ -163,7 +174,7 @@ def test_a_knob_equals_its_definition_or_says_why_it_cannot_work(name, family, b
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", [name for name in KNOBS if name != "self_attn_swap"])
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "self_attn_swap"])
 def test_neutral_settings_are_bit_equal(name, family, backend):
     if family in EAGER_ONLY and backend != "eager":
         with pytest.raises(ValueError, match="does not support an attention implementation"):
@@ -195,7 +206,7 @@ def table_in_readme():
 
 def row_of(table, family):
     cells = next(line for line in table.splitlines() if line.startswith(f"| {family} |")).strip("| ").split(" | ")
-    names = list(KNOBS)
+    names = SHIPPED
     claimed = dict(zip(names, cells[1:], strict=True))
     return {"refused": {name: [b for b in BACKENDS if b not in claimed[name]] for name in names}}
 
@@ -210,11 +221,11 @@ def test_the_readme_claims_what_was_measured_and_nothing_else():
 
 
 def write_table():
-    lines = [["family", *KNOBS], ["---"] * (1 + len(KNOBS))]
+    lines = [["family", *SHIPPED], ["---"] * (1 + len(SHIPPED))]
     reasons = []
     for family in FAMILIES:
         cells = []
-        for name in KNOBS:
+        for name in SHIPPED:
             outcomes = {backend: measure(name, family, backend) for backend in BACKENDS}
             works = [backend for backend in BACKENDS if isinstance(outcomes[backend], list)]
             reasons += [f"{name} on {family}, {b}: {outcomes[b]}" for b in BACKENDS if b not in works]

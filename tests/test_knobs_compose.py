@@ -17,8 +17,10 @@ from zsc.knobs import (
     DecoderMixing,
     SelfAttentionBias,
     SelfAttentionSwap,
+    UnsupportedModel,
     apply,
 )
+from zsc.knobs.steering import as_additive
 
 SAMPLED, BEAMS = Decoding(max_new_tokens=8), Decoding(max_new_tokens=8, sample=False, num_beams=3)
 PHRASES = ["What do you think?", "Have you ever been there?", "Why?"]
@@ -46,7 +48,7 @@ def every_knob(tokenizer, other, level):
         SelfAttentionSwap("shuffled", layers=[1]),
         DecoderMixing(other, 0.4, level),
         AttentionBias("knowledge", 4.0),
-        AttentionBias("gradual", 3.0, steps=4),
+        AttentionBias("gradual", 3.0, steps=4, layers=[1]),
         ContextAugmentation(PHRASES, tokenizer, strength=2.0, count=3),
         SelfAttentionBias("recent", 2.0),
     ]
@@ -66,7 +68,8 @@ def logits(model, source):
 
 def test_every_knob_is_covered_here(tokenizer, pair):
     _, other = pair("bart")
-    assert {type(knob) for knob in every_knob(tokenizer, other, "weights")} == set(KNOBS.values())
+    shipped = {knob for knob in KNOBS.values() if knob.__module__.startswith("zsc.")}
+    assert {type(knob) for knob in every_knob(tokenizer, other, "weights")} == shipped
 
 
 def test_all_together_equal_an_eager_model_built_by_hand(tiny, tokenizer, records):
@@ -165,3 +168,79 @@ def test_alone_in_a_batch_and_in_any_order_give_the_same(tokenizer, records, pai
     backwards = said([4, 3, 2, 1, 0])[::-1]
     alone = [said([i])[0] for i in range(5)]
     assert together == backwards == alone
+
+
+@pytest.mark.parametrize("level", ["hidden", "cross_attention", "probs"])
+def test_a_bias_of_every_layer_by_number_is_a_bias_of_all_also_in_the_second_decoder(tokenizer, records, pair, level):
+    model, other = pair("bart")
+    source = BucketLayout().encode(records, tokenizer)
+    for all_layers, by_number in [
+        (AttentionBias("knowledge", 6.0), AttentionBias("knowledge", 6.0, layers=[0, 1])),
+        (SelfAttentionBias("uniform", 6.0), SelfAttentionBias("uniform", 6.0, layers=[0, 1])),
+    ]:
+        results = []
+        for knob in (all_layers, by_number):
+            with apply(model, [DecoderMixing(other, 0.5, level), knob], source):
+                results.append(logits(model, source))
+        torch.testing.assert_close(results[0], results[1], atol=1e-5, rtol=1e-5)
+
+
+def test_two_mixtures_keep_their_caches_apart(tokenizer, records, pair, tiny):
+    model, first = pair("bart")
+    second = tiny("bart", "sdpa", 2)
+    second.load_state_dict({n: t for n, t in model.state_dict().items() if "decoder." not in n}, strict=False)
+    source = BucketLayout().encode(records, tokenizer)
+    inputs = {"input_ids": source.input_ids, "attention_mask": source.attention_mask}
+    for levels in [("probs", "probs"), ("hidden", "probs"), ("hidden", "cross_attention")]:
+        knobs = [DecoderMixing(first, 0.4, levels[0]), DecoderMixing(second, 0.5, levels[1])]
+        with apply(model, knobs, source):
+            cached, recomputed = (
+                model.generate(**inputs, max_new_tokens=8, num_beams=3, do_sample=False, use_cache=cache)
+                for cache in (True, False)
+            )
+        assert torch.equal(cached, recomputed)
+
+
+def test_a_bias_that_fails_to_start_leaves_no_hook(records, tokenizer, pair):
+    model, _ = pair("bart")
+    source = BucketLayout().encode(records, tokenizer)
+    with apply(model, [AttentionBias("knowledge", 6.0)], source):
+        expected = logits(model, source)
+    layer = model.model.decoder.layers[1]
+    hidden = layer._modules.pop("encoder_attn")
+    with pytest.raises(UnsupportedModel, match="no cross-attention module"):
+        apply(model, [AttentionBias("knowledge", 6.0, layers=[1])], source).__enter__()
+    layer._modules["encoder_attn"] = hidden
+    with apply(model, [AttentionBias("knowledge", 6.0)], source):
+        assert torch.equal(logits(model, source), expected)
+
+
+def test_a_cache_of_fixed_size_is_refused(records, tokenizer, pair):
+    model, other = pair("bart")
+    source = BucketLayout().encode(records, tokenizer)
+    for knob in every_knob(tokenizer, other, "probs"):
+        if isinstance(knob, SelfAttentionSwap):
+            continue
+        with pytest.raises(ValueError, match="cache that grows"), apply(model, [knob], source):
+            model.generate(
+                input_ids=source.input_ids, attention_mask=source.attention_mask, max_new_tokens=4,
+                cache_implementation="static", disable_compile=True,
+            )  # fmt: skip
+
+
+def test_boolean_masks_are_true_where_attended():
+    lowest = torch.finfo(torch.float32).min
+    assert as_additive(torch.tensor([[[[True, False]]]]), torch.float32).tolist() == [[[[0.0, lowest]]]]
+
+
+def test_queries_that_lose_their_whole_past_to_two_knobs_are_refused(records, tokenizer, pair):
+    model, _ = pair("bart")
+    source = BucketLayout().encode(records, tokenizer)
+    knobs = [SelfAttentionBias("recent", 0.0, size=1), SelfAttentionBias("uniform", 0.0)]
+    with pytest.raises(ValueError, match="no past position"), apply(model, knobs, source):
+        logits(model, source)
+
+
+def test_biasing_without_a_source_says_so(pair):
+    with pytest.raises(ValueError, match="needs the source"):
+        apply(pair("bart")[0], [AttentionBias()]).__enter__()

@@ -144,6 +144,9 @@ def test_the_draw_has_its_own_seed(tokenizer):
         ({"variant": "median"}, "mean, concat, single, token_mean"),
         ({"strength": -1}, "at least 0"),
         ({"literal": True, "variant": "concat"}, "variant=mean only"),
+        ({"literal": "maybe"}, "true or false"),
+        ({"seed": None}, "seed=None must be a whole number"),
+        ({"seed": -1}, "seed=-1 must be a whole number"),
     ],
 )
 def test_bad_settings(tokenizer, settings, message):
@@ -161,3 +164,8 @@ def test_phrases_come_from_a_set_or_a_file(tmp_path):
         load_phrases(str(file))
     with pytest.raises(ZscError, match=r"'question' are neither .* Did you mean 'questions'"):
         load_phrases("question")
+
+
+def test_one_text_is_not_a_list_of_phrases(tokenizer):
+    with pytest.raises(ValueError, match="must be a list of texts"):
+        ContextAugmentation("Why is it so?", tokenizer, count=3)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from tests.families import tiny_family
 from tests.reference import cross_attentions, interpolated_copy
 from zsc.knobs import DecoderMixing, apply
 
@@ -180,6 +181,7 @@ def test_decoders_that_do_not_fit_are_refused(tiny, tokenizer, pair):
     foreign = tiny("bart", seed=5)
     for unfit, message in [
         (tiny("mbart"), "different kinds"),
+        (model, "is the model's own"),
         (foreign, "encoders are not the same .* freeze="),
         (resized(other, decoder_layers=3), "depth: 2 and 3"),
         (resized(other, d_model=48), "width: 32 and 48"),
@@ -188,6 +190,8 @@ def test_decoders_that_do_not_fit_are_refused(tiny, tokenizer, pair):
     ]:
         with pytest.raises(ValueError, match=message):
             DecoderMixing(unfit, 0.5).check(model, None)
+        with pytest.raises(ValueError, match=message):
+            apply(model, [DecoderMixing(unfit, 0.5)]).__enter__()
 
 
 def resized(model, **changes):
@@ -206,3 +210,28 @@ def test_bad_weights(pair, weight):
 def test_bad_level(pair):
     with pytest.raises(ValueError, match="hidden, cross_attention, probs, weights"):
         DecoderMixing(pair("bart")[1], 0.5, "logits")
+
+
+def test_an_encoder_decoder_model_with_another_projection_is_refused():
+    model, other = (tiny_family("encoder-decoder", 60, seed=seed) for seed in (0, 1))
+    other.encoder.load_state_dict(model.encoder.state_dict())
+    with pytest.raises(ValueError, match=r"not the same \(weight differs\)"):
+        DecoderMixing(other, 0.5).check(model, None)
+    other.enc_to_dec_proj.load_state_dict(model.enc_to_dec_proj.state_dict())
+    DecoderMixing(other, 0.5).check(model, None)
+
+
+@pytest.mark.parametrize("level", ["weights", "hidden", "probs"])
+def test_an_encoder_decoder_model_at_weight_one_is_the_other(level):
+    model, other = (tiny_family("encoder-decoder", 600, seed=seed) for seed in (0, 1))
+    shared = {n: t for n, t in model.state_dict().items() if not n.startswith("decoder.")}
+    other.load_state_dict(shared, strict=False)
+    ids = {"input_ids": DECODER_IDS, "attention_mask": torch.ones_like(DECODER_IDS)}
+    with apply(model, [DecoderMixing(other, 1.0, level)]):
+        torch.testing.assert_close(logits(model, ids), logits(other, ids), atol=1e-6, rtol=1e-6)
+
+
+def test_mixed_probabilities_have_no_loss(pair, inputs):
+    model, other = pair("bart")
+    with pytest.raises(ValueError, match="no labels"), apply(model, [DecoderMixing(other, 0.5, "probs")]):
+        model(**inputs, labels=DECODER_IDS)

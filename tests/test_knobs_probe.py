@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from tests.reference import cross_attentions, reweighted
 from zsc.data.layout import BucketLayout
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
-from zsc.knobs.probe import NoEffect, moved, probe
+from zsc.knobs.probe import PROBED_TOKENS, NoEffect, moved, probe
 
 
 @pytest.fixture
@@ -31,6 +32,29 @@ def test_the_effect_grows_with_the_strength_and_the_backend_is_kept(tiny, tokeni
     assert model.get_decoder().config._attn_implementation == backend
 
 
+def test_kl_is_that_of_the_two_distributions_along_the_greedy_tokens(tiny, source):
+    model, reference, knob = tiny("bart", "sdpa"), tiny("bart", "eager"), AttentionBias("knowledge", 8.0)
+    inputs = {"input_ids": source.input_ids, "attention_mask": source.attention_mask}
+    weights = torch.where(source.segments == 1, 8.0, 1.0)[:, None, None]
+    with torch.no_grad():
+        said = reference.generate(**inputs, max_new_tokens=PROBED_TOKENS, do_sample=False, num_beams=1)
+        off = reference(**inputs, decoder_input_ids=said).logits.softmax(-1)
+        with reweighted(cross_attentions(reference), weights):
+            on = reference(**inputs, decoder_input_ids=said).logits.softmax(-1)
+    divergences = []
+    for row, tokens in enumerate(said):
+        ended = (tokens[1:] == 2).nonzero()
+        steps = range(1 + int(ended[0]) if len(ended) else len(tokens))
+        divergences += [float((on[row, i] * (on[row, i] / off[row, i]).log()).sum()) for i in steps]
+    assert probe(model, [knob], source).kl == pytest.approx(sum(divergences) / len(divergences), rel=1e-3)
+
+
+def test_a_knob_that_does_nothing_is_found_in_a_list(tiny, source):
+    model = tiny("bart", "sdpa")
+    with pytest.raises(NoEffect, match="tokens:0:999"):
+        probe(model, [AttentionBias("knowledge", 6.0), AttentionBias("tokens:0:999", 7.0)], source)
+
+
 def test_mass_on_a_code_counts_as_moved(tiny, tokenizer, source):
     knob = ContextAugmentation(["Why?", "How so?"], tokenizer, strength=1e6, count=2)
     assert probe(tiny("bart", "sdpa"), [knob], source).cross_moved == pytest.approx(1, abs=1e-3)
@@ -47,5 +71,5 @@ def test_knobs_that_change_nothing_are_refused(tiny, source):
     with pytest.raises(NoEffect, match=r"attn_bias\(tokens:0:999, 7\) changes nothing"):
         probe(model, [everything], source)
     with pytest.raises(NoEffect):
-        probe(model, [DecoderMixing(tiny("bart", "sdpa"), 0.5, "probs")], source)
+        probe(model, [DecoderMixing(tiny("bart", "sdpa"), 0.5, "probs")], source)  # the same weights
     probe(model, [AttentionBias(strength=1.0)], source)

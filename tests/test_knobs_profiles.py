@@ -61,9 +61,23 @@ def test_text_selects_every_token_of_a_match(source, tokenizer):
     assert "".join(text_at(source, chosen, 1, tokenizer)) == "catcat"
 
 
+def test_text_leaves_special_tokens_out_and_takes_every_token_of_a_character(tokenizer):
+    history = (Turn("a", "so many 🎉 today"), Turn("b", "speaker of the house"))
+    source = BucketLayout().encode([Record("0", history, "yes", "🎉 and \u65e5\u672c")], tokenizer)
+    found = parse_span("text:speaker", tokenizer)(source)
+    assert "".join(text_at(source, found, 0, tokenizer)) == "speaker"
+    for text in ("🎉", "\u65e5\u672c"):
+        chosen = parse_span(f"text:{text}", tokenizer)(source)[0] & (source.segments[0] == 1)
+        places = chosen.nonzero().flatten()
+        assert text in tokenizer.decode(source.input_ids[0, places])
+        assert torch.equal(places, torch.arange(int(places[0]), int(places[-1]) + 1))
+
+
 @pytest.mark.parametrize(
     ("profile", "message"),
     [
+        (["knowledge", "dialog"], "is not one of"),
+        (5, "is not one of"),
         ("turn:x", "knowledge, dialog, turn:N"),
         ("tokens:5:2", "tokens:START:END"),
         ("text:", "text:REGEX"),

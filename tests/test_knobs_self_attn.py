@@ -35,7 +35,9 @@ def weights_by_hand(profile, strength):
             "recent": lambda key, query=query: query - 2 < key <= query,
             "distant": lambda key, query=query: key <= query - 2,
             "start": lambda key: key == 0,
-            "random": lambda key: bool(tosses(STEPS, 3)[key]),
+            "random": lambda key: (
+                torch.rand(STEPS, generator=torch.Generator().manual_seed(3), dtype=torch.float64)[key] < 0.5
+            ),
             "uniform": lambda key, query=query: key < query,
         }[profile]
         rows.append([strength if chosen(key) else 1.0 for key in range(STEPS)])
@@ -106,7 +108,12 @@ def test_tosses_do_not_depend_on_their_number():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"profile": "near"}, "recent, distant"), ({"size": 0}, "at least 1"), ({"strength": -2}, "at least 0")],
+    [
+        ({"profile": "near"}, "recent, distant"),
+        ({"size": 0}, "at least 1"),
+        ({"strength": -2}, "at least 0"),
+        ({"seed": "a"}, "seed='a' must be"),
+    ],
 )
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
@@ -155,6 +162,7 @@ def test_controls_keep_what_they_promise(tiny):
     assert not torch.equal(shuffled[weight], own[prefix + weight])
     drawn = SelfAttentionSwap("random", seed=4).values(model)[weight]
     assert float(drawn.std()) == pytest.approx(float(own[prefix + weight].std()), rel=0.1)
+    assert str(SelfAttentionSwap("random", seed=4)) == "self_attn_swap(random seed 4)"
     assert not torch.equal(drawn, SelfAttentionSwap("random", seed=400).values(model)[weight])
 
 

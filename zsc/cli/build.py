@@ -9,7 +9,7 @@ from typing import Any
 
 from zsc.data.control_phrases import load_phrases
 from zsc.data.layout import BucketLayout
-from zsc.errors import ZscError
+from zsc.errors import ZscError, suggestion
 from zsc.generation.run import Settings
 from zsc.knobs import KNOBS, ContextAugmentation, Knob
 from zsc.models.load import Loaded, load_model
@@ -50,14 +50,20 @@ def build_settings(knob: dict[str, Any], model: dict[str, Any], loaded: Loaded) 
     settings: dict[str, list[Knob]] = {"off": []}
     if axes:
         for knobs in product(*axes):
-            settings["+".join(map(str, knobs))] = list(knobs)
+            name = "+".join(map(str, knobs))
+            if name in settings:
+                raise ZscError(f"two settings of this run would both be called {name}: give different values.")
+            settings[name] = list(knobs)
     return Built(settings, made_from)
 
 
 def knob_parts(knob: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the configs of the single knobs in a knob config."""
     if knob["name"] == "several":
-        return [part for part in knob.values() if isinstance(part, dict)]
+        parts = [part for key, part in knob.items() if key != "name"]
+        if not parts or not all(isinstance(part, dict) for part in parts):
+            raise ZscError("knob=several needs knobs: write them as a list, such as knob=[attn_bias,ctx_aug].")
+        return parts
     return [] if knob["name"] == "none" else [knob]
 
 
@@ -72,12 +78,16 @@ def _expanded(options: dict[str, Any]) -> list[dict[str, Any]]:
 def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, made_from: dict[str, Any]) -> Knob:
     """Build one knob. What its settings only name (phrases, another model) is loaded and noted in ``made_from``."""
     name = options["name"]
+    if name not in KNOBS:
+        raise ZscError(f"no knob '{name}'.{suggestion(str(name), KNOBS)} Known: {', '.join(KNOBS)}.")
     given = {key: value for key, value in options.items() if key != "name"}
     known = {field.name for field in fields(KNOBS[name])}
     if "tokenizer" in known:
         given["tokenizer"] = loaded.tokenizer
     if "phrases" in known:
-        given |= {"phrases": load_phrases(str(given["phrases"])), "label": Path(str(given["phrases"])).stem}
+        if not isinstance(given["phrases"], str):
+            raise ZscError(f"knob.phrases={given['phrases']} must name one set of phrases or one text file.")
+        given |= {"phrases": load_phrases(given["phrases"]), "label": Path(given["phrases"]).stem}
     if "other" in known:
         if given.get("by", "other") != "other":
             given["other"] = None

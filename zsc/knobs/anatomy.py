@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -56,7 +57,7 @@ def check_indices(name: str, indices: Sequence[int] | None) -> None:
         return
     whole = isinstance(indices, Iterable) and all(type(index) is int and index >= 0 for index in indices)
     if not whole or not indices or len(set(indices)) < len(indices):
-        raise ValueError(f"{name}={indices} must be different whole numbers from 0, such as [0, 1]; none means all.")
+        raise ValueError(f"{name}={indices} must be different whole numbers from 0, such as [0, 1], or null for all.")
 
 
 def check_within(name: str, indices: Sequence[int] | None, count: int) -> None:
@@ -73,3 +74,15 @@ def head_count(model: PreTrainedModel) -> int:
         if (count := getattr(config, field, None)) is not None:
             return count
     raise UnsupportedModel(f"{type(model).__name__} does not say how many heads its decoder has.")
+
+
+def check_choice(name: str, value: Any, allowed: Iterable[str]) -> None:
+    """Raise ValueError unless ``value`` is one of ``allowed``."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} {value!r} is not one of {', '.join(allowed)}.")
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raise ValueError unless ``value`` is a whole number of at least ``least``."""
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}.")

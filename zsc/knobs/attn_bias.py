@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import check_indices
+from zsc.knobs.anatomy import check_choice, check_indices, check_whole
 from zsc.knobs.bias import (
     biased_cross_attention,
     check_strength,
@@ -50,10 +50,8 @@ class AttentionBias:
     def __post_init__(self) -> None:
         for profile in self._parts():
             parse_span(profile, self.tokenizer)
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule {self.schedule!r} is not one of {', '.join(SCHEDULES)}.")
-        if type(self.steps) is not int or self.steps < 1:
-            raise ValueError(f"steps={self.steps} must be a whole number of at least 1.")
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_whole("steps", self.steps, 1)
         check_strength(self.strength)
         check_indices("layers", self.layers)
         check_indices("heads", self.heads)
@@ -67,7 +65,7 @@ class AttentionBias:
         """Whether these settings are meant to change nothing."""
         return self.strength == 1
 
-    def weights(self, source: Source, profile: str | None = None) -> torch.Tensor:
+    def weights(self, source: Source | None, profile: str | None = None) -> torch.Tensor:
         """Return the weights b of one part, float32 of shape (batch, source positions). Raises NoSuchSpan."""
         name = profile or self.profile
         chosen = chosen_positions(name, parse_span(name, self.tokenizer), source)

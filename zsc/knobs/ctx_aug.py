@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
+from zsc.knobs.anatomy import check_choice, check_whole
 from zsc.knobs.bias import check_strength, check_supported
 from zsc.knobs.steering import Code, steered
 
@@ -41,8 +42,12 @@ class ContextAugmentation:
 
     def __post_init__(self) -> None:
         check_strength(self.strength)
-        if self.variant not in VARIANTS:
-            raise ValueError(f"variant {self.variant!r} is not one of {', '.join(VARIANTS)}.")
+        check_choice("variant", self.variant, VARIANTS)
+        check_whole("seed", self.seed, 0)
+        if isinstance(self.phrases, str):
+            raise ValueError(f"phrases must be a list of texts, got one text, {self.phrases!r}.")
+        if not isinstance(self.literal, bool):
+            raise ValueError(f"literal={self.literal!r} must be true or false.")
         if type(self.count) is not int or not 1 <= self.count <= len(self.phrases):
             raise ValueError(f"count={self.count} must lie between 1 and the {len(self.phrases)} phrases of the set.")
         if self.literal and self.variant != "mean":
@@ -68,7 +73,7 @@ class ContextAugmentation:
     @torch.inference_mode()
     def code(self, model: PreTrainedModel) -> torch.Tensor:
         """Return the code, encoder states of shape (1, length, width as the decoder reads them)."""
-        batch = self.tokenizer(self.drawn, padding=True, return_tensors="pt").to(model.device)
+        batch = self.tokenizer(self.drawn, padding=True, padding_side="right", return_tensors="pt").to(model.device)
         mask = torch.ones_like(batch["attention_mask"]) if self.literal else batch["attention_mask"]
         encoder = model.get_encoder()
         states = encoder(input_ids=batch["input_ids"], attention_mask=mask, return_dict=True).last_hidden_state

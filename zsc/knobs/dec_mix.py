@@ -11,10 +11,10 @@ from torch import nn
 from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import decoder_layers
+from zsc.knobs.anatomy import check_choice, decoder_layers
 from zsc.knobs.pair import check_pair, differing_modules, follower, link
 from zsc.knobs.parameters import replaced_parameters
-from zsc.knobs.steering import steering_hook
+from zsc.knobs.steering import layer_hooks, steering_hook
 
 Context = AbstractContextManager[object]
 
@@ -39,8 +39,7 @@ class DecoderMixing:
     level: str = "weights"
 
     def __post_init__(self) -> None:
-        if self.level not in LEVELS:
-            raise ValueError(f"level {self.level!r} is not one of {', '.join(LEVELS)}.")
+        check_choice("level", self.level, LEVELS)
         number = isinstance(self.weight, (int, float)) and not isinstance(self.weight, bool)
         if not number or not 0 <= self.weight <= 1:
             raise ValueError(f"weight={self.weight!r} must be a number from 0 to 1.")
@@ -61,6 +60,7 @@ class DecoderMixing:
         """Return a context in which ``model`` decodes with the mixture."""
         if self.neutral:
             return nullcontext(model)
+        self.check(model, source)
         return LEVELS[self.level](model, self.other, float(self.weight))
 
 
@@ -80,7 +80,7 @@ def _decoder_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
 def mixed_hidden(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Context:
     """Interpolate the states after every layer, and what every other differing decoder module gives."""
     layers = [(a.module, b.module) for a, b in zip(decoder_layers(model), decoder_layers(other), strict=True)]
-    return interpolated(model, [*layers, *differing_modules(model, other)], weight)
+    return interpolated(model, other, [*layers, *differing_modules(model, other)], weight)
 
 
 def mixed_cross_attention(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Context:
@@ -92,11 +92,13 @@ def mixed_cross_attention(model: PreTrainedModel, other: PreTrainedModel, weight
             a.component("cross_attention").values(), b.component("cross_attention").values(), strict=True
         )
     ]
-    return interpolated(model, pairs, weight)
+    return interpolated(model, other, pairs, weight)
 
 
 @contextmanager
-def interpolated(model: PreTrainedModel, pairs: list[tuple[nn.Module, nn.Module]], weight: float) -> Iterator[None]:
+def interpolated(
+    model: PreTrainedModel, other: PreTrainedModel, pairs: list[tuple[nn.Module, nn.Module]], weight: float
+) -> Iterator[None]:
     """While the context is open, each pair's first module gives the mixture of what both give.
 
     The second module runs on the same arguments, with a cache of its own. Where modules of the decoder of ``model``
@@ -109,12 +111,12 @@ def interpolated(model: PreTrainedModel, pairs: list[tuple[nn.Module, nn.Module]
         cache = kwargs.get("past_key_values")
         if cache is None and kwargs.get("use_cache") is not False:
             cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        follower(cache)
+        follower(cache, handed)
         return args, kwargs | {"past_key_values": cache}
 
     def translate(value: Any) -> Any:
         if isinstance(value, Cache):
-            return follower(value)
+            return follower(value, handed)
         mine, theirs = handed.get(id(value), (None, None))
         return theirs if mine is value else value
 
@@ -131,6 +133,7 @@ def interpolated(model: PreTrainedModel, pairs: list[tuple[nn.Module, nn.Module]
     handles = [
         model.get_decoder().register_forward_pre_hook(begin, with_kwargs=True),
         *(first.register_forward_hook(mix(second), with_kwargs=True) for first, second in pairs),
+        *layer_hooks(other, model.get_decoder()),
     ]
     try:
         yield
@@ -143,15 +146,18 @@ def interpolated(model: PreTrainedModel, pairs: list[tuple[nn.Module, nn.Module]
 def mixed_probabilities(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Iterator[None]:
     """While the context is open, the logits of ``model`` are log((1 - m) p + m p') of the two decoders."""
 
+    owner = object()
+
     def begin(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        follower(kwargs.get("past_key_values"))
+        if kwargs.get("labels") is not None or kwargs.get("return_dict") is False:
+            raise ValueError("mixed probabilities come without a loss and as a model output: no labels, no tuples.")
+        follower(kwargs.get("past_key_values"), owner)
 
     def mix(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
-        own = {key: value for key, value in kwargs.items() if key != "labels"}
         cache = kwargs.get("past_key_values")
-        theirs = other(*args, **own | {"past_key_values": follower(cache)})
+        theirs = other(*args, **kwargs | {"past_key_values": follower(cache, owner)})
         if cache is None and output.get("past_key_values") is not None:
-            link(output.past_key_values, theirs.past_key_values)
+            link(output.past_key_values, theirs.past_key_values, owner)
         output.logits = mixture(output.logits, theirs.logits, weight)
         return output
 
@@ -159,6 +165,7 @@ def mixed_probabilities(model: PreTrainedModel, other: PreTrainedModel, weight: 
         model.register_forward_pre_hook(begin, with_kwargs=True),
         model.register_forward_hook(mix, with_kwargs=True),
         other.get_decoder().register_forward_pre_hook(steering_hook(model.get_decoder()), with_kwargs=True),
+        *layer_hooks(other, model.get_decoder()),
     ]
     try:
         yield

@@ -7,12 +7,15 @@ from torch import nn
 from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedModel
 
 from zsc.knobs.anatomy import decoder_layers
+from zsc.knobs.steering import check_cache
 
-FOLLOWER = "_zsc_follower"
+FOLLOWERS = "_zsc_followers"
 
 
 def check_pair(model: PreTrainedModel, other: PreTrainedModel) -> None:
     """Raise ValueError, saying what differs, unless the two share encoder, vocabulary, decoder depth and width."""
+    if model is other:
+        raise ValueError("the other decoder is the model's own: load its checkpoint a second time.")
     if type(model) is not type(other):
         raise ValueError(f"the decoders are of different kinds, {type(model).__name__} and {type(other).__name__}.")
     mine, theirs = len(decoder_layers(model)), len(decoder_layers(other))
@@ -26,13 +29,17 @@ def check_pair(model: PreTrainedModel, other: PreTrainedModel) -> None:
     for name, tensor in mine.items():
         if name not in theirs or theirs[name].shape != tensor.shape:
             raise ValueError(f"the other decoder has no {name} of shape {tuple(tensor.shape)}.")
-    states = other.get_encoder().state_dict()
-    for name, tensor in model.get_encoder().state_dict().items():
-        if name not in states or not torch.equal(tensor, states[name].to(tensor.device)):
-            raise ValueError(
-                f"the encoders are not the same ({name} differs): mixed decoders must read the same encoder states."
-                " Fine-tune with freeze=[encoder,embeddings]."
-            )
+    for part in ("encoder", "enc_to_dec_proj"):
+        shared = getattr(model, part, None) if part != "encoder" else model.get_encoder()
+        if shared is None:
+            continue
+        theirs = (getattr(other, part) if part != "encoder" else other.get_encoder()).state_dict()
+        for name, tensor in shared.state_dict().items():
+            if name not in theirs or not torch.equal(tensor, theirs[name].to(tensor.device)):
+                raise ValueError(
+                    f"the encoders are not the same ({name} differs): mixed decoders must read the same encoder states."
+                    " Fine-tune with freeze=[encoder,embeddings]."
+                )
     for name, tensor in model.named_buffers():
         if name == "final_logits_bias" and not torch.equal(tensor, dict(other.named_buffers())[name].to(tensor.device)):
             raise ValueError(f"the models differ in {name}.")
@@ -45,7 +52,7 @@ def differing_modules(model: PreTrainedModel, other: PreTrainedModel) -> list[tu
     pairs = [
         (module, theirs[path])
         for path, module in model.get_decoder().named_modules()
-        if not path.startswith(inside) and dict(module.named_parameters(recurse=False))
+        if not path.startswith(inside) and not list(module.children()) and list(module.parameters())
     ]
     outputs = model.get_output_embeddings(), other.get_output_embeddings()
     if not any(module is outputs[0] for module, _ in pairs):
@@ -58,28 +65,29 @@ def _equal(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(p, other[name].to(p)) for name, p in a.named_parameters(recurse=False))
 
 
-def follower(cache: Cache | None) -> Cache | None:
-    """Return the second decoder's cache that belongs to ``cache``, made when first asked for.
+def follower(cache: Cache | None, owner: object) -> Cache | None:
+    """Return the second decoder's cache that belongs to ``cache`` for ``owner``, made when first asked for.
 
     What generation does to ``cache`` (the reordering by beams, for one) it then does to both. Raises ValueError for a
-    cache that holds steps the second decoder did not see.
+    cache that holds steps the second decoder did not see, or one of fixed size.
     """
     if cache is None:
         return None
-    if (known := getattr(cache, FOLLOWER, None)) is not None:
+    if (known := cache.__dict__.get(FOLLOWERS, {}).get(id(owner))) is not None:
         return known
+    check_cache(cache)
     if cache.get_seq_length():
         raise ValueError("this cache was begun without the second decoder: begin generation inside the context.")
     second: Cache = DynamicCache()
     if isinstance(cache, EncoderDecoderCache):
         second = EncoderDecoderCache(DynamicCache(), DynamicCache())
-    link(cache, second)
+    link(cache, second, owner)
     return second
 
 
-def link(cache: Cache, second: Cache) -> None:
-    """Make ``second`` the follower of ``cache``."""
-    setattr(cache, FOLLOWER, second)
+def link(cache: Cache, second: Cache, owner: object) -> None:
+    """Make ``second`` the follower of ``cache`` for ``owner``."""
+    cache.__dict__.setdefault(FOLLOWERS, {})[id(owner)] = second
     for name in ("reorder_cache", "crop", "batch_repeat_interleave", "batch_select_indices", "reset"):
         setattr(cache, name, _both(getattr(cache, name), getattr(second, name)))
 

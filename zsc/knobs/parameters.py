@@ -14,6 +14,7 @@ from zsc.knobs.anatomy import decoder_layers
 def replaced_parameters(module: nn.Module, values: Mapping[str, torch.Tensor]) -> Iterator[nn.Module]:
     """While the context is open, the named parameters of ``module`` hold ``values``; then the very tensors from before.
 
+    Contexts on the same parameters must close in the reverse of the order in which they opened, as ``with`` does.
     Raises ValueError for a name that is no parameter and for another shape.
     """
     parameters = dict(module.named_parameters())

@@ -12,6 +12,7 @@ from zsc.data.layout import Source
 from zsc.knobs import Knob, apply
 
 PROBED_TOKENS = 12
+ROUNDING = 16  # in units of the precision of the largest log-probability
 
 
 class NoEffect(ValueError):
@@ -41,7 +42,7 @@ class Effect:
 def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source) -> Effect:
     """Measure the effect of ``knobs`` along ``PROBED_TOKENS`` tokens that the unmodified model says greedily.
 
-    Raises NoEffect if no probability changes by more than rounding does, unless every knob is neutral.
+    Raises NoEffect if one of them, alone and not neutral, changes log-probabilities by no more than rounding does.
     """
     states = model.get_encoder()(
         input_ids=source.input_ids, attention_mask=source.attention_mask, return_dict=True
@@ -70,9 +71,10 @@ def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source) -> Effe
         return output.logits, torch.stack(output.cross_attentions), torch.stack(output.decoder_attentions)
 
     off, on = run([], False)[0], run(knobs, False)[0]
-    rounding = max(1e-5, 2 * torch.finfo(model.dtype).eps)
-    if (on.exp() - off.exp()).abs().max() <= rounding and not all(knob.neutral for knob in knobs):
-        raise NoEffect(f"{'+'.join(map(str, knobs))} changes nothing on this batch.")
+    for knob in knobs:
+        alone = on if len(knobs) == 1 else run([knob], False)[0]
+        if not knob.neutral and (alone - off).abs().max() <= ROUNDING * torch.finfo(model.dtype).eps * off.abs().max():
+            raise NoEffect(f"{knob} changes nothing on this batch.")
     divergence = (on.exp() * (on - off)).sum(dim=-1)[kept].mean()
     with eager(model):
         _, cross_off, self_off = run([], True)
@@ -93,12 +95,14 @@ def moved(off: torch.Tensor, on: torch.Tensor, kept: torch.Tensor) -> float:
 @contextmanager
 def eager(model: PreTrainedModel) -> Iterator[None]:
     """While the context is open, ``model`` computes attention eagerly, which alone returns its probabilities."""
-    backend = model.get_decoder().config._attn_implementation
+    parts = [model, model.get_encoder(), model.get_decoder()]
+    backends = [part.config._attn_implementation for part in parts]
     model.set_attn_implementation("eager")
     try:
         yield
     finally:
-        model.set_attn_implementation(backend)
+        for part, backend in zip(parts, backends, strict=True):
+            part.set_attn_implementation(backend)
 
 
 def _greedy(model: PreTrainedModel) -> GenerationConfig:

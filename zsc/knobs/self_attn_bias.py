@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import check_indices
+from zsc.knobs.anatomy import check_choice, check_indices, check_whole
 from zsc.knobs.attn_bias import restricted
 from zsc.knobs.bias import check_strength, check_supported, head_mask
 from zsc.knobs.steering import Bias, steered
@@ -44,10 +44,9 @@ class SelfAttentionBias:
     heads: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        if self.profile not in PROFILES:
-            raise ValueError(f"profile {self.profile!r} is not one of {', '.join(PROFILES)}.")
-        if type(self.size) is not int or self.size < 1:
-            raise ValueError(f"size={self.size} must be a whole number of at least 1.")
+        check_choice("profile", self.profile, PROFILES)
+        check_whole("size", self.size, 1)
+        check_whole("seed", self.seed, 0)
         check_strength(self.strength)
         check_indices("layers", self.layers)
         check_indices("heads", self.heads)

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import check_indices, check_within, decoder_layers
+from zsc.knobs.anatomy import check_choice, check_indices, check_whole, check_within, decoder_layers
 from zsc.knobs.parameters import component_parameters, replaced_parameters
 
 SOURCES = ("other", "random", "shuffled")
@@ -16,7 +16,9 @@ SOURCES = ("other", "random", "shuffled")
 
 @dataclass(frozen=True)
 class SelfAttentionSwap:
-    """Give the decoder's self-attention modules (without their layer norms) other weights, in ``layers`` or in all.
+    """Give the decoder's self-attention modules other weights, in ``layers`` or in all.
+
+    A layer norm beside the module stays (in BART and T5); one inside it goes along (in BERT).
 
     ``by`` says whose: those of ``other``, a model with decoder self-attention of the same shapes; ``random``, normal
     with each tensor's own mean and standard deviation; or ``shuffled``, each tensor's own entries in random order. The
@@ -31,15 +33,16 @@ class SelfAttentionSwap:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.by not in SOURCES:
-            raise ValueError(f"by={self.by!r} is not one of {', '.join(SOURCES)}.")
+        check_choice("by", self.by, SOURCES)
+        check_whole("seed", self.seed, 0)
         if self.by == "other" and self.other is None:
             raise ValueError("by='other' needs another model in other.")
         check_indices("layers", self.layers)
 
     def __str__(self) -> str:
+        seed = f" seed {self.seed}" if self.by != "other" else ""
         where = f", layers {' '.join(map(str, self.layers))}" if self.layers else ""
-        return f"self_attn_swap({self.by}{where})"
+        return f"self_attn_swap({self.by}{seed}{where})"
 
     @property
     def neutral(self) -> bool:

@@ -30,6 +30,8 @@ def parse_span(text: str, tokenizer: PreTrainedTokenizerBase | None = None) -> S
 
     ``text:REGEX`` needs the ``tokenizer`` of the source. Raises ValueError for what is none of the forms.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"profile {text!r} is not one of {FORMS}.")
     kind, _, argument = text.partition(":")
     if text in BLOCKS:
         return BLOCKS[text]
@@ -50,8 +52,10 @@ def parse_span(text: str, tokenizer: PreTrainedTokenizerBase | None = None) -> S
     raise ValueError(f"profile {text!r} is not one of {FORMS}.")
 
 
-def chosen_positions(name: str, span: Span, source: Source) -> torch.Tensor:
+def chosen_positions(name: str, span: Span, source: Source | None) -> torch.Tensor:
     """Return the attended positions of ``span``, booleans (batch, positions). Raises NoSuchSpan for a row of none."""
+    if source is None:
+        raise ValueError(f"biasing towards {name} needs the source: apply(model, knobs, source).")
     chosen = span(source) & source.attention_mask.bool()
     for row, found in enumerate(chosen.any(dim=1).tolist()):
         if not found:
@@ -77,17 +81,33 @@ def tokens(source: Source, start: int, end: int) -> torch.Tensor:
 
 
 def matches(source: Source, pattern: re.Pattern[str], tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
-    """Select every token that shares a character with a match of ``pattern`` in the text of its bucket."""
+    """Select every token that shares a character with a match of ``pattern`` in the text of its bucket.
+
+    Special tokens are not part of the text. A character that several tokens make up belongs to all of them.
+    """
     chosen = torch.zeros_like(source.segments, dtype=torch.bool)
+    special = torch.tensor(tokenizer.all_special_ids, device=source.input_ids.device)
+    readable = source.attention_mask.bool() & ~torch.isin(source.input_ids, special)
     for row, segments in enumerate(source.segments):
         for segment in segments[segments != PAD].unique():
-            places = ((segments == segment) & source.attention_mask[row].bool()).nonzero().flatten()
+            places = ((segments == segment) & readable[row]).nonzero().flatten()
             ids = source.input_ids[row, places].tolist()
-            texts = [
-                str(tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False)) for end in range(len(ids) + 1)
-            ]
-            ends = [len(text) for text in texts[1:]]
-            spans = [match.span() for match in pattern.finditer(texts[-1])]
-            for place, start, end in zip(places, [0, *ends], ends, strict=False):
+            text = decoded(tokenizer, ids)
+            ends = [common_length(decoded(tokenizer, ids[: i + 1]), text) for i in range(len(ids))]
+            spans = [match.span() for match in pattern.finditer(text)]
+            for i, place in enumerate(places):
+                start = ends[i - 1] if i else 0
+                end = next((later for later in ends[i:] if later > start), start)
                 chosen[row, place] = any(start < last and first < end for first, last in spans)
     return chosen
+
+
+def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
+    return str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+
+
+def common_length(first: str, second: str) -> int:
+    """Return how many characters two texts begin with alike; an unfinished character at the end does not count."""
+    return next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )

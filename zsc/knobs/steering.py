@@ -55,16 +55,19 @@ class Steering:
     cross: list[Bias] = field(default_factory=list)
     past: list[Bias] = field(default_factory=list)
     codes: list[Code] = field(default_factory=list)
-    handles: list[Any] = field(default_factory=list)
+    handle: Any = None
     layered: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
 
     def empty(self) -> bool:
         return not (self.cross or self.past or self.codes)
 
-    def rewrite(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def rewrite(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Return the arguments of the decoder's forward with what is active put in."""
+        if args:
+            raise ValueError("a decoder with knobs on takes its arguments by name.")
         inputs = kwargs["input_ids"] if kwargs.get("input_ids") is not None else kwargs["inputs_embeds"]
         cache = kwargs.get("past_key_values")
+        check_cache(cache)
         seen = 0 if cache is None else int(cache.get_seq_length())
         queries = inputs.shape[1]
         steps = torch.arange(seen, seen + queries, device=inputs.device)
@@ -73,9 +76,9 @@ class Steering:
         if self.cross or self.codes:
             base = attended_mask(kwargs.get("encoder_attention_mask"), states, queries)
             whole, layered = self._masks("cross", self.cross, base, steps)
-            if seen == 0:
+            if seen == 0 or len(self.cross) > 1:
                 for mask in (whole, *layered.values()):
-                    _check_rows(mask)
+                    _check_rows(mask, "source")
             for code in self.codes:
                 rows = code.states.to(states).repeat_interleave(states.shape[0] // code.states.shape[0], dim=0)
                 states = torch.cat([rows, states], dim=1)
@@ -84,7 +87,11 @@ class Steering:
             changed |= {"encoder_hidden_states": states, "encoder_attention_mask": whole}
         if self.past:
             base = causal_mask(kwargs.get("attention_mask"), steps, inputs.shape[0], states.dtype)
-            changed["attention_mask"], _ = self._masks("past", self.past, base, steps)
+            whole, layered = self._masks("past", self.past, base, steps)
+            if len(self.past) > 1:
+                for mask in (whole, *layered.values()):
+                    _check_rows(mask, "past")
+            changed["attention_mask"] = whole
         return args, kwargs | changed
 
     def _masks(
@@ -103,23 +110,18 @@ class Steering:
         }
         return whole, self.layered[kind]
 
-    def layer_hook(self, kind: str, layer: int) -> Any:
-        """Return a forward pre-hook for the attention module of one layer, which puts in that layer's mask."""
 
-        def replace(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-            mask = self.layered.get(kind, {}).get(layer)
-            if mask is None:
-                return args, kwargs
-            bound = inspect.signature(module.forward).bind(*args, **kwargs)
-            own = next(
-                (n for n in MASK_NAMES if bound.arguments.get(n) is not None and bound.arguments[n].dim() == 4), None
-            )
-            if own is None:
-                raise ValueError(f"{type(module).__name__} takes no attention mask of its own: bias all layers.")
-            bound.arguments[own] = mask
-            return bound.args, bound.kwargs
+def check_cache(cache: Any) -> None:
+    """Raise ValueError for a cache of fixed size, whose masks and states have another shape than the knobs expect."""
+    if cache is not None and cache.is_compileable:
+        raise ValueError("knobs need a cache that grows: leave cache_implementation at its default (dynamic).")
 
-        return replace
+
+def as_additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a four-dimensional mask in additive form; a boolean one is true where a position is attended to."""
+    if mask.dtype == torch.bool:
+        return torch.where(mask, 0.0, torch.finfo(dtype).min).to(dtype)
+    return mask.to(dtype)
 
 
 def attended_mask(mask: torch.Tensor | None, states: torch.Tensor, queries: int) -> torch.Tensor:
@@ -128,7 +130,7 @@ def attended_mask(mask: torch.Tensor | None, states: torch.Tensor, queries: int)
     if mask is None:
         return states.new_zeros(rows, 1, queries, positions)
     if mask.dim() == 4:
-        return mask.to(states.dtype)
+        return as_additive(mask, states.dtype)
     additive = torch.where(mask.bool(), 0.0, torch.finfo(states.dtype).min).to(states.dtype)
     return additive[:, None, None, :].expand(rows, 1, queries, positions)
 
@@ -136,7 +138,7 @@ def attended_mask(mask: torch.Tensor | None, states: torch.Tensor, queries: int)
 def causal_mask(mask: torch.Tensor | None, steps: torch.Tensor, rows: int, dtype: torch.dtype) -> torch.Tensor:
     """Return the additive causal mask (rows, 1, queries, keys), with what the decoder's own ``mask`` hides."""
     if mask is not None and mask.dim() == 4:
-        return mask.to(dtype)
+        return as_additive(mask, dtype)
     keys = torch.arange(int(steps[-1]) + 1, device=steps.device)
     visible = (keys <= steps[:, None]).expand(rows, 1, -1, -1)
     if mask is not None:
@@ -167,26 +169,55 @@ def _with_columns(mask: torch.Tensor, count: int, strength: float) -> torch.Tens
     return torch.cat([columns, mask], dim=-1)
 
 
-def _check_rows(mask: torch.Tensor) -> None:
+def _check_rows(mask: torch.Tensor, what: str) -> None:
+    """Raise ValueError if a query of ``mask`` (rows, heads, queries, positions) has nothing left to attend to."""
     empty = ~(mask > torch.finfo(mask.dtype).min).any(dim=-1).flatten(1).all(dim=1)
     if bool(empty.any()):
-        raise ValueError(f"together, the knobs leave row {int(empty.nonzero()[0])} no source position to attend to.")
+        raise ValueError(f"together, the knobs leave row {int(empty.nonzero()[0])} no {what} position to attend to.")
 
 
 _ACTIVE: "WeakKeyDictionary[nn.Module, Steering]" = WeakKeyDictionary()
 
 
 def steering_hook(decoder: nn.Module) -> Callable[..., Any]:
-    """Return a forward pre-hook that applies what is active on ``decoder`` at the time of a call, if anything is.
-
-    It serves ``decoder`` itself and any other that is to be steered in the same way.
-    """
+    """Return a forward pre-hook that applies what is active on ``decoder`` at the time of a call, if anything is."""
 
     def rewrite(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         steering = _ACTIVE.get(decoder)
-        return (args, kwargs) if steering is None else steering.rewrite(module, args, kwargs)
+        return (args, kwargs) if steering is None else steering.rewrite(args, kwargs)
 
     return rewrite
+
+
+def layer_hooks(model: PreTrainedModel, leader: nn.Module) -> list[Any]:
+    """Register hooks that give the layers of ``model``'s decoder the masks that ``leader``, itself or another decoder,
+    has for single layers at the time of a call. Return their handles."""
+
+    def replace(kind: str, number: int) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+            steering = _ACTIVE.get(leader)
+            mask = None if steering is None else steering.layered.get(kind, {}).get(number)
+            return (args, kwargs) if mask is None else _with_mask(module, args, kwargs, mask)
+
+        return hook
+
+    modules = [
+        (module, replace(kind, number))
+        for number, layer in enumerate(decoder_layers(model))
+        for kind, component in (("cross", "cross_attention"), ("past", "self_attention"))
+        for module in layer.component(component).values()
+    ]
+    return [module.register_forward_pre_hook(hook, with_kwargs=True) for module, hook in modules]
+
+
+def _with_mask(module: nn.Module, args: Any, kwargs: dict[str, Any], mask: torch.Tensor) -> tuple[Any, dict[str, Any]]:
+    """Return the arguments of an attention module's forward with ``mask`` in place of its own."""
+    bound = inspect.signature(module.forward).bind(*args, **kwargs)
+    own = [name for name in MASK_NAMES if bound.arguments.get(name) is not None and bound.arguments[name].dim() == 4]
+    if not own:
+        raise ValueError(f"{type(module).__name__} takes no attention mask of its own: bias all layers.")
+    bound.arguments[own[0]] = mask
+    return bound.args, bound.kwargs
 
 
 @contextmanager
@@ -195,40 +226,25 @@ def steered(
 ) -> Iterator[PreTrainedModel]:
     """While the context is open, add to what is active on the decoder of ``model``. Contexts nest in any order."""
     decoder = model.get_decoder()
-    steering = _ACTIVE.get(decoder) or Steering()
+    handles = layer_hooks(model, decoder) if any(bias.layers is not None for bias in (*cross, *past)) else []
+    steering = _ACTIVE.setdefault(decoder, Steering())
     if steering.empty():
-        _ACTIVE[decoder] = steering
-        steering.handles = [decoder.register_forward_pre_hook(steering_hook(decoder), with_kwargs=True)]
+        steering.handle = decoder.register_forward_pre_hook(steering_hook(decoder), with_kwargs=True)
     added: list[tuple[list[Any], Sequence[Any]]] = [
         (steering.cross, cross),
         (steering.past, past),
         (steering.codes, codes),
     ]
-    hooks = _layer_hooks(model, steering, cross, past)
     for entries, new in added:
         entries.extend(new)
     try:
         yield model
     finally:
-        for handle in hooks:
+        for handle in handles:
             handle.remove()
         for entries, new in added:
             for entry in new:
                 entries.remove(entry)
         if steering.empty():
-            for handle in steering.handles:
-                handle.remove()
+            steering.handle.remove()
             del _ACTIVE[decoder]
-
-
-def _layer_hooks(model: PreTrainedModel, steering: Steering, cross: Sequence[Bias], past: Sequence[Bias]) -> list[Any]:
-    """Register the hooks of layers that get a mask of their own; they do nothing twice."""
-    handles = []
-    for kind, component, biases in (("cross", "cross_attention", cross), ("past", "self_attention", past)):
-        numbers = {number for bias in biases for number in bias.layers or ()}
-        layers = decoder_layers(model) if numbers else []
-        for number in sorted(numbers):
-            for module in layers[number].component(component).values():
-                hook = steering.layer_hook(kind, number)
-                handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
-    return handles

@@ -17,7 +17,8 @@ class CopyRate(Metric):
 
     def _copies(self, response: str, phrases: str) -> bool:
         said = f" {' '.join(words(response))} "
-        return any(f" {' '.join(words(phrase))} " in said for phrase in phrases.splitlines())
+        wanted = (" ".join(words(phrase)) for phrase in phrases.splitlines())
+        return any(f" {phrase} " in said for phrase in wanted if phrase)
 
     def options(self) -> list[str]:
         return [TOKENIZATION]

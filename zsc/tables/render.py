@@ -9,6 +9,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from zsc.errors import ZscError, suggestion
 from zsc.metrics.score import DIFFERENCE
@@ -85,10 +86,11 @@ def _number(value: float, sign: str) -> str:
 def _table(rows: Cells) -> str:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in rows[0]:
-        table.add_column(name, no_wrap=True)
+        table.add_column(Text(name), no_wrap=True)
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    console = Console(file=io.StringIO(), width=200, color_system=None)
+        table.add_row(*(Text(str(value)) for value in row.values()))
+    widest = max(200, 12 * len(rows[0]))
+    console = Console(file=io.StringIO(), width=widest, color_system=None)
     console.print(table)
     return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines())  # type: ignore[attr-defined]
 
