@@ -12,17 +12,22 @@ from omegaconf import DictConfig
 from zsc.cli.build import build_layout, build_settings, check_count, knob_parts
 from zsc.cli.configs import resolved
 from zsc.data import load_records
+from zsc.data.layout import BEGIN, Source
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import decode, encode
 from zsc.generation.run import check_lengths, check_settings
-from zsc.knobs import Knob
+from zsc.knobs import ContextAugmentation, Knob
 from zsc.models.load import load_model
 from zsc.tables.render import check_format, render
 
 
 def bench(cfg: DictConfig) -> None:
-    """Print time(knob on) / time(knob off) of one batch, every response forced to the same number of tokens."""
+    """Print time(knob on) / time(knob off) of one batch, every response forced to the same number of tokens.
+
+    Where knobs put codes beside the source, the unmodified model reads as many more positions, so that the ratio is the
+    cost of the knob beyond them.
+    """
     config = resolved(cfg)
     check_format(config["format"])
     if not knob_parts(config["knob"]):
@@ -40,9 +45,13 @@ def bench(cfg: DictConfig) -> None:
     states = encode(loaded.model, source)
     ids = [record.id for record in records]
 
+    codes = [knob.code(loaded.model) for knob in knobs if isinstance(knob, ContextAugmentation) and not knob.neutral]
+    wide_source, wide_states = widened(source, states, codes)
+
     def seconds(active: Sequence[Knob]) -> float:
+        read = (source, states) if active else (wide_source, wide_states)
         started = time.perf_counter()
-        decode(loaded.model, source, states, ids, 0, decoding, active)
+        decode(loaded.model, *read, ids, 0, decoding, active)
         if loaded.model.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - started
@@ -60,9 +69,24 @@ def bench(cfg: DictConfig) -> None:
         "min": round(min(ratios), 4),
         "max": round(max(ratios), 4),
         "seconds off": round(statistics.median(off for off, _ in pairs), 3),
+        "extra positions": wide_states.shape[1] - states.shape[1],
         "responses": len(records),
         "tokens each": decoding.max_new_tokens,
         "repeats": config["repeats"],
         "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     print(render([row], config["format"]))
+
+
+def widened(source: Source, states: torch.Tensor, codes: Sequence[torch.Tensor]) -> tuple[Source, torch.Tensor]:
+    """Return ``source`` and its ``states`` with ``codes``, (1, length, width) each, in front."""
+    if not codes:
+        return source, states
+    code = torch.cat(list(codes), dim=1).expand(states.shape[0], -1, -1)
+    front = source.attention_mask.new_ones(code.shape[:2])
+    wide = Source(
+        torch.cat([front, source.input_ids], dim=1),
+        torch.cat([front, source.attention_mask], dim=1),
+        torch.cat([front * BEGIN, source.segments], dim=1),
+    )
+    return wide, torch.cat([code, states], dim=1)

@@ -3,13 +3,14 @@
 import inspect
 
 from zsc.cli.configs import RUN_GROUPS, group_options, headline
+from zsc.data.control_phrases import load_phrases, phrase_sets
 from zsc.errors import ZscError
 from zsc.metrics import METRICS
 from zsc.tables.render import check_format, render
 
 
 def ls(arguments: list[str]) -> None:
-    """Print the options of every config group and the metrics."""
+    """Print the options of every config group, the sets of control phrases and the metrics."""
     style = "table"
     for argument in arguments:
         key, _, value = argument.partition("=")
@@ -22,6 +23,9 @@ def ls(arguments: list[str]) -> None:
         for kind in RUN_GROUPS
         for option in group_options(kind)
     ]
+    for name in phrase_sets():
+        phrases = load_phrases(name)
+        rows.append({"kind": "phrases", "name": name, "what": f"{len(phrases)} control phrases, such as: {phrases[0]}"})
     for name, build in METRICS.items():
         metric = build()
         what = (inspect.getdoc(type(metric)) or "").splitlines()[0] + f" [{metric.signature.split('|')[1]}]"
