@@ -7,6 +7,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
+import torch
 from transformers import AutoTokenizer
 
 from tests.families import tiny_family
@@ -62,3 +63,26 @@ def checkpoint(tmp_path_factory, tokenizer):
 @pytest.fixture
 def tiny(tokenizer):
     return lambda family, attention="eager", seed=0: tiny_model(family, tokenizer, attention, seed)
+
+
+@pytest.fixture
+def pair(tiny):
+    """Two models of a family that share everything outside their decoders."""
+
+    def make(family, backend="sdpa"):
+        model, other = tiny(family, backend, seed=0), tiny(family, backend, seed=1)
+        shared = {name: tensor for name, tensor in model.state_dict().items() if "decoder." not in name}
+        other.load_state_dict(shared, strict=False)
+        other.tie_weights()
+        return model, other
+
+    return make
+
+
+@pytest.fixture
+def inputs():
+    """Three sources, one of them padded."""
+    mask = torch.ones(3, 11, dtype=torch.long)
+    mask[1, 7:] = 0
+    ids = torch.randint(10, 500, (3, 11), generator=torch.Generator().manual_seed(1))
+    return {"input_ids": ids.masked_fill(mask == 0, 1), "attention_mask": mask}

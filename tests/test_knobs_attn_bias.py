@@ -1,12 +1,10 @@
 """Attention biasing against an eager re-computation that multiplies probabilities and renormalises."""
 
-from contextlib import ExitStack, contextmanager
-from unittest import mock
-
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, ProphetNetConfig, ProphetNetForConditionalGeneration
 
+from tests.reference import cross_attentions, reweighted
 from zsc.data.layout import BucketLayout, Source
 from zsc.knobs import AttentionBias, NoSuchSpan, UnsupportedModel, biased_cross_attention
 from zsc.knobs.steering import Bias, biased
@@ -15,30 +13,8 @@ FAMILIES = ["bart", "mbart", "marian", "t5"]
 BACKENDS = ["eager", "sdpa"]
 
 
-@contextmanager
 def multiplied_and_renormalised(model, weights):
-    """The definition: probabilities times weights over their sum, in every cross-attention of an eager model."""
-    softmax = torch.nn.functional.softmax
-
-    def biased(scores, dim, **kwargs):
-        probabilities = softmax(scores, dim=dim, **kwargs)
-        beams = probabilities.shape[0] // weights.shape[0]
-        products = probabilities * weights.repeat_interleave(beams, dim=0)[:, None, None, :]
-        return products / products.sum(dim=dim, keepdim=True)
-
-    def wrapped(forward):
-        def call(*args, **kwargs):
-            with mock.patch.object(torch.nn.functional, "softmax", biased):
-                return forward(*args, **kwargs)
-
-        return call
-
-    with ExitStack() as stack:
-        modules = [m for name, m in model.named_modules() if name.endswith(("encoder_attn", "EncDecAttention"))]
-        assert modules
-        for module in modules:
-            stack.enter_context(mock.patch.object(module, "forward", wrapped(module.forward)))
-        yield
+    return reweighted(cross_attentions(model), weights[:, None, None])
 
 
 @pytest.fixture
@@ -229,7 +205,6 @@ def test_a_source_without_the_span_is_named():
 def test_a_row_left_without_positions_is_noticed_by_the_check(tiny):
     segments = torch.tensor([[-1, -1, 2, 2]])
     source = Source(torch.ones(1, 4, dtype=torch.long), (segments >= 0).long(), segments)
-    source = Source(source.input_ids, source.attention_mask, segments)
     with pytest.raises(ValueError, match="no source position"):
         AttentionBias("dialog", 0.0).check(tiny("bart"), source)
 

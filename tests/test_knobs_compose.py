@@ -31,18 +31,6 @@ def records(parlor):
     return parlor[:5]
 
 
-@pytest.fixture
-def pair(tiny):
-    def make(family, backend="sdpa"):
-        model, other = tiny(family, backend, seed=0), tiny(family, backend, seed=1)
-        shared = {name: tensor for name, tensor in model.state_dict().items() if "decoder." not in name}
-        other.load_state_dict(shared, strict=False)
-        other.tie_weights()
-        return model, other
-
-    return make
-
-
 def every_knob(tokenizer, other, level):
     return [
         SelfAttentionSwap("shuffled", layers=[1]),

@@ -13,28 +13,6 @@ FAMILIES = ["bart", "mbart", "t5"]
 LEVELS = ["weights", "hidden", "cross_attention", "probs"]
 
 
-@pytest.fixture
-def pair(tiny):
-    """Two models of a family that share everything outside their decoders."""
-
-    def make(family, backend="eager"):
-        model, other = tiny(family, backend, seed=0), tiny(family, backend, seed=1)
-        shared = {name: tensor for name, tensor in model.state_dict().items() if "decoder." not in name}
-        other.load_state_dict(shared, strict=False)
-        other.tie_weights()
-        return model, other
-
-    return make
-
-
-@pytest.fixture
-def inputs():
-    torch.manual_seed(1)
-    mask = torch.ones(3, 11, dtype=torch.long)
-    mask[1, 7:] = 0
-    return {"input_ids": torch.randint(10, 500, (3, 11)).masked_fill(mask == 0, 1), "attention_mask": mask}
-
-
 DECODER_IDS = torch.randint(10, 500, (3, 6), generator=torch.Generator().manual_seed(2))
 
 

@@ -14,14 +14,6 @@ STEPS = 6
 DECODER_IDS = torch.randint(10, 500, (3, STEPS), generator=torch.Generator().manual_seed(2))
 
 
-@pytest.fixture
-def inputs():
-    torch.manual_seed(1)
-    mask = torch.ones(3, 11, dtype=torch.long)
-    mask[1, 7:] = 0
-    return {"input_ids": torch.randint(10, 500, (3, 11)).masked_fill(mask == 0, 1), "attention_mask": mask}
-
-
 def logits(model, inputs):
     with torch.no_grad():
         return model(**inputs, decoder_input_ids=DECODER_IDS).logits
