@@ -86,7 +86,7 @@ def test_question_phrases_make_it_ask_in_its_own_words(mini, parlor):
 def test_mixing_goes_from_responding_to_copying(mini, denoiser, parlor):
     records = parlor[::6]
     overlaps = [overlap(mini, records, [DecoderMixing(denoiser.model, weight)])[0] for weight in (0.0, 0.5, 1.0)]
-    assert overlaps[0] < overlaps[1] < overlaps[2]
+    assert min(overlaps[1:]) > 1.5 * overlaps[0]
 
 
 def test_self_attention_bias_spoils_the_text(mini, parlor):

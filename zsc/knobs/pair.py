@@ -29,13 +29,13 @@ def check_pair(model: PreTrainedModel, other: PreTrainedModel) -> None:
     for name, tensor in mine.items():
         if name not in theirs or theirs[name].shape != tensor.shape:
             raise ValueError(f"the other decoder has no {name} of shape {tuple(tensor.shape)}.")
-    for part in ("encoder", "enc_to_dec_proj"):
-        shared = getattr(model, part, None) if part != "encoder" else model.get_encoder()
-        if shared is None:
-            continue
-        theirs = (getattr(other, part) if part != "encoder" else other.get_encoder()).state_dict()
-        for name, tensor in shared.state_dict().items():
-            if name not in theirs or not torch.equal(tensor, theirs[name].to(tensor.device)):
+    shared = [(model.get_encoder(), other.get_encoder())]
+    if (projection := getattr(model, "enc_to_dec_proj", None)) is not None:
+        shared.append((projection, other.enc_to_dec_proj))
+    for part, counterpart in shared:
+        foreign_tensors = counterpart.state_dict()
+        for name, tensor in part.state_dict().items():
+            if name not in foreign_tensors or not torch.equal(tensor, foreign_tensors[name].to(tensor.device)):
                 raise ValueError(
                     f"the encoders are not the same ({name} differs): mixed decoders must read the same encoder states."
                     " Fine-tune with freeze=[encoder,embeddings]."
