@@ -98,7 +98,9 @@ def start(arguments, cwd):
 def test_a_stopped_run_resumes_to_the_same_responses(tmp_path, quick, how):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     whole.mkdir(), stopped.mkdir()
-    slow = [*quick, "dataset.limit=60", "decoding.max_new_tokens=30", "decoding.min_new_tokens=30", "batch_size=2"]
+    # likelihoods depend on the batch in their last digits, so that rounded perplexities may differ in the last one
+    slow = [*quick, "dataset.limit=60", "decoding.max_new_tokens=30", "decoding.min_new_tokens=30", "batch_size=2",
+            "metrics=[knowledge_rouge1,question_rate,length,distinct2,uniqueness]"]  # fmt: skip
     expected = zsc(*slow, cwd=whole)
     process = start(slow, stopped)
     process.send_signal(how)
@@ -274,7 +276,7 @@ def test_every_shipped_config_composes_and_builds():
                     assert config["task"]["name"] == option and list(composed.freeze) == config["task"]["freeze"]
                 else:
                     build_layout(config["layout"])
-                    if kind == "knob":
+                    if kind == "knob" and option != "several":
                         built = build_settings(config["knob"], config["model"], mini)
                         assert len(built.settings) == 1 + (option in KNOBS)
                     Decoding.from_settings(config["decoding"])
