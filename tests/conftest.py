@@ -1,5 +1,6 @@
 """Tiny random models and data, made on the spot; nothing is downloaded."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -24,6 +25,18 @@ def real_data(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs the real data in {path.parent.name}/{path.name}, which does not come with the project")
     return path
+
+
+def altered(document, place, value):
+    """Return a copy of decoded JSON with the field at ``place`` set to ``value``, or without it if that is ``...``."""
+    changed = inner = copy.deepcopy(document)
+    for step in place[:-1]:
+        inner = inner[step]
+    if value is ...:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return changed
 
 
 def tiny_model(family, tokenizer, attention="eager", seed=0):

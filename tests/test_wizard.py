@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.conftest import altered
 from zsc.data import load_records
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
@@ -172,14 +173,7 @@ def test_broken_files_are_named(tmp_path):
     ],
 )
 def test_a_field_at_fault_is_named(tmp_path, place, value, message):
-    dialogues = copy.deepcopy(DIALOGUES)
-    inner = dialogues
-    for step in place[:-1]:
-        inner = inner[step]
-    if value is ...:
-        del inner[place[-1]]
-    else:
-        inner[place[-1]] = value
+    dialogues = altered(DIALOGUES, place, value)
     with pytest.raises(ZscError) as raised:
         load(write(tmp_path, dialogues))
     assert f"test_random_split.json, {message}" in str(raised.value)

@@ -1,11 +1,10 @@
 """The WoW++ loader on small files in the official layout, and on the real ones where they are at hand."""
 
-import copy
 import json
 
 import pytest
 
-from tests.conftest import real_data
+from tests.conftest import altered, real_data
 from zsc.data import load_records
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
@@ -129,14 +128,7 @@ def test_broken_files_are_named(tmp_path):
     ],
 )
 def test_a_field_at_fault_is_named(tmp_path, place, value, message):
-    dialogues = copy.deepcopy(RANDOM)
-    inner = dialogues
-    for step in place[:-1]:
-        inner = inner[step]
-    if value is ...:
-        del inner[place[-1]]
-    else:
-        inner[place[-1]] = value
+    dialogues = altered(RANDOM, place, value)
     with pytest.raises(ZscError) as raised:
         load(write(tmp_path, random=dialogues))
     assert "full_test_random_augmented_wow.json, dialogue r1" in str(raised.value) and message in str(raised.value)

@@ -7,10 +7,10 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
-SELF_ATTENTION = ("self_attn", "SelfAttention", "attention", "attn")
-CROSS_ATTENTION = ("encoder_attn", "EncDecAttention", "crossattention")
-FEED_FORWARD = ("fc1", "fc2", "DenseReluDense", "intermediate", "output", "mlp")
-COMPONENTS = {"self_attention": SELF_ATTENTION, "cross_attention": CROSS_ATTENTION, "feed_forward": FEED_FORWARD}
+COMPONENTS = {
+    "self_attention": ("self_attn", "SelfAttention", "attention", "attn"),
+    "cross_attention": ("encoder_attn", "EncDecAttention", "crossattention"),
+}
 
 
 class UnsupportedModel(ValueError):
@@ -19,27 +19,17 @@ class UnsupportedModel(ValueError):
 
 @dataclass(frozen=True)
 class Layer:
-    """One decoder layer. ``path`` is its name inside the decoder; the components are lists of modules by name."""
+    """One decoder layer; ``path`` is its name inside the decoder."""
 
     path: str
     module: nn.Module
 
-    def component(self, name: str) -> dict[str, nn.Module]:
-        """Return the modules of one of ``COMPONENTS``, by their names inside the decoder. Raises UnsupportedModel."""
-        found: dict[str, nn.Module] = {}
+    def component(self, name: str) -> tuple[str, nn.Module]:
+        """Return the module of one of ``COMPONENTS`` and its name inside the decoder. Raises UnsupportedModel."""
         for path, module in self.module.named_modules():
-            inside_another = any(path.startswith(f"{outer}.") for outer in found)
-            if path.rpartition(".")[2] in COMPONENTS[name] and not inside_another and not self._foreign(name, path):
-                found[path] = module
-        if not found:
-            raise UnsupportedModel(f"the decoder layer {self.path} has no {name.replace('_', '-')} module known here.")
-        return {f"{self.path}.{path}": module for path, module in found.items()}
-
-    @staticmethod
-    def _foreign(name: str, path: str) -> bool:
-        """Say whether ``path`` lies inside another component (an attention's own ``output``, for one)."""
-        above = path.split(".")[:-1]
-        return any(part in names for other, names in COMPONENTS.items() if other != name for part in above)
+            if path.rpartition(".")[2] in COMPONENTS[name]:
+                return f"{self.path}.{path}", module
+        raise UnsupportedModel(f"the decoder layer {self.path} has no {name.replace('_', '-')} module known here.")
 
 
 def decoder_layers(model: PreTrainedModel) -> list[Layer]:

@@ -75,9 +75,8 @@ def biased_cross_attention(
     attended = attention_mask.bool()
     if bool((weights[attended] == 1).all()):
         return nullcontext(model)
-    return scheduled_cross_attention(
-        model, lambda steps: weights.float().masked_fill(~attended, 0)[:, None, :], layers, heads
-    )
+    constant = weights.float().masked_fill(~attended, 0)[:, None, :]
+    return scheduled_cross_attention(model, lambda steps: constant, layers, heads)
 
 
 def scheduled_cross_attention(

@@ -14,7 +14,7 @@ from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, decoder_layers
 from zsc.knobs.pair import check_pair, differing_modules, follower, link
 from zsc.knobs.parameters import replaced_parameters
-from zsc.knobs.steering import layer_hooks, steering_hook
+from zsc.knobs.steering import layer_hooks, removed, steering_hook
 
 Context = AbstractContextManager[object]
 
@@ -85,13 +85,8 @@ def mixed_hidden(model: PreTrainedModel, other: PreTrainedModel, weight: float) 
 
 def mixed_cross_attention(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Context:
     """Interpolate what the cross-attention modules give."""
-    pairs = [
-        (mine, theirs)
-        for a, b in zip(decoder_layers(model), decoder_layers(other), strict=True)
-        for mine, theirs in zip(
-            a.component("cross_attention").values(), b.component("cross_attention").values(), strict=True
-        )
-    ]
+    mine, theirs = ([layer.component("cross_attention")[1] for layer in decoder_layers(m)] for m in (model, other))
+    pairs = list(zip(mine, theirs, strict=True))
     return interpolated(model, other, pairs, weight)
 
 
@@ -135,17 +130,13 @@ def interpolated(
         *(first.register_forward_hook(mix(second), with_kwargs=True) for first, second in pairs),
         *layer_hooks(other, model.get_decoder()),
     ]
-    try:
+    with removed(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
 def mixed_probabilities(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Iterator[None]:
     """While the context is open, the logits of ``model`` are log((1 - m) p + m p') of the two decoders."""
-
     owner = object()
 
     def begin(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
@@ -167,11 +158,8 @@ def mixed_probabilities(model: PreTrainedModel, other: PreTrainedModel, weight: 
         other.get_decoder().register_forward_pre_hook(steering_hook(model.get_decoder()), with_kwargs=True),
         *layer_hooks(other, model.get_decoder()),
     ]
-    try:
+    with removed(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def mixture(logits: torch.Tensor, others: torch.Tensor, weight: float) -> torch.Tensor:

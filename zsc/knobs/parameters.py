@@ -37,10 +37,9 @@ def component_parameters(
     model: PreTrainedModel, component: str, layers: set[int] | None = None
 ) -> dict[str, nn.Parameter]:
     """Return the parameters of a component (see :data:`zsc.knobs.anatomy.COMPONENTS`) by name inside the decoder."""
-    return {
-        f"{path}.{name}": parameter
+    modules = [
+        layer.component(component)
         for number, layer in enumerate(decoder_layers(model))
         if layers is None or number in layers
-        for path, module in layer.component(component).items()
-        for name, parameter in module.named_parameters()
-    }
+    ]
+    return {f"{path}.{name}": parameter for path, module in modules for name, parameter in module.named_parameters()}

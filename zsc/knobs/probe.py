@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel
@@ -57,29 +58,32 @@ def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source) -> Effe
         ends = torch.isin(said[:, 1:], torch.tensor(end, device=said.device)).cumsum(dim=1)
         kept[:, 1:] = ends == 0
 
-    def run(active: Sequence[Knob], attentions: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def run(active: Sequence[Knob], attentions: bool = False) -> Any:
         with apply(model, active, source):
-            output = model(
+            return model(
                 encoder_outputs=BaseModelOutput(last_hidden_state=states),
                 attention_mask=source.attention_mask,
                 decoder_input_ids=said,
                 use_cache=False,
                 output_attentions=attentions,
             )
-        if not attentions:
-            return output.logits.float().log_softmax(dim=-1), said, said
-        return output.logits, torch.stack(output.cross_attentions), torch.stack(output.decoder_attentions)
 
-    off, on = run([], False)[0], run(knobs, False)[0]
+    def log_probabilities(active: Sequence[Knob]) -> torch.Tensor:
+        return run(active).logits.float().log_softmax(dim=-1)
+
+    off, on = log_probabilities([]), log_probabilities(knobs)
     for knob in knobs:
-        alone = on if len(knobs) == 1 else run([knob], False)[0]
+        alone = on if len(knobs) == 1 else log_probabilities([knob])
         if not knob.neutral and (alone - off).abs().max() <= ROUNDING * torch.finfo(model.dtype).eps * off.abs().max():
             raise NoEffect(f"{knob} changes nothing on this batch.")
     divergence = (on.exp() * (on - off)).sum(dim=-1)[kept].mean()
     with eager(model):
-        _, cross_off, self_off = run([], True)
-        _, cross_on, self_on = run(knobs, True)
-    return Effect(float(divergence), moved(cross_off, cross_on, kept), moved(self_off, self_on, kept))
+        before, after = run([], attentions=True), run(knobs, attentions=True)
+    cross, past = (
+        moved(torch.stack(before[part]), torch.stack(after[part]), kept)
+        for part in ("cross_attentions", "decoder_attentions")
+    )
+    return Effect(float(divergence), cross, past)
 
 
 def moved(off: torch.Tensor, on: torch.Tensor, kept: torch.Tensor) -> float:

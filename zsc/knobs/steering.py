@@ -201,13 +201,21 @@ def layer_hooks(model: PreTrainedModel, leader: nn.Module) -> list[Any]:
 
         return hook
 
-    modules = [
-        (module, replace(kind, number))
+    return [
+        layer.component(component)[1].register_forward_pre_hook(replace(kind, number), with_kwargs=True)
         for number, layer in enumerate(decoder_layers(model))
         for kind, component in (("cross", "cross_attention"), ("past", "self_attention"))
-        for module in layer.component(component).values()
     ]
-    return [module.register_forward_pre_hook(hook, with_kwargs=True) for module, hook in modules]
+
+
+@contextmanager
+def removed(handles: Sequence[Any]) -> Iterator[None]:
+    """Remove the hooks of ``handles`` when the context closes."""
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _with_mask(module: nn.Module, args: Any, kwargs: dict[str, Any], mask: torch.Tensor) -> tuple[Any, dict[str, Any]]:

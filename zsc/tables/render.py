@@ -35,9 +35,8 @@ def render_scores(rows: Cells, style: str) -> str:
         return render(rows, style)
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     if any(setting.startswith(f"{DIFFERENCE}: ") for setting in settings):
-        return (
-            _numbered(_by_setting(rows, settings)) if style == "table" else render(_by_setting(rows, settings), style)
-        )
+        by_setting = _by_setting(rows, settings)
+        return _numbered(by_setting) if style == "table" else render(by_setting, style)
     wide: dict[str, dict[str, str]] = {}
     for row in rows:
         signed = row["setting"] == DIFFERENCE
