@@ -49,17 +49,28 @@ def test_the_knob_changes_responses_and_strength_one_does_not(loaded, parlor):
 
 def test_gumbel_sampling_draws_from_the_softmax():
     probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05])
-    sampler = GumbelSampling(["x"], seed=3)
-    drawn = [int(sampler(None, probabilities.log()[None]).argmax()) for _ in range(20_000)]
-    shares = torch.bincount(torch.tensor(drawn), minlength=4) / len(drawn)
-    torch.testing.assert_close(shares, probabilities, atol=0.012, rtol=0)
+    scores = probabilities.log().expand(20_000, 4)
+    over_examples = GumbelSampling([str(i) for i in range(20_000)], seed=3)(torch.zeros(20_000, 1), scores).argmax(dim=1)
+    one = GumbelSampling(["x"], seed=3)
+    over_steps = torch.cat([one(torch.zeros(1, step), scores[:1]).argmax(dim=1) for step in range(20_000)])
+    for drawn in (over_examples, over_steps):
+        shares = torch.bincount(drawn, minlength=4) / len(drawn)
+        torch.testing.assert_close(shares, probabilities, atol=0.012, rtol=0)
+    assert abs(((over_examples == 0).float() * 2 - 1).mul((over_steps == 0).float() * 2 - 1).mean()) < 0.03
+
+
+def test_scores_that_are_ruled_out_stay_so_and_those_given_are_not_changed():
+    scores = torch.tensor([[0.5, -torch.inf, 0.1]])
+    noisy = GumbelSampling(["x"], seed=0)(torch.zeros(1, 3), scores)
+    assert noisy[0, 1] == -torch.inf and scores[0, 0] == 0.5 and noisy[0, 0] != 0.5
 
 
 def test_top_p_and_temperature_limit_what_is_drawn(loaded):
-    scores = torch.tensor([[2.0, 1.9, -1.0, -9.0]])
-    processors = LogitsProcessorList(Decoding(top_p=0.9, temperature=0.7).logits_processors(["x"], 0))
-    drawn = {int(processors(torch.zeros(1, 1, dtype=torch.long), scores).argmax()) for _ in range(300)}
-    assert drawn == {0, 1}  # probabilities at temperature 0.7: .53, .46, .01, .00
+    scores = torch.tensor([2.0, 1.9, -1.0, -9.0]).expand(300, 4)
+    ids = [str(i) for i in range(300)]
+    processors = LogitsProcessorList(Decoding(top_p=0.9, temperature=0.7).logits_processors(ids, 0))
+    drawn = processors(torch.zeros(300, 1, dtype=torch.long), scores).argmax(dim=1)
+    assert set(drawn.tolist()) == {0, 1}  # probabilities at temperature 0.7: .53, .46, .01, .00
 
 
 def test_greedy_is_the_librarys_own(loaded, parlor):

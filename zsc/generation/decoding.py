@@ -1,6 +1,5 @@
 """Decoding settings, every one explicit, and sampling that does not depend on the batch."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from transformers import (
 )
 
 from zsc.errors import ZscError, suggestion
+from zsc.generation.noise import gumbel, stream_keys
 from zsc.models.load import PROTOCOL_FIELDS
 
 
@@ -94,21 +94,18 @@ class Decoding:
 class GumbelSampling(LogitsProcessor):
     """Add Gumbel noise to the scores, so that their argmax is a sample of their softmax (the Gumbel-max trick) [D].
 
-    Each example has its own stream of noise, seeded by ``seed`` and the example's id alone. A response is therefore
-    the same alone, in any batch and in any order, and runs that differ in a knob only share their noise, which makes
-    their comparison a paired one.
+    The noise depends on seed, example, step and token alone (:mod:`zsc.generation.noise`). A response is therefore the
+    same alone, in any batch and in any order, and runs that differ in a knob only share their noise, which makes their
+    comparison a paired one. Tokens already ruled out need none.
     """
 
     def __init__(self, ids: Sequence[str], seed: int):
-        self.generators = [torch.Generator().manual_seed(stream_seed(identity, seed)) for identity in ids]
+        self.keys = stream_keys(ids, seed)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        vocabulary = scores.shape[-1]
-        uniform = torch.stack([torch.rand(vocabulary, generator=g, dtype=torch.float64) for g in self.generators])
-        noise = -(-uniform.clamp(min=1e-300).log()).log()
-        return scores.float() + noise.to(scores.device, torch.float32)
-
-
-def stream_seed(identity: str, seed: int) -> int:
-    """Return a 63-bit seed that depends on an example's id and the run's seed only."""
-    return int.from_bytes(hashlib.sha256(f"{seed}\0{identity}".encode()).digest()[:8], "big") >> 1
+        rows, tokens = torch.nonzero(scores > -torch.inf, as_tuple=True)
+        if scores.device.type == "mps":  # which has no float64
+            noise = gumbel(self.keys[rows.cpu()], input_ids.shape[1], tokens.cpu()).float().to(scores.device)
+        else:
+            noise = gumbel(self.keys.to(scores.device)[rows], input_ids.shape[1], tokens).float()
+        return scores.float().index_put((rows, tokens), noise, accumulate=True)
