@@ -25,7 +25,8 @@ from zsc.generation.folder import RunFolder
 from zsc.knobs import KNOBS
 from zsc.metrics import METRICS
 
-QUICK = ["dataset.limit=6", "seeds=[0,1]", "bootstrap.resamples=50", "decoding.max_new_tokens=6", "model.device=cpu"]
+DEFAULT_METRICS = OmegaConf.load(CONFIGS / "run.yaml").metrics
+QUICK = ["dataset.limit=6", "seeds=[0,1]", "resampling.resamples=50", "decoding.max_new_tokens=6", "model.device=cpu"]
 
 
 def zsc(*arguments, cwd, **kwargs):
@@ -67,7 +68,13 @@ def test_json_alone_on_stdout_and_the_same_table_in_every_format(tmp_path, quick
         row["low"] <= row["value"] <= row["high"] and row["n"] == 6 for row in table if row["metric"] == "length"
     )
     values = {(row["setting"], row["metric"]): row["value"] for row in table}
-    scored = set(METRICS) - {"phrase_copy_rate"}  # there are no control phrases in this run
+    # there are no control phrases, no topic and no judge in this run
+    scored = set(DEFAULT_METRICS) - {
+        "phrase_copy_rate",
+        "topic_similarity",
+        "topic_keywords",
+        "judge_perplexity_median",
+    }
     for metric in scored:
         on, off = values["attn_bias(knowledge, 5)", metric], values["off", metric]
         assert values["difference", metric] == pytest.approx(on - off)
@@ -75,7 +82,9 @@ def test_json_alone_on_stdout_and_the_same_table_in_every_format(tmp_path, quick
     rows = list(csv.DictReader(io.StringIO(zsc("score", str(path), "format=csv", cwd=tmp_path).stdout)))
     assert [float(row["value"]) for row in rows] == [row["value"] for row in table]
     markdown = zsc("score", str(path), "format=md", cwd=tmp_path).stdout.splitlines()
-    assert markdown[0] == "| metric | off | attn_bias(knowledge, 5) | difference |" and len(markdown) == 2 + len(scored)
+    assert markdown[0] == "| metric | off | attn_bias(knowledge, 5) | difference | p (Holm) | effect | n | dropped |"
+    assert markdown.index("") == 2 + len(scored) and len(markdown) == 2 + len(scored) + 3 + len(scored)
+    assert all(row["signature"].startswith(f"{row['metric']}|") for row in table)
 
 
 def test_a_second_run_generates_nothing_and_says_the_same(tmp_path, quick):

@@ -13,7 +13,7 @@ from zsc.cli.run import run
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
 
-QUICK = ["dataset.limit=5", "seeds=[0]", "bootstrap.resamples=20", "decoding.max_new_tokens=6", "model.device=cpu",
+QUICK = ["dataset.limit=5", "seeds=[0]", "resampling.resamples=20", "decoding.max_new_tokens=6", "model.device=cpu",
          "format=json"]  # fmt: skip
 
 

@@ -50,7 +50,9 @@ def test_the_knob_changes_responses_and_strength_one_does_not(loaded, parlor):
 def test_gumbel_sampling_draws_from_the_softmax():
     probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05])
     scores = probabilities.log().expand(20_000, 4)
-    over_examples = GumbelSampling([str(i) for i in range(20_000)], seed=3)(torch.zeros(20_000, 1), scores).argmax(dim=1)
+    over_examples = GumbelSampling([str(i) for i in range(20_000)], seed=3)(torch.zeros(20_000, 1), scores).argmax(
+        dim=1
+    )
     one = GumbelSampling(["x"], seed=3)
     over_steps = torch.cat([one(torch.zeros(1, step), scores[:1]).argmax(dim=1) for step in range(20_000)])
     for drawn in (over_examples, over_steps):

@@ -5,18 +5,20 @@ import math
 import numpy as np
 import pytest
 import sacrebleu
+from nltk.translate import meteor_score
 from rouge_score.rouge_scorer import RougeScorer
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from zsc.errors import ZscError
-from zsc.metrics import METRICS, build_metrics
-from zsc.metrics.bootstrap import aggregate, bootstrap, interval
+from zsc.metrics import GROUPS, METRICS, build_metrics
+from zsc.metrics.words import sentences
 
 RESPONSES = ["the cat sat", "the the dog", "", "Did you know? Cats sit."]
 TEXTS = ["the cat sat on the mat", "a dog ran", "cats", "you know cats"]
 
 
 def value(name, predictions, references=None):
-    metric = METRICS[name]()
+    metric = METRICS[name](name)
     return metric.compute(predictions=predictions, **({} if references is None else {"references": references}))[name]
 
 
@@ -29,21 +31,94 @@ def test_precision_by_hand():
     assert value("dialog_precision2", RESPONSES, TEXTS) == pytest.approx((1 + 0 + 0 + 2 / 4) / 4)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("knowledge_rouge1", "rouge1"), ("knowledge_rougeL", "rougeL")])
-def test_rouge_is_the_librarys(name, kind):
+@pytest.mark.parametrize("kind", ["rouge1", "rouge2", "rougeL"])
+@pytest.mark.parametrize("of", ["knowledge", "reference"])
+def test_rouge_is_the_librarys(of, kind):
     scorer = RougeScorer([kind])
     expected = np.mean([scorer.score(t, r)[kind].fmeasure for r, t in zip(RESPONSES, TEXTS, strict=True)])
-    assert value(name, RESPONSES, TEXTS) == pytest.approx(expected)
-    assert value(name, ["the cat sat"], ["the cat sat on the mat"]) == pytest.approx(2 * 1 * 0.5 / 1.5)
+    assert value(f"{of}_{kind}", RESPONSES, TEXTS) == pytest.approx(expected)
 
 
-def test_bleu_is_the_librarys():
-    expected = sacrebleu.corpus_bleu(RESPONSES, [TEXTS]).score
-    assert value("knowledge_bleu", RESPONSES, TEXTS) == pytest.approx(expected)
+def test_rouge_by_hand():
+    assert value("knowledge_rouge1", ["the cat sat"], ["the cat sat on the mat"]) == pytest.approx(2 * 0.5 / 1.5)
+    assert value("knowledge_rouge2", ["the cat sat"], ["the cat sat on the mat"]) == pytest.approx(2 * 0.4 / 1.4)
 
 
-def test_question_rate_and_length_by_hand():
-    assert value("question_rate", ["Why?", 'He said "why?"', "Why?!", "No."]) == 0.75
+@pytest.mark.parametrize("of", ["knowledge", "reference"])
+def test_bleu_and_chrf_are_the_librarys(of):
+    assert value(f"{of}_bleu", RESPONSES, TEXTS) == pytest.approx(sacrebleu.corpus_bleu(RESPONSES, [TEXTS]).score)
+    assert value(f"{of}_chrf", RESPONSES, TEXTS) == pytest.approx(sacrebleu.corpus_chrf(RESPONSES, [TEXTS]).score)
+
+
+def test_f1_by_hand():
+    # without articles and punctuation, words in common of both: cat sat, 2 of 2 and 4; dog, 1 of 1 and 2; none;
+    # you know cats, 3 of 5 and 3
+    assert value("knowledge_f1", RESPONSES, TEXTS) == pytest.approx((4 / 6 + 2 / 3 + 0 + 6 / 8) / 4)
+    assert value("reference_f1", ["The U.S., then!"], ["us then"]) == 1
+    assert value("reference_f1", ["a b b"], ["b"]) == pytest.approx(2 * 1 / 3)
+
+
+def test_meteor_by_hand_and_without_a_download():
+    # all six words match in one chunk: 1 - 0.5 * (1/6)^3
+    assert value("reference_meteor", ["the cat sat on my mat"], ["The cat sat on my mat."]) == pytest.approx(
+        1 - 0.5 / 6**3
+    )
+    # only the stems of runs/running match; "car" and "automobile", synonyms, do not: P = R = 1/2, one chunk of one word
+    mean = 10 * 0.5 * 0.5 / (0.5 + 9 * 0.5)
+    assert value("reference_meteor", ["car runs"], ["automobile running"]) == pytest.approx(mean * 0.5)
+    assert value("reference_meteor", [""], ["x"]) == 0
+
+
+def test_meteor_is_the_librarys():
+    class Nothing:
+        def synsets(self, word):
+            return []
+
+    expected = [
+        meteor_score.single_meteor_score(t.lower().split(), r.lower().replace("?", "").replace(".", "").split(),
+                                         wordnet=Nothing())
+        for r, t in zip(RESPONSES, TEXTS, strict=True)
+    ]  # fmt: skip
+    assert value("reference_meteor", RESPONSES, TEXTS) == pytest.approx(np.mean(expected))
+
+
+def test_novelty_by_hand():
+    # bigrams: both known; the-the, the-dog new; none; did-you, cats-sit new of 4
+    assert value("knowledge_novelty", RESPONSES, TEXTS) == pytest.approx((0 + 1 + 0 + 2 / 4) / 4)
+    assert value("novelty", ["a b c"], ["x a b"]) == value("history_novelty", ["a b c"], ["x a b"]) == 0.5
+
+
+def test_copies_count_as_whole_words_in_a_row():
+    phrases = "do you know?\nWhy not"
+    said = ["Do you know, I think so.", "Why, not at all!", "Do you really know?", "What do you knows"]
+    assert value("phrase_copy_rate", said, [phrases] * 4) == pytest.approx(2 / 4)
+    # the second response is a part of the sentence, not the whole of it
+    assert value("knowledge_copy_rate", ["Well, a dog ran!", "a dog"], ["A dog ran.", "A dog ran."]) == 0.5
+
+
+def test_copied_run_by_hand():
+    said = ["Well, the cat sat on it", "dog cat", "", "x y"]
+    texts = ["I saw the cat sat down", "cat dog", "a", "a b"]
+    assert value("knowledge_copied_run", said, texts) == pytest.approx((3 / 6 + 1 / 2 + 0 + 0) / 4)
+
+
+def test_question_rates_by_hand():
+    said = ["Why?", 'He said "why?"', "Why?!", "No.", "Right!? Yes. Is it?... No. Maybe", 'She asked "why?" and left.']
+    assert value("question_rate", said) == pytest.approx(5 / 6)
+    # questions of sentences: 1/1, 1/1, 1/1, 0/1, 2/5, 0/1 (the sentence goes on after the quote)
+    assert value("question_sentence_rate", said) == pytest.approx(5 / 10)
+    assert value("question_rate", ["本当？"]) == value("question_sentence_rate", ["本当？"]) == 1  # noqa: RUF001
+    assert value("question_sentence_rate", [""]) == 0
+
+
+def test_sentences_by_hand():
+    text = 'Hm... well. He left. "Why?" she said. (No!) 3 came. e.g. this? and that'
+    split = ["Hm... well.", "He left.", '"Why?" she said.', "(No!", "3 came. e.g. this?", "and that"]
+    assert sentences(text) == split
+    assert sentences(" ") == []
+
+
+def test_length_by_hand():
     assert value("length", ["one two", "", "a b c d"]) == 2
 
 
@@ -59,21 +134,52 @@ def test_most_repeated_by_hand():
     assert value("most_repeated", ["x", "x", "y", "z"]) == pytest.approx(2 / 4)
 
 
-def test_phrases_count_as_copied_only_as_whole_words_in_a_row():
-    phrases = "do you know?\nWhy not"
-    said = ["Do you know, I think so.", "Why, not at all!", "Do you really know?", "What do you knows"]
-    assert value("phrase_copy_rate", said, [phrases] * 4) == pytest.approx(2 / 4)
+def test_repetition_by_hand():
+    # 4-grams: abab baba abab baba -> 2 different of 4; abcd once; none
+    assert value("repetition", ["a b a b a b a", "a b c d", "a b"]) == pytest.approx((1 / 2 + 0 + 0) / 3)
+
+
+def test_self_bleu_is_the_mean_of_the_librarys_sentence_bleu_against_all_others(parlor):
+    said = [record.reference for record in parlor[:25]] + ["the cat", "the cat", "", "a a a a the the"]
+    expected = [
+        sacrebleu.sentence_bleu(text, said[:i] + said[i + 1 :], use_effective_order=True).score
+        for i, text in enumerate(said)
+    ]
+    metric = METRICS["self_bleu"]("self_bleu")
+    assert metric.statistics(said, None)[:, 0] == pytest.approx(expected)
+    assert value("self_bleu", said) == pytest.approx(np.mean(expected))
+    assert np.isnan(metric.statistics(["alone"], None)).all()
 
 
 def test_perplexity_by_hand():
     # perplexities e^1, e^2, e^5 over 2, 1 and 3 tokens
     assert value("perplexity_median", [2.0, 2.0, 15.0], [2, 1, 3]) == pytest.approx(math.exp(2))
     assert value("perplexity_corpus", [2.0, 2.0, 15.0], [2, 1, 3]) == pytest.approx(math.exp(19 / 6))
+    assert value("judge_perplexity_median", [2.0, 2.0], [2, 1]) == pytest.approx(math.exp(1.5))
+
+
+def test_keywords_by_hand():
+    topic = "The guitar of a band.\nShe plays the guitar!"  # keywords: guitar, band, plays
+    said = ["Guitar plays it", "no", ""]
+    assert value("topic_keywords", said, [topic] * 3) == pytest.approx((2 / 3 + 0 + 0) / 3)
+
+
+def test_sentiment_is_the_librarys():
+    said = ["I love this!", "That is awful.", "It is a table.", ""]
+    compound = [SentimentIntensityAnalyzer().polarity_scores(text)["compound"] for text in said]
+    assert compound[0] > 0.5 and compound[1] < -0.3 and compound[2:] == [0, 0]
+    assert value("sentiment_compound", said) == pytest.approx(np.mean(compound))
+    assert value("positive_rate", said) == value("negative_rate", said) == 1 / 4
+
+
+def test_judged_numbers():
+    assert value("topic_similarity", [0.5, 0.1]) == pytest.approx(0.3)
+    assert value("judged_positive_rate", [0.5, 0.51, 0.9]) == pytest.approx(2 / 3)
 
 
 def test_every_metric_is_listed_under_its_own_name_and_signs_its_numbers():
     for name, build in METRICS.items():
-        metric = build()
+        metric = build(name)
         assert metric.measure == name and metric.signature.startswith(f"{name}|on:") and "|zsc:" in metric.signature
 
 
@@ -85,50 +191,17 @@ def test_metrics_write_nothing(tmp_path, monkeypatch):
     assert value("length", ["a b"]) == 2 and list(tmp_path.iterdir()) == []
 
 
-def test_unknown_metric():
-    with pytest.raises(ZscError, match="Did you mean 'question_rate'"):
-        build_metrics(["question_rat"])
+def test_groups_stand_for_their_metrics_once():
+    names = [metric.measure for metric in build_metrics(["question_rate", "questions", "length"])]
+    assert names == ["question_rate", "question_sentence_rate", "length"]
+    assert len(build_metrics(["all"])) == sum(map(len, GROUPS.values())) == len(METRICS)
+    assert not (set(GROUPS) - {"length"}) & set(METRICS)
 
 
-def test_seeds_are_pooled_and_examples_resampled():
-    metric = METRICS["length"]()
-    statistics = np.array([[[1.0], [3.0]], [[5.0], [7.0]]])  # two examples, two seeds
-    assert aggregate(metric, statistics) == 4
-    values = bootstrap(metric, [statistics], 500, seed=0)[0]
-    assert set(values) == {2.0, 4.0, 6.0}  # both seeds of an example always come together
-
-
-def test_interval_agrees_with_the_normal_approximation_and_pairing_narrows_the_difference():
-    rng = np.random.default_rng(0)
-    shared = rng.normal(0, 1, size=(400, 1, 1))
-    off, on = shared, shared + 0.1 + rng.normal(0, 0.1, size=shared.shape)
-    metric = METRICS["length"]()
-    values = bootstrap(metric, [off, on], 2000, seed=1)
-    low, high = interval(values[0], 0.95)
-    half = 1.96 * off.std() / np.sqrt(400)
-    assert low == pytest.approx(off.mean() - half, abs=0.02) and high == pytest.approx(off.mean() + half, abs=0.02)
-    low, high = interval(values[1] - values[0], 0.95)
-    assert 0.08 < low < 0.1 < high < 0.12
-
-
-@pytest.mark.parametrize("name", list(METRICS))
-def test_the_point_value_of_a_bootstrap_is_the_metric_itself(name):
-    metric = METRICS[name]()
-    predictions = [3.0, 8.0, 4.0, 9.0] if metric.predictions == "nll" else RESPONSES
-    references = {"tokens": [3, 4, 2, 5]}.get(metric.references, TEXTS if metric.references else None)
-    statistics = metric.statistics(predictions, references)[:, None, :]
-    assert aggregate(metric, statistics) == pytest.approx(value(name, predictions, references))
-    assert aggregate(metric, np.stack([statistics, statistics])).shape == (2,)
-
-
-def test_records_without_knowledge_do_not_count_as_knowledge_overlap_of_zero():
-    from zsc.data.record import Record, Turn
-    from zsc.metrics.score import score_rows
-
-    turn = (Turn("a", "Hi."),)
-    records = [Record("1", turn, "Yes.", "the cat sat"), Record("2", turn, "Yes.")]
-    rows = [{"setting": "off", "seed": 0, "id": i, "response": "the cat sat", "tokens": 1, "nll": 1.0} for i in "12"]
-    metrics = build_metrics(["knowledge_rouge1", "length"])
-    table = {row.metric: row for row in score_rows(records, rows, ["off"], [0], metrics, 5, [], 10, 0.95, 0)}
-    assert (table["knowledge_rouge1"].value, table["knowledge_rouge1"].n, table["length"].n) == (1.0, 1, 2)
-    assert not score_rows(records[1:], rows, ["off"], [0], metrics[:1], 5, [], 10, 0.95, 0)
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["question_rat"], "Did you mean 'question_rate'"), (["topics"], "Did you mean 'topic'"), ([], "must be a list")],
+)
+def test_unknown_metric(names, message):
+    with pytest.raises(ZscError, match=message):
+        build_metrics(names)

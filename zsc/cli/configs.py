@@ -8,7 +8,7 @@ from zsc.errors import ZscError, first_line, suggestion
 PACKAGE = Path(__file__).parents[1]
 CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"
 RUN_GROUPS = ("model", "dataset", "knob", "decoding")
-GROUPS = {"run": RUN_GROUPS, "bench": RUN_GROUPS, "train": ("task",)}
+GROUPS = {"train": ("task",)} | dict.fromkeys(("run", "bench", "data", "doctor"), RUN_GROUPS)
 MULTIRUN = ("-m", "--multirun")
 NOT_KNOBS = {"none", "several"}
 

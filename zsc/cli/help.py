@@ -7,7 +7,10 @@ usage: zsc COMMAND [key=value ...]
 
   run      generate with a knob off and on, score both, print the difference
   score    score a run again, without the model
+  annotate export blind pairs of responses for people to judge, and read their judgements back
   ls       list models, datasets, knobs, decodings and metrics
+  data     show a dataset: counts, lengths, card, and examples as the model sees them
+  doctor   check this installation, the model, its knobs and the data
   train    denoising pre-training, or fine-tuning on dialogue
   bench    measure what a knob costs
 
@@ -57,7 +60,7 @@ usage: zsc score RUN [key=value ...]
 Scores the generations in the folder RUN again and prints the table. No model is loaded.
 
   zsc score runs/attn_bias-parlor-mini-0123456789
-  zsc score RUN metrics=[knowledge_rouge1,question_rate] bootstrap.resamples=10000 format=md""",
+  zsc score RUN metrics=[knowledge_rouge1,question_rate] resampling.resamples=10000 format=md""",
     "ls": """\
 usage: zsc ls [format=table|md|csv|json]
 
@@ -65,6 +68,18 @@ Lists models, datasets, knobs, decodings and metrics with a line each.
 
   zsc ls
   zsc ls format=json""",
+    "data": """\
+usage: zsc data DATASET [key=value ...]
+
+  zsc data parlor""",
+    "doctor": """\
+usage: zsc doctor [key=value ...]
+
+  zsc doctor""",
+    "annotate": """\
+usage: zsc annotate RUN [key=value ...]
+
+  zsc annotate runs/attn_bias-parlor-mini-0123456789""",
     "train": """\
 usage: zsc train output=DIR [key=value ...]
 

@@ -10,7 +10,7 @@ from zsc.errors import ZscError
 
 
 def launch(command: str, arguments: list[str]) -> None:
-    """Check ``arguments`` and run ``command`` (run, train or bench) on every config they compose."""
+    """Check ``arguments`` and run ``command`` (a key of JOBS) on every config they compose."""
     flags, overrides = split_arguments(arguments)
     overrides = expand(overrides)
     check_overrides(command, flags, overrides)
@@ -36,6 +36,18 @@ def bench_job(cfg: DictConfig) -> None:
     _report(bench, cfg)
 
 
+def data_job(cfg: DictConfig) -> None:
+    from zsc.cli.data import data
+
+    _report(data, cfg)
+
+
+def doctor_job(cfg: DictConfig) -> None:
+    from zsc.cli.doctor import doctor
+
+    _report(doctor, cfg)
+
+
 def _report(job, cfg: DictConfig) -> None:  # type: ignore[no-untyped-def]
     """Run ``job``; its ZscError must not reach Hydra, which would bury it in a trace."""
     try:
@@ -45,4 +57,4 @@ def _report(job, cfg: DictConfig) -> None:  # type: ignore[no-untyped-def]
         raise SystemExit(error.code) from None
 
 
-JOBS = {"run": run_job, "train": train_job, "bench": bench_job}
+JOBS = {"run": run_job, "train": train_job, "bench": bench_job, "data": data_job, "doctor": doctor_job}

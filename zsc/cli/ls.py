@@ -5,7 +5,7 @@ import inspect
 from zsc.cli.configs import RUN_GROUPS, group_options, headline
 from zsc.data.control_phrases import load_phrases, phrase_sets
 from zsc.errors import ZscError
-from zsc.metrics import METRICS
+from zsc.metrics import GROUPS, METRICS
 from zsc.tables.render import check_format, render
 
 
@@ -26,8 +26,9 @@ def ls(arguments: list[str]) -> None:
     for name in phrase_sets():
         phrases = load_phrases(name)
         rows.append({"kind": "phrases", "name": name, "what": f"{len(phrases)} control phrases, such as: {phrases[0]}"})
+    groups = {name: group for group, metrics in GROUPS.items() for name in metrics}
     for name, build in METRICS.items():
-        metric = build()
+        metric = build(name)
         what = (inspect.getdoc(type(metric)) or "").splitlines()[0] + f" [{metric.signature.split('|')[1]}]"
-        rows.append({"kind": "metric", "name": name, "what": what})
+        rows.append({"kind": "metric", "name": name, "what": f"{groups[name]}: {what}"})
     print(render(rows, style))

@@ -63,10 +63,25 @@ def ls(arguments: list[str]) -> None:
     ls(arguments)
 
 
+def data(arguments: list[str]) -> None:
+    """Take ``zsc data NAME`` for ``zsc data dataset=NAME``."""
+    named = bool(arguments) and "=" not in arguments[0] and not arguments[0].startswith("-")
+    launch("data", [f"dataset={arguments[0]}", *arguments[1:]] if named else arguments)
+
+
+def annotate(arguments: list[str]) -> None:
+    from zsc.cli.annotate import annotate
+
+    annotate(arguments)
+
+
 RUNNERS: dict[str, Callable[[list[str]], None]] = {
     "run": partial(launch, "run"),
     "score": score,
     "ls": ls,
+    "data": data,
+    "doctor": partial(launch, "doctor"),
+    "annotate": annotate,
     "train": partial(launch, "train"),
     "bench": partial(launch, "bench"),
 }

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from zsc import __version__
 from zsc.cli.build import Built, build_layout, build_settings, check_count, check_seeds
 from zsc.cli.configs import resolved
-from zsc.cli.score import check_bootstrap, print_scores
+from zsc.cli.progress import progress
+from zsc.cli.score import build_scoring, check_resampling, score_and_print
 from zsc.data import load_records
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record
@@ -25,27 +24,26 @@ from zsc.generation.decoding import Decoding
 from zsc.generation.folder import RunFolder
 from zsc.generation.run import check_lengths, check_settings, probe_settings, run_settings
 from zsc.metrics import build_metrics
-from zsc.metrics.score import score_run
 from zsc.models.load import Loaded, load_model
 from zsc.tables.render import check_format
 
 PROBED = 8  # examples on which the effect of a setting is measured before a run
-NOT_IDENTITY = ("output", "format", "batch_size", "metrics", "bootstrap")
+NOT_IDENTITY = ("output", "format", "batch_size", "metrics", "topic", "judges", "resampling")
 
 
 def run(cfg: DictConfig) -> Path:
     """Run what ``cfg`` (configs/run.yaml) says, print the table on stdout, and return the run's folder."""
     config = resolved(cfg)
     check_format(config["format"])
-    check_bootstrap(config["bootstrap"])
-    metrics = build_metrics(config["metrics"])
+    check_resampling(config["resampling"])
+    build_metrics(config["metrics"])
     layout = build_layout(config["layout"])
     decoding, seeds = Decoding.from_settings(config["decoding"]), check_seeds(config["seeds"])
     check_count("batch_size", config["batch_size"])
     records = load_records(**config["dataset"])
     loaded = load_model(**config["model"])
     built = build_settings(config["knob"], config["model"], loaded)
-    settings = built.settings
+    settings, scoring = built.settings, build_scoring(config, built.made_from)
     check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
     source = layout.encode(records, loaded.tokenizer)
     check_settings(loaded, settings, records, source)
@@ -74,8 +72,7 @@ def run(cfg: DictConfig) -> Path:
         except KeyboardInterrupt:
             kept = f"{len(folder.done())} of {total} responses are kept in {folder.path}"
             raise ZscError(f"interrupted: {kept}; the same command resumes.", INTERRUPTED) from None
-        table = score_run(folder, metrics, layout.turns, **config["bootstrap"])
-    print_scores(table, config["format"])
+        score_and_print(folder, scoring, layout.turns, config["format"])
     print(f"run: {folder.path}", file=sys.stdout if config["format"] == "table" else sys.stderr)
     return folder.path
 
@@ -109,14 +106,3 @@ def identity(config: dict[str, Any], weights: Any, records: list[Record]) -> str
 def default_output(config: dict[str, Any], run_identity: str) -> str:
     model = Path(str(config["model"]["checkpoint"])).name
     return f"runs/{config['knob']['name']}-{config['dataset']['loader']}-{model}-{run_identity[:10]}"
-
-
-def progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )

@@ -1,7 +1,9 @@
 """`zsc score`: score a finished run again."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,36 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zsc.cli.build import check_count
+from zsc.cli.configs import CONFIGS
+from zsc.cli.progress import progress
+from zsc.data.control_phrases import load_phrases
 from zsc.errors import ZscError, first_line, suggestion
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
-from zsc.metrics.score import Row, score_run
+from zsc.metrics.base import Metric
+from zsc.metrics.judges import JUDGES, Judge, Topic, build_judges
+from zsc.metrics.run import score_run
+from zsc.metrics.score import Resampling
 from zsc.tables.render import check_format, render_scores
 
-KEYS = ("metrics", "format", "bootstrap.resamples", "bootstrap.confidence", "bootstrap.seed")
+SECTIONS = ("metrics", "format", "topic", "judges", "resampling")
+KEYS = (
+    "metrics",
+    "format",
+    "topic",
+    *(f"judges.{name}" for name in (*JUDGES, "device")),
+    *(f"resampling.{name}" for name in ("resamples", "confidence", "seed")),
+)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What the metrics stage needs beside a run's folder."""
+
+    metrics: Sequence[Metric]
+    judges: Sequence[Judge]
+    topic: Topic
+    resampling: Resampling
 
 
 def score(arguments: list[str]) -> None:
@@ -30,26 +55,61 @@ def score(arguments: list[str]) -> None:
         if not equals or key not in KEYS:
             raise ZscError(f"no setting '{key}' of zsc score.{suggestion(key, KEYS)} Known: {', '.join(KEYS)}.")
     try:
+        shipped = OmegaConf.masked_copy(OmegaConf.load(CONFIGS / "run.yaml"), list(SECTIONS))  # type: ignore[arg-type]
         merged = OmegaConf.merge(
-            OmegaConf.load(folder.config), {"format": "table"}, OmegaConf.from_dotlist(arguments[1:])
+            shipped, OmegaConf.load(folder.config), {"format": "table"}, OmegaConf.from_dotlist(arguments[1:])
         )
     except OmegaConfBaseException as error:
         raise ZscError(f"cannot read the settings: {first_line(error)}") from error
     config: dict[str, Any] = OmegaConf.to_container(merged)  # type: ignore[assignment]
     check_format(config["format"])
-    check_bootstrap(config["bootstrap"])
-    metrics = build_metrics(config["metrics"])
-    print_scores(score_run(folder, metrics, config["layout"]["turns"], **config["bootstrap"]), config["format"])
+    check_resampling(config["resampling"])
+    scoring = build_scoring(config, folder.manifest().get("made_from", {}))
+    score_and_print(folder, scoring, config["layout"]["turns"], config["format"])
 
 
-def check_bootstrap(settings: dict[str, Any]) -> None:
-    """Raise ZscError for bootstrap settings that are out of range."""
-    check_count("bootstrap.resamples", settings["resamples"])
+def build_scoring(config: dict[str, Any], made_from: dict[str, Any]) -> Scoring:
+    """Build metrics and judges. The topic is that of ``config``, or else the control phrases in ``made_from``."""
+    drawn = made_from.get("phrases", {})
+    if config["topic"] is not None:
+        topic = Topic(Path(str(config["topic"])).stem, load_phrases(str(config["topic"])))
+    else:
+        topic = Topic(next(iter(drawn), ""), [phrase for of_one in drawn.values() for phrase in of_one])
+    judges = build_judges(config["judges"], topic)
+    return Scoring(build_metrics(config["metrics"]), judges, topic, Resampling(**config["resampling"]))
+
+
+def check_resampling(settings: dict[str, Any]) -> None:
+    """Raise ZscError for resampling settings that are out of range."""
+    check_count("resampling.resamples", settings["resamples"])
     if not isinstance(settings["confidence"], float) or not 0 < settings["confidence"] < 1:
-        raise ZscError(f"bootstrap.confidence={settings['confidence']} must lie between 0 and 1.")
+        raise ZscError(f"resampling.confidence={settings['confidence']} must lie between 0 and 1.")
     if type(settings["seed"]) is not int or settings["seed"] < 0:
-        raise ZscError(f"bootstrap.seed={settings['seed']} must be a whole number of at least 0.")
+        raise ZscError(f"resampling.seed={settings['seed']} must be a whole number of at least 0.")
 
 
-def print_scores(table: Sequence[Row], style: str) -> None:
-    print(render_scores([asdict(row) for row in table], style))
+def score_and_print(folder: RunFolder, scoring: Scoring, turns: int, style: str) -> None:
+    table, signatures = score_run(
+        folder, scoring.metrics, scoring.judges, scoring.topic, turns, scoring.resampling, watch
+    )
+    print(render_scores([asdict(row) for row in table], signatures, style))
+
+
+def watch(judge: Judge, total: int) -> Callable[[int], None]:
+    """Show how a judge's pass over ``total`` texts goes on and, at its end, its speed."""
+    bar = progress()
+    task = bar.add_task(judge.columns[0], total=total)
+    bar.start()
+    started, kept, ready = time.perf_counter(), None, 0
+
+    def advance(count: int) -> None:
+        nonlocal kept, ready
+        kept, ready = count if kept is None else kept, ready + count  # the first count is of texts judged before
+        bar.advance(task, count)
+        if ready == total:
+            bar.stop()
+            speed = (total - kept) / max(time.perf_counter() - started, 1e-9)
+            judged = f"{total - kept} judged, {speed:.1f} responses/s" if total > kept else "all judged before"
+            print(f"{judge.columns[0]}: {total} different responses, {judged}", file=sys.stderr)
+
+    return advance

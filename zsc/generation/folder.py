@@ -1,5 +1,8 @@
-"""A run's folder: what was asked (config.yaml, manifest.json, records.jsonl) and what was said (generations.jsonl)."""
+"""A run's folder: what was asked (config.yaml, manifest.json, records.jsonl) and what was said (generations.jsonl),
+and how it scores (scores.json, items.csv, judged-*.jsonl)."""
 
+import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +34,7 @@ class RunFolder:
 
     def create(self, config_yaml: str, manifest: dict[str, Any], records: Sequence[Record]) -> None:
         """Write what defines the run. Raises ZscError if the folder holds another run or cannot be written."""
-        with self._writing():
+        with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
             if self.config.exists() and self.manifest().get("identity") != manifest["identity"]:
                 raise ZscError(
@@ -45,7 +48,7 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder against a second writer. Raises ZscError if there is one, or if writing fails."""
-        with self._writing():
+        with self.writing():
             try:
                 with FileLock(self.path / ".lock", timeout=0):
                     self._drop_partial_line()
@@ -54,7 +57,8 @@ class RunFolder:
                 raise ZscError(f"another process is writing to {self.path}. Wait, or set output=FOLDER.") from None
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Turn a failure to write into a ZscError that names the folder."""
         try:
             yield
         except OSError as error:
@@ -66,8 +70,17 @@ class RunFolder:
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
     def write_scores(self, scores: dict[str, Any]) -> None:
-        with self._writing():
+        with self.writing():
             write_atomic(self.path / "scores.json", json.dumps(scores, indent=2) + "\n")
+
+    def write_items(self, items: Sequence[dict[str, Any]]) -> None:
+        """Write one line per response to ``items.csv``; None is an empty field."""
+        out = io.StringIO()
+        writer = csv.DictWriter(out, fieldnames=list(items[0]) if items else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(items)
+        with self.writing():
+            write_atomic(self.path / "items.csv", out.getvalue())
 
     def records(self) -> list[Record]:
         return jsonl.load(str(self.path / "records.jsonl"))

@@ -5,38 +5,93 @@ from collections.abc import Callable
 from zsc.errors import ZscError, suggestion
 from zsc.metrics.base import Metric
 from zsc.metrics.bleu import Bleu
-from zsc.metrics.copy_rate import CopyRate
+from zsc.metrics.chrf import ChrF
+from zsc.metrics.copy_rate import CopiedRun, CopyRate
 from zsc.metrics.distinct import Distinct, MostRepeated, Uniqueness
+from zsc.metrics.f1 import F1
+from zsc.metrics.judged import Judged, JudgedRate
+from zsc.metrics.keywords import KeywordShare
 from zsc.metrics.length import Length
-from zsc.metrics.perplexity import Perplexity
+from zsc.metrics.meteor import Meteor
+from zsc.metrics.novelty import Novelty
+from zsc.metrics.perplexity import MedianPerplexity, Perplexity
 from zsc.metrics.precision import Precision
-from zsc.metrics.question_rate import QuestionRate
+from zsc.metrics.question_rate import QuestionRate, QuestionSentenceRate
+from zsc.metrics.repetition import Repetition
 from zsc.metrics.rouge import Rouge
+from zsc.metrics.self_bleu import SelfBleu
+from zsc.metrics.sentiment import NegativeRate, PositiveRate, Sentiment
 
-METRICS: dict[str, Callable[[], Metric]] = {
-    "knowledge_rouge1": lambda: Rouge("knowledge_rouge1", "knowledge", "rouge1"),
-    "knowledge_rougeL": lambda: Rouge("knowledge_rougeL", "knowledge", "rougeL"),
-    "knowledge_precision": lambda: Precision("knowledge_precision", "knowledge", 1),
-    "knowledge_bleu": lambda: Bleu("knowledge_bleu", "knowledge"),
-    "dialog_precision": lambda: Precision("dialog_precision", "dialog", 1),
-    "dialog_precision2": lambda: Precision("dialog_precision2", "dialog", 2),
-    "question_rate": lambda: QuestionRate("question_rate"),
-    "phrase_copy_rate": lambda: CopyRate("phrase_copy_rate", "phrases"),
-    "length": lambda: Length("length"),
-    "distinct1": lambda: Distinct("distinct1", 1),
-    "distinct2": lambda: Distinct("distinct2", 2),
-    "uniqueness": lambda: Uniqueness("uniqueness"),
-    "most_repeated": lambda: MostRepeated("most_repeated"),
-    "perplexity_median": lambda: Perplexity("perplexity_median", median=True),
-    "perplexity_corpus": lambda: Perplexity("perplexity_corpus", median=False),
+GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
+    "informativeness": {
+        "knowledge_rouge1": lambda name: Rouge(name, "knowledge", "rouge1"),
+        "knowledge_rouge2": lambda name: Rouge(name, "knowledge", "rouge2"),
+        "knowledge_rougeL": lambda name: Rouge(name, "knowledge", "rougeL"),
+        "knowledge_bleu": lambda name: Bleu(name, "knowledge"),
+        "knowledge_chrf": lambda name: ChrF(name, "knowledge"),
+        "knowledge_f1": lambda name: F1(name, "knowledge"),
+        "knowledge_precision": lambda name: Precision(name, "knowledge", 1),
+        "knowledge_novelty": lambda name: Novelty(name, "knowledge", 2),
+        "knowledge_copied_run": lambda name: CopiedRun(name, "knowledge"),
+        "knowledge_copy_rate": lambda name: CopyRate(name, "knowledge"),
+        "phrase_copy_rate": lambda name: CopyRate(name, "phrases"),
+        "dialog_precision": lambda name: Precision(name, "dialog", 1),
+        "dialog_precision2": lambda name: Precision(name, "dialog", 2),
+        "history_novelty": lambda name: Novelty(name, "history", 2),
+        "novelty": lambda name: Novelty(name, "context", 2),
+    },
+    "questions": {
+        "question_rate": lambda name: QuestionRate(name),
+        "question_sentence_rate": lambda name: QuestionSentenceRate(name),
+    },
+    "fluency": {
+        "perplexity_median": lambda name: MedianPerplexity(name, "nll", "tokens"),
+        "perplexity_corpus": lambda name: Perplexity(name, "nll", "tokens"),
+        "judge_perplexity_median": lambda name: MedianPerplexity(name, "judge_nll", "judge_tokens"),
+        "judge_perplexity_corpus": lambda name: Perplexity(name, "judge_nll", "judge_tokens"),
+        "repetition": lambda name: Repetition(name, 4),
+        "distinct1": lambda name: Distinct(name, 1),
+        "distinct2": lambda name: Distinct(name, 2),
+        "self_bleu": lambda name: SelfBleu(name),
+        "uniqueness": lambda name: Uniqueness(name),
+        "most_repeated": lambda name: MostRepeated(name),
+    },
+    "topic": {
+        "topic_similarity": lambda name: Judged(name, "topic_similarity"),
+        "topic_keywords": lambda name: KeywordShare(name, "topic"),
+        "topic_probability": lambda name: Judged(name, "topic_probability"),
+    },
+    "sentiment": {
+        "sentiment_compound": lambda name: Sentiment(name),
+        "positive_rate": lambda name: PositiveRate(name),
+        "negative_rate": lambda name: NegativeRate(name),
+        "judged_positive_rate": lambda name: JudgedRate(name, "positive_probability"),
+    },
+    "reference": {
+        "reference_bleu": lambda name: Bleu(name, "reference"),
+        "reference_rouge1": lambda name: Rouge(name, "reference", "rouge1"),
+        "reference_rouge2": lambda name: Rouge(name, "reference", "rouge2"),
+        "reference_rougeL": lambda name: Rouge(name, "reference", "rougeL"),
+        "reference_meteor": lambda name: Meteor(name, "reference"),
+        "reference_chrf": lambda name: ChrF(name, "reference"),
+        "reference_f1": lambda name: F1(name, "reference"),
+    },
+    "length": {"length": lambda name: Length(name)},
 }
+METRICS = {name: build for group in GROUPS.values() for name, build in group.items()}
 
 
 def build_metrics(names: list[str]) -> list[Metric]:
-    """Return the metrics called ``names``. Raises ZscError for an unknown name."""
+    """Return the metrics called ``names``; the name of a group stands for all of its metrics, ``all`` for every one.
+
+    Raises ZscError for an unknown name.
+    """
     if not isinstance(names, list) or not names:
-        raise ZscError(f"metrics={names} must be a list, such as metrics=[length,question_rate].")
+        raise ZscError(f"metrics={names} must be a list of metrics or groups, such as metrics=[length,questions].")
+    groups: dict[str, list[str]] = {"all": list(METRICS)} | {group: list(of_one) for group, of_one in GROUPS.items()}
+    known = [*METRICS, *groups]
     for name in map(str, names):
-        if name not in METRICS:
-            raise ZscError(f"no metric '{name}'.{suggestion(name, METRICS)} Known: {', '.join(METRICS)}.")
-    return [METRICS[name]() for name in names]
+        if name not in known:
+            raise ZscError(f"no metric '{name}'.{suggestion(name, known)} Known: {', '.join(known)}.")
+    chosen = dict.fromkeys(metric for name in names for metric in ([name] if name in METRICS else groups[name]))
+    return [METRICS[name](name) for name in chosen]

@@ -1,7 +1,7 @@
 """What a metric is: per-response statistics, and how statistics of any sample of responses become one number.
 
-Every metric is a mean, a median or a ratio of sums over responses, so intervals come from resampling rows of
-statistics, without computing the metric again.
+Every metric is a function of sums of statistics over responses (or a median of them), so intervals and tests come from
+weighting rows of statistics, without computing the metric again.
 """
 
 import inspect
@@ -17,22 +17,22 @@ from zsc import __version__
 class Metric(evaluate.Metric):
     """An `evaluate.Metric` that downloads nothing. Subclasses say what their statistics are.
 
-    ``predictions`` and ``references`` name the columns of :class:`zsc.metrics.items.Items` that
-    ``compute(predictions=..., references=...)`` takes; ``references`` is None for a metric of the responses alone.
+    ``predictions`` and ``references`` name the columns (see :mod:`zsc.metrics.items`) that
+    ``compute(predictions=..., references=...)`` takes; ``references`` is None for a metric of one column alone.
     """
 
-    columns: ClassVar[dict[str, str]] = {"predictions": "string", "references": "string"}
-    predictions: ClassVar[str] = "responses"
+    kinds: ClassVar[dict[str, str]] = {"predictions": "string", "references": "string"}
+    of_sums: ClassVar[bool] = True  # a metric that is not overrides `weighted`
 
-    def __init__(self, name: str, references: str | None = None):
-        self.measure, self.references = name, references
+    def __init__(self, name: str, references: str | None = None, predictions: str = "response"):
+        self.measure, self.predictions, self.references = name, predictions, references
         super().__init__(keep_in_memory=True)
 
     def _build_data_dir(self) -> str:
         return ""  # all is kept in memory; the library would create a folder in the user's home
 
     def _info(self) -> evaluate.MetricInfo:
-        features = {k: v for k, v in self.columns.items() if k == "predictions" or self.references is not None}
+        features = {k: v for k, v in self.kinds.items() if k == "predictions" or self.references is not None}
         return evaluate.MetricInfo(
             description=inspect.getdoc(type(self)) or "",
             citation="",
@@ -41,15 +41,26 @@ class Metric(evaluate.Metric):
         )
 
     def _compute(self, predictions: list[Any], references: list[Any] | None = None) -> dict[str, float]:
-        return {self.measure: float(self.aggregate(self.statistics(predictions, references)))}
+        return {self.measure: self.value(self.statistics(predictions, references)[:, None, :])}
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         """Return one row of numbers per response: float64 of shape (responses, numbers)."""
         raise NotImplementedError
 
-    def aggregate(self, statistics: np.ndarray) -> np.ndarray:
-        """Reduce statistics (..., responses, numbers) to values of shape (...): the mean, unless overridden."""
-        return statistics[..., 0].mean(axis=-1)
+    def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return the metric (...) of samples of ``counts`` (...) responses whose statistics add up to ``sums``
+        (..., numbers): the mean of the first number, unless overridden."""
+        return sums[..., 0] / counts
+
+    def weighted(self, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the metric (samples,) of ``statistics`` (examples, seeds, numbers), pooled over examples and seeds,
+        where each sample counts each example as often as ``weights`` (samples, examples) says."""
+        sums = weights @ statistics.sum(axis=1)
+        return self.from_sums(sums, weights.sum(axis=1) * statistics.shape[1])
+
+    def value(self, statistics: np.ndarray) -> float:
+        """Return the metric of ``statistics`` (examples, seeds, numbers)."""
+        return float(self.weighted(statistics, np.ones((1, statistics.shape[0])))[0])
 
     @property
     def signature(self) -> str:
@@ -62,7 +73,6 @@ class Metric(evaluate.Metric):
         return []
 
 
-def ratio_of_sums(statistics: np.ndarray) -> np.ndarray:
-    """Sum both columns of (..., responses, 2) over responses and divide; 0 where the denominator is 0."""
-    numerator, denominator = statistics[..., 0].sum(axis=-1), statistics[..., 1].sum(axis=-1)
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+def ratio(sums: np.ndarray) -> np.ndarray:
+    """Divide the first by the second of the two numbers in (..., 2); 0 where the second is 0."""
+    return np.divide(sums[..., 0], sums[..., 1], out=np.zeros_like(sums[..., 0]), where=sums[..., 1] > 0)

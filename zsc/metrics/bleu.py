@@ -20,12 +20,9 @@ class Bleu(Metric):
         rows = self.bleu._extract_corpus_statistics(predictions, [references or []])
         return np.array(rows, dtype=np.float64)
 
-    def aggregate(self, statistics: np.ndarray) -> np.ndarray:
-        totals = statistics.sum(axis=-2)
-        scores = [
-            self.bleu._compute_score_from_stats(row.tolist()).score for row in totals.reshape(-1, totals.shape[-1])
-        ]
-        return np.array(scores).reshape(totals.shape[:-1])
+    def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        rows = sums.reshape(-1, sums.shape[-1]).tolist()
+        return np.array([self.bleu._compute_score_from_stats(row).score for row in rows]).reshape(sums.shape[:-1])
 
     def options(self) -> list[str]:
         return [str(self.bleu.get_signature())]

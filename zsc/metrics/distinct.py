@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from zsc.metrics.base import Metric, ratio_of_sums
+from zsc.metrics.base import Metric, ratio
 from zsc.metrics.words import TOKENIZATION, ngrams, words
 
 
@@ -26,8 +26,8 @@ class Distinct(Metric):
         counts = Counter(gram for grams in said for gram in grams)
         return np.array([[sum(1 / counts[gram] for gram in grams), len(grams)] for grams in said], dtype=np.float64)
 
-    def aggregate(self, statistics: np.ndarray) -> np.ndarray:
-        return ratio_of_sums(statistics)
+    def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return ratio(sums)
 
     def options(self) -> list[str]:
         return [f"order:{self.order}", TOKENIZATION]

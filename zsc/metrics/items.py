@@ -1,35 +1,37 @@
-"""The columns metrics are computed on: one entry per response of one setting and seed."""
+"""The columns metrics are computed on: one entry per response of one setting and seed, None where there is none."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from zsc.data.record import Record
 
-
-@dataclass(frozen=True)
-class Items:
-    responses: list[str]
-    knowledge: list[str]
-    dialog: list[str]
-    phrases: list[str]
-    nll: list[float]
-    tokens: list[int]
+Columns = Mapping[str, list[Any]]
 
 
-def build_items(
-    records: Sequence[Record], rows: Mapping[str, Mapping[str, Any]], turns: int, phrases: Sequence[str]
-) -> Items:
-    """Pair ``rows`` (by record id) with ``records``; ``dialog`` is the text of the last ``turns`` turns.
+def build_columns(
+    records: Sequence[Record],
+    rows: Mapping[str, Mapping[str, Any]],
+    turns: int,
+    phrases: Sequence[str],
+    topic: Sequence[str],
+) -> Columns:
+    """Pair ``rows`` (by record id) with ``records``.
 
-    ``phrases`` are the control phrases of the run, the same for every response, one per line.
+    ``dialog`` is the text of the last ``turns`` turns, ``history`` that of all, ``context`` that of knowledge and
+    history. ``phrases`` are the control phrases of the run and ``topic`` those that describe the topic wanted; both are
+    the same for every response, one per line.
     """
     ordered = [rows[record.id] for record in records]
-    return Items(
-        responses=[row["response"] for row in ordered],
-        knowledge=[record.knowledge or "" for record in records],
-        dialog=[" ".join(turn.text for turn in record.history[-turns:]) for record in records],
-        phrases=["\n".join(phrases)] * len(records),
-        nll=[row["nll"] for row in ordered],
-        tokens=[row["tokens"] for row in ordered],
-    )
+    history = [" ".join(turn.text for turn in record.history) for record in records]
+    return {
+        "response": [row["response"] for row in ordered],
+        "knowledge": [record.knowledge for record in records],
+        "reference": [record.reference for record in records],
+        "history": history,
+        "dialog": [" ".join(turn.text for turn in record.history[-turns:]) for record in records],
+        "context": [f"{record.knowledge or ''} {said}" for record, said in zip(records, history, strict=True)],
+        "phrases": ["\n".join(phrases) or None] * len(records),
+        "topic": ["\n".join(topic) or None] * len(records),
+        "nll": [row.get("nll") for row in ordered],
+        "tokens": [row.get("tokens") for row in ordered],
+    }

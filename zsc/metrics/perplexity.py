@@ -1,4 +1,4 @@
-"""Perplexity of responses under the unmodified model given the source."""
+"""Perplexity of responses: under the unmodified model given the source, or under a language model of one's choice."""
 
 from typing import Any, ClassVar
 
@@ -8,26 +8,38 @@ from zsc.metrics.base import Metric
 
 
 class Perplexity(Metric):
-    """Perplexity from summed negative log-likelihoods (nats) and token counts of responses.
+    """Perplexity from summed negative log-likelihoods (nats) and token counts of responses: exp of all nats over all
+    tokens.
 
-    ``median``: the median of the responses' own perplexities. Otherwise corpus-level: exp of all nats over all
-    tokens. A mean of perplexities is not offered: a single outlier decides it.
+    A mean of perplexities is not offered: a single outlier decides it.
     """
 
-    columns: ClassVar[dict[str, str]] = {"predictions": "float64", "references": "int64"}
-    predictions: ClassVar[str] = "nll"
+    kinds: ClassVar[dict[str, str]] = {"predictions": "float64", "references": "int64"}
+    level: ClassVar[str] = "corpus"
 
-    def __init__(self, name: str, median: bool):
-        self.median = median
-        super().__init__(name, references="tokens")
+    def __init__(self, name: str, nll: str, tokens: str):
+        super().__init__(name, tokens, nll)
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         return np.column_stack([predictions, references or []]).astype(np.float64)
 
-    def aggregate(self, statistics: np.ndarray) -> np.ndarray:
-        if self.median:
-            return np.exp(np.median(statistics[..., 0] / statistics[..., 1], axis=-1))
-        return np.exp(statistics[..., 0].sum(axis=-1) / statistics[..., 1].sum(axis=-1))
+    def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return np.exp(sums[..., 0] / sums[..., 1])
 
     def options(self) -> list[str]:
-        return [f"level:{'median' if self.median else 'corpus'}", "under:unmodified-model-given-source"]
+        return [f"level:{self.level}"]
+
+
+class MedianPerplexity(Perplexity):
+    """Median of the responses' own perplexities, halfway between the middle two on the scale of logarithms."""
+
+    level = "median"
+    of_sums = False
+
+    def weighted(self, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        rates = (statistics[..., 0] / statistics[..., 1]).ravel()
+        order = np.argsort(rates, kind="stable")
+        reached = np.repeat(weights, statistics.shape[1], axis=1)[:, order].cumsum(axis=1)
+        half = reached[:, -1:] / 2
+        lower, upper = (reached < half).sum(axis=1), (reached <= half).sum(axis=1)
+        return np.exp((rates[order][lower] + rates[order][upper]) / 2)

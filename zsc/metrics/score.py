@@ -1,122 +1,161 @@
-"""The metrics stage: from a run's folder to rows of setting, metric, value and interval. It needs no model."""
+"""The metrics stage: from columns of responses to rows of setting, metric, value, interval and tests."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from itertools import product
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zsc.data.record import Record
-from zsc.errors import ZscError
-from zsc.generation.folder import RunFolder
 from zsc.metrics.base import Metric
-from zsc.metrics.bootstrap import aggregate, bootstrap, interval
-from zsc.metrics.items import build_items
+from zsc.metrics.items import Columns
+from zsc.metrics.resampling import bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
 
 DIFFERENCE = "difference"
+
+Cell = tuple[str, int]  # setting and seed
+Statistics = Mapping[Metric, Mapping[Cell, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """``resamples`` of intervals and of tests, the ``confidence`` of intervals, and the ``seed`` of both."""
+
+    resamples: int = 10_000
+    confidence: float = 0.95
+    seed: int = 0
+
+    @property
+    def signature(self) -> str:
+        return f"resamples:{self.resamples}|confidence:{self.confidence}|rs:{self.seed}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a table. ``n`` examples were resampled; each holds one response per seed."""
+    """One number of a table. ``n`` examples were resampled, each with one response per seed.
+
+    ``dropped`` counts the responses of the setting that have no value: without the text to compare with, or where a
+    judge gave none. An example with such a response counts in no setting, so that differences stay paired. Rows of
+    differences have the p-values of the paired sign-flip test, as it is and adjusted for all differences of the table
+    (Holm), that of the paired bootstrap test, and the effect size. Without any example left there is no value.
+    """
 
     setting: str
     metric: str
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
     n: int
     seeds: int
+    dropped: int
+    p: float | None = None
+    p_holm: float | None = None
+    p_bootstrap: float | None = None
+    effect: float | None = None
 
 
-def score_rows(
-    records: Sequence[Record],
-    rows: Sequence[dict[str, Any]],
-    settings: Sequence[str],
-    seeds: Sequence[int],
-    metrics: Sequence[Metric],
-    turns: int,
-    phrases: Sequence[str],
-    resamples: int,
-    confidence: float,
-    seed: int,
+def score_statistics(
+    statistics: Statistics, settings: Sequence[str], seeds: Sequence[int], resampling: Resampling
 ) -> list[Row]:
     """Score ``settings`` and the difference of each to the first, paired by example.
 
-    A metric against the knowledge is computed on the records that have some, and left out if none has; so is one
-    against the control ``phrases`` if there are none.
-    Raises ZscError if a setting and seed lacks the response to a record.
+    A metric is left out where no response has a value: without control phrases, or without the judge that it needs.
     """
-    cells: dict[tuple[str, int], dict[str, dict[str, Any]]] = defaultdict(dict)
-    for row in rows:
-        cells[row["setting"], row["seed"]][row["id"]] = row
-    items = {}
-    for cell in product(settings, seeds):
-        missing = [record.id for record in records if record.id not in cells[cell]]
-        if missing:
-            raise ZscError(
-                f"the run is not finished: setting {cell[0]}, seed {cell[1]} lacks {len(missing)} of {len(records)}"
-                f" responses (first: {missing[0]}). Repeat the command that made it to go on where it stopped."
-            )
-        items[cell] = build_items(records, cells[cell], turns, phrases)
-    grounded = np.array([record.knowledge is not None for record in records])
-    table = []
-    for metric in metrics:
-        kept = grounded if metric.references == "knowledge" else np.ones_like(grounded)
-        if not kept.any() or (metric.references == "phrases" and not phrases):
-            continue
-        statistics = [
-            np.stack([_statistics(metric, items[setting, s])[kept] for s in seeds], axis=1) for setting in settings
-        ]
-        values = [float(aggregate(metric, one)) for one in statistics]
-        resampled = bootstrap(metric, statistics, resamples, seed)
-        named = list(zip(settings, values, resampled, strict=True))
-        named += [
-            (difference(setting, settings), value - values[0], samples - resampled[0])
-            for setting, value, samples in named[1:]
-        ]
-        table += [
-            Row(setting, metric.measure, value, *interval(samples, confidence), int(kept.sum()), len(seeds))
-            for setting, value, samples in named
-        ]
+    rows: dict[Metric, list[Row]] = {}
+    alike: dict[bytes, dict[Metric, Grouped]] = defaultdict(dict)  # metrics that have values on the same examples
+    for metric, cells in statistics.items():
+        grouped = Grouped([[cells[setting, seed] for seed in seeds] for setting in settings])
+        if grouped.kept.any():
+            alike[grouped.kept.tobytes()][metric] = grouped
+        elif not all(one.all() for one in grouped.lacking):
+            rows[metric] = [
+                Row(setting, metric.measure, None, None, None, 0, len(seeds), lost)
+                for setting, lost in zip(settings, grouped.dropped, strict=True)
+            ]
+    for together in alike.values():
+        rows |= _score_together(together, settings, resampling)
+    table = [row for metric in statistics for row in rows.get(metric, [])]
+    tested = [(i, row.p) for i, row in enumerate(table) if row.p is not None]
+    for (i, _), adjusted in zip(tested, holm([p for _, p in tested]), strict=True):
+        table[i] = replace(table[i], p_holm=adjusted)
     return table
+
+
+class Grouped:
+    """The statistics (examples, numbers) of each seed of each setting, and which examples have a value in all."""
+
+    def __init__(self, settings: Sequence[Sequence[np.ndarray]]):
+        self.settings = settings
+        self.lacking = [np.stack([lacks(one) for one in of_seeds], axis=1) for of_seeds in settings]
+        self.kept = ~np.any([one.any(axis=1) for one in self.lacking], axis=0)
+        self.dropped = [int(one.sum()) for one in self.lacking]
+
+    def scored(self) -> list[np.ndarray]:
+        """Return the statistics (examples kept, seeds, numbers) of each setting."""
+        return [np.stack([one[self.kept] for one in of_seeds], axis=1) for of_seeds in self.settings]
+
+
+def cell_statistics(metric: Metric, columns: Columns) -> np.ndarray:
+    """Return the statistics (responses, numbers) of a metric on one setting and seed, NaN where there are none."""
+    given = [columns.get(name) for name in (metric.predictions, metric.references) if name is not None]
+    rows = len(columns["response"])
+    columns_given = [column for column in given if column is not None]
+    present = [i for i in range(rows) if all(column[i] is not None for column in columns_given)]
+    if len(columns_given) < len(given) or not present:
+        return np.full((rows, 1), np.nan)
+    predictions, *references = [[column[i] for i in present] for column in columns_given]
+    found = metric.statistics(predictions, references[0] if references else None)
+    statistics = np.full((rows, found.shape[1]), np.nan)
+    statistics[present] = found
+    return statistics
+
+
+def _score_together(
+    together: Mapping[Metric, Grouped], settings: Sequence[str], resampling: Resampling
+) -> dict[Metric, list[Row]]:
+    """Return the rows of metrics that have values on the same examples."""
+    scored = [(metric, grouped.scored()) for metric, grouped in together.items()]
+    samples = bootstrap(scored, resampling.resamples, resampling.seed)
+    p_values = sign_flip(scored, resampling.resamples, resampling.seed)
+    rows = {}
+    for (metric, statistics), drawn, p in zip(scored, samples, p_values, strict=True):
+        n, seeds, _ = statistics[0].shape
+        dropped = together[metric].dropped
+        values = [metric.value(one) for one in statistics]
+        rows[metric] = [
+            Row(setting, metric.measure, values[i], *interval(drawn[i], resampling.confidence), n, seeds, dropped[i])
+            for i, setting in enumerate(settings)
+        ]
+        for i in range(1, len(settings)):
+            change, changes = values[i] - values[0], drawn[i] - drawn[0]
+            rows[metric].append(
+                Row(
+                    difference(settings[i], settings),
+                    metric.measure,
+                    change,
+                    *interval(changes, resampling.confidence),
+                    n,
+                    seeds,
+                    dropped[0] + dropped[i],
+                    p=p[i - 1],
+                    p_bootstrap=paired_bootstrap_p(change, changes),
+                    effect=effect_size(change, changes, n),
+                )
+            )
+    return rows
+
+
+def lacks(statistics: np.ndarray) -> np.ndarray:
+    """Return which rows (responses,) of ``statistics`` have no finite value."""
+    return ~np.isfinite(statistics).all(axis=1)
+
+
+def each_response(metric: Metric, statistics: np.ndarray) -> list[float | None]:
+    """Return the metric of each response by itself from its ``statistics`` (responses, numbers)."""
+    present = ~lacks(statistics)
+    values = iter(metric.from_sums(statistics[present], np.ones(present.sum())).tolist())
+    return [next(values) if has else None for has in present]
 
 
 def difference(setting: str, settings: Sequence[str]) -> str:
     """Return the name of the row that holds ``setting`` minus the first of ``settings``."""
     return DIFFERENCE if len(settings) == 2 else f"{DIFFERENCE}: {setting}"
-
-
-def _statistics(metric: Metric, items: Any) -> np.ndarray:
-    references = None if metric.references is None else getattr(items, metric.references)
-    return metric.statistics(getattr(items, metric.predictions), references)
-
-
-def score_run(
-    folder: RunFolder, metrics: Sequence[Metric], turns: int, resamples: int, confidence: float, seed: int
-) -> list[Row]:
-    """Score the run in ``folder``, write ``scores.json`` there, and return the table."""
-    made = folder.manifest()
-    phrases = sorted({phrase for drawn in made.get("made_from", {}).get("phrases", {}).values() for phrase in drawn})
-    table = score_rows(
-        folder.records(),
-        folder.rows(),
-        made["settings"],
-        made["seeds"],
-        metrics,
-        turns,
-        phrases,
-        resamples,
-        confidence,
-        seed,
-    )
-    folder.write_scores(
-        {
-            "table": [asdict(row) for row in table],
-            "signatures": {metric.measure: metric.signature for metric in metrics},
-            "bootstrap": {"resamples": resamples, "confidence": confidence, "seed": seed},
-        }
-    )
-    return table

@@ -64,8 +64,7 @@ def load_model(
     """
     _check(dtype, DTYPES, "model.dtype")
     _check(attention, ATTENTION, "model.attention")
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
+    silence_library()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     folder = find_checkpoint(str(checkpoint))
     try:
@@ -90,6 +89,12 @@ def load_model(
         files.append(replace_decoder(model, folder / decoder))
     model.generation_config = token_protocol(model.generation_config)
     return Loaded(model.eval().to(resolve_device(device)), tokenizer, hash_files(files))
+
+
+def silence_library() -> None:
+    """Keep transformers' progress bars and warnings off the terminal: what matters is an error."""
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
 
 
 def find_checkpoint(checkpoint: str) -> Path:

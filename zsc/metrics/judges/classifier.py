@@ -1,0 +1,87 @@
+"""Probabilities of classifiers: of a topic without training for it, and of positive sentiment."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from zsc.errors import ZscError, first_line
+from zsc.metrics.judges.base import Values, by_length, check_complete, fingerprint
+from zsc.models.load import resolve_device
+
+BUDGET = 16_384  # characters of a padded batch
+
+
+class Classifier:
+    """A text-classification checkpoint of transformers. A text longer than its window is read as far as it reaches."""
+
+    columns: tuple[str, ...]
+
+    def __init__(self, setting: str, task: str, name: str, device: str):
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+        try:
+            model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
+            tokenizer, on = AutoTokenizer.from_pretrained(name), resolve_device(device)
+            self.pipeline: Any = pipeline(task, model=model, tokenizer=tokenizer, device=on)  # type: ignore[call-overload]
+        except Exception as error:  # the library passes on those of every format and of the network
+            raise ZscError(f"{setting}={name} cannot be loaded as a classifier: {first_line(error)}") from error
+        check_complete(f"{setting}={name}", loading)
+        self.name, self.fingerprint = Path(name).name, fingerprint(self.pipeline.model)
+
+    @property
+    def signature(self) -> str:
+        return f"model:{self.name}|weights:{self.fingerprint}"
+
+    def batches(self, texts: Sequence[str]) -> Iterable[list[str]]:
+        return by_length(texts, [len(text) for text in texts], BUDGET)
+
+    def judge(self, batch: list[str]) -> list[Values]:
+        said = [text for text in batch if text.strip()]
+        values = iter(self.probabilities(said) if said else [])
+        return [[next(values)] if text.strip() else None for text in batch]
+
+    def probabilities(self, texts: list[str]) -> list[float]:
+        raise NotImplementedError
+
+
+class TopicClassifier(Classifier):
+    """Probability that a natural-language-inference model entails the topic from a text (Yin et al., 2019)."""
+
+    columns: tuple[str, ...] = ("topic_probability",)
+
+    def __init__(self, name: str, device: str, label: str):
+        self.label = label
+        super().__init__("judges.topic_classifier", "zero-shot-classification", name, device)
+
+    @property
+    def signature(self) -> str:
+        return f"{super().signature}|label:{self.label}"
+
+    def probabilities(self, texts: list[str]) -> list[float]:
+        found = self.pipeline(texts, candidate_labels=[self.label], multi_label=True, batch_size=len(texts))
+        return [float(one["scores"][0]) for one in found]
+
+
+class SentimentClassifier(Classifier):
+    """Probability of the positive label: the one whose name begins with ``pos``, or the second of two."""
+
+    columns: tuple[str, ...] = ("positive_probability",)
+
+    def __init__(self, name: str, device: str):
+        super().__init__("judges.sentiment_classifier", "text-classification", name, device)
+        labels = [str(label) for _, label in sorted(self.pipeline.model.config.id2label.items())]
+        named = [label for label in labels if label.lower().startswith("pos")]
+        if len(named) != 1 and len(labels) != 2:
+            raise ZscError(
+                f"judges.sentiment_classifier={name} has no one positive label among {', '.join(labels)}:"
+                " it needs two labels, or one whose name begins with 'pos'."
+            )
+        self.label = named[0] if len(named) == 1 else labels[1]
+
+    @property
+    def signature(self) -> str:
+        return f"{super().signature}|label:{self.label}"
+
+    def probabilities(self, texts: list[str]) -> list[float]:
+        found = self.pipeline(texts, top_k=None, truncation=True, batch_size=len(texts))
+        return [float(next(one["score"] for one in labels if one["label"] == self.label)) for labels in found]

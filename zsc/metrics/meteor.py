@@ -1,0 +1,40 @@
+"""METEOR (Banerjee & Lavie, 2005), by nltk, without the synonyms that would have to be downloaded."""
+
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from nltk.stem.porter import PorterStemmer
+from nltk.translate.meteor_score import single_meteor_score
+
+from zsc.metrics.base import Metric
+from zsc.metrics.words import TOKENIZATION, words
+
+
+class Meteor(Metric):
+    """Mean METEOR of each response against its reference text: exact and stem matches, no synonyms; from 0 to 1."""
+
+    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
+        pairs = zip(predictions, references or [], strict=True)
+        return np.array([[meteor(text, response)] for response, text in pairs])
+
+    def options(self) -> list[str]:
+        return [TOKENIZATION, "match:exact,stem", f"nltk:{version('nltk')}"]
+
+
+def meteor(text: str, response: str) -> float:
+    return single_meteor_score(words(text), words(response), stemmer=STEMMER, wordnet=NO_SYNONYMS)
+
+
+class CachedStemmer:
+    def __init__(self) -> None:
+        self.stem = lru_cache(maxsize=1 << 16)(PorterStemmer().stem)
+
+
+class NoSynonyms:
+    def synsets(self, word: str) -> list[Any]:
+        return []
+
+
+STEMMER, NO_SYNONYMS = CachedStemmer(), NoSynonyms()

@@ -1,0 +1,23 @@
+"""Repetition within a response (seq-rep-n of Welleck et al., 2020)."""
+
+from typing import Any
+
+import numpy as np
+
+from zsc.metrics.base import Metric
+from zsc.metrics.words import TOKENIZATION, ngrams, words
+
+
+class Repetition(Metric):
+    """Mean share of a response's n-grams that it has said before; from 0 to 1. Without n-grams it repeats nothing."""
+
+    def __init__(self, name: str, order: int):
+        self.order = order
+        super().__init__(name)
+
+    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
+        said = [ngrams(words(response), self.order) for response in predictions]
+        return np.array([[1 - len(set(grams)) / len(grams) if grams else 0.0] for grams in said])
+
+    def options(self) -> list[str]:
+        return [f"order:{self.order}", TOKENIZATION]

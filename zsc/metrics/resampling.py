@@ -1,0 +1,128 @@
+"""Intervals and tests over examples; the responses of an example to different seeds always stay together.
+
+All are vectorised: a resample is a vector of weights of examples, and metrics on the same examples share resamples.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from zsc.metrics.base import Metric
+
+BLOCK = 1_000_000  # numbers of a block of weights
+
+Scored = tuple[Metric, Sequence[np.ndarray]]  # statistics (examples, seeds, numbers) of each setting
+
+
+class Weighing:
+    """Metrics of weighted samples of the same examples. What is a function of sums is summed in one product."""
+
+    def __init__(self, scored: Sequence[Scored]):
+        self.scored = scored
+        self.sums = np.concatenate(
+            [one.sum(axis=1) for metric, arrays in scored if metric.of_sums for one in arrays] or [np.empty((0, 0))],
+            axis=1,
+        )
+
+    def values(self, weights: np.ndarray) -> list[np.ndarray]:
+        """Return for each metric the values (arrays, samples) for ``weights`` (samples, examples)."""
+        sums = weights @ self.sums if self.sums.size else np.empty((len(weights), 0))
+        counts, start, values = weights.sum(axis=1), 0, []
+        for metric, arrays in self.scored:
+            found = []
+            for one in arrays:
+                if metric.of_sums:
+                    found.append(metric.from_sums(sums[:, start : start + one.shape[2]], counts * one.shape[1]))
+                    start += one.shape[2]
+                else:
+                    found.append(metric.weighted(one, weights))
+            values.append(np.stack(found))
+        return values
+
+
+def bootstrap(scored: Sequence[Scored], count: int, seed: int) -> list[np.ndarray]:
+    """Return each metric in ``count`` bootstrap samples (Efron & Tibshirani, 1993): arrays (settings, count).
+
+    All of ``scored`` hold the same examples. All see the same samples, so differences of rows are paired.
+    """
+    weighing = Weighing(scored)
+    examples = scored[0][1][0].shape[0]
+    parts = [weighing.values(weights) for weights in bootstrap_weights(examples, count, seed)]
+    return [np.concatenate(of_one, axis=1) for of_one in zip(*parts, strict=True)]
+
+
+def bootstrap_weights(examples: int, count: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield how often each example is drawn, in blocks (samples, examples), ``count`` samples in all."""
+    rng = np.random.default_rng(seed)
+    for rows in _blocks(examples, count):
+        drawn = rng.integers(examples, size=(rows, examples), dtype=np.int32)
+        drawn += np.arange(rows, dtype=np.int32)[:, None] * examples
+        yield np.bincount(drawn.ravel(), minlength=rows * examples).reshape(rows, examples).astype(np.float64)
+
+
+def sign_flip(scored: Sequence[Scored], count: int, seed: int) -> list[list[float]]:
+    """Return for each metric the two-sided p-value of each setting but the first against the first.
+
+    The paired sign-flip test, also called approximate randomisation (Noreen, 1989): in each of ``count`` samples the
+    statistics of each example in the two settings change places with probability one half; for a metric that is a mean
+    this flips the sign of the example's difference.
+    """
+    if len(scored[0][1]) == 1:
+        return [[] for _ in scored]
+    examples = scored[0][1][0].shape[0]
+    exchanged, observed = [], []
+    for metric, (first, *others) in scored:
+        exchanged.append((metric, [np.concatenate([first, one]) for one in others]))
+        observed.append(np.array([abs(metric.value(one) - metric.value(first)) for one in others]))
+    weighing = Weighing(exchanged)
+    extreme = [np.zeros(len(of_one), dtype=int) for of_one in observed]
+    rng = np.random.default_rng(seed)
+    for rows in _blocks(2 * examples, count):
+        swapped = rng.integers(2, size=(rows, examples), dtype=np.int8).astype(np.float64)
+        one_way = weighing.values(np.concatenate([1 - swapped, swapped], axis=1))
+        other_way = weighing.values(np.concatenate([swapped, 1 - swapped], axis=1))
+        for found, one, other, least in zip(extreme, one_way, other_way, observed, strict=True):
+            found += (np.abs(one - other) >= least[:, None] * (1 - 1e-12)).sum(axis=1)
+    return [((found + 1) / (count + 1)).tolist() for found in extreme]
+
+
+def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return the central ``confidence`` percentile interval of ``values``."""
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def paired_bootstrap_p(difference: float, samples: np.ndarray) -> float:
+    """Return the two-sided p-value of a paired bootstrap test (Koehn, 2004; as in sacrebleu, shifted to its mean).
+
+    ``samples`` are the differences of bootstrap samples.
+    """
+    extreme = np.abs(samples - samples.mean()) >= abs(difference) * (1 - 1e-12)
+    return float((extreme.sum() + 1) / (len(samples) + 1))
+
+
+def effect_size(difference: float, samples: np.ndarray, examples: int) -> float | None:
+    """Return the difference over the standard deviation of one example's difference: Cohen's d of paired samples.
+
+    The deviation is that of the bootstrap ``samples`` of the difference times the root of ``examples``, which for a
+    mean is the deviation of the examples' differences, and which every other metric has too [D]. None where it is 0.
+    """
+    deviation = samples.std() * np.sqrt(examples)
+    return float(difference / deviation) if deviation > 0 else None
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values adjusted for their number (Holm, 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    adjusted = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1)
+    result = np.empty(len(p_values))
+    result[order] = adjusted
+    return result.tolist()
+
+
+def _blocks(width: int, count: int) -> Iterator[int]:
+    rows = max(1, BLOCK // width)
+    for start in range(0, count, rows):
+        yield min(rows, count - start)

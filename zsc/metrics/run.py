@@ -1,0 +1,104 @@
+"""Score a run's folder: its responses, what judges say of them, and the table."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import product
+from typing import Any
+
+from zsc.data.record import Record
+from zsc.errors import ZscError
+from zsc.generation.folder import RunFolder
+from zsc.metrics.base import Metric
+from zsc.metrics.items import Columns, build_columns
+from zsc.metrics.judges import Judge, Topic
+from zsc.metrics.judges.base import judged
+from zsc.metrics.score import Cell, Resampling, Row, Statistics, cell_statistics, each_response, score_statistics
+
+Rows = dict[str, dict[str, Any]]  # of one setting and seed, by record id
+Watch = Callable[[Judge, int], Callable[[int], None]]
+
+
+def control_phrases(folder: RunFolder) -> list[str]:
+    """Return the control phrases drawn for the run in ``folder``, sorted."""
+    made_from = folder.manifest().get("made_from", {})
+    return sorted({phrase for drawn in made_from.get("phrases", {}).values() for phrase in drawn})
+
+
+def score_run(
+    folder: RunFolder,
+    metrics: Sequence[Metric],
+    judges: Sequence[Judge],
+    topic: Topic,
+    turns: int,
+    resampling: Resampling,
+    watch: Watch,
+) -> tuple[list[Row], dict[str, str]]:
+    """Score the run in ``folder``; return the table and the signature of each of its metrics.
+
+    Writes ``scores.json``, with the table and what it depends on, and ``items.csv``, with the metrics of every response
+    by itself. ``watch`` is told of each judge's pass over so many texts, and returns what counts them.
+    """
+    made, records = folder.manifest(), folder.records()
+    settings, seeds = made["settings"], made["seeds"]
+    cells = finished(records, folder.rows(), settings, seeds)
+    phrases = control_phrases(folder)
+    columns = {cell: build_columns(records, rows, turns, phrases, topic.phrases) for cell, rows in cells.items()}
+    signs = {"nll": f"model:{made['weights'][:12]}"} if made.get("weights") else {}
+    for judge in judges:
+        texts = dict.fromkeys(text for of_one in columns.values() for text in of_one["response"])
+        with folder.writing():
+            values = judged(judge, texts, folder.path, watch(judge, len(texts)))
+        columns = {cell: _with_judged(of_one, judge, values) for cell, of_one in columns.items()}
+        signs |= dict.fromkeys(judge.columns, judge.signature)
+    statistics = {
+        metric: {cell: cell_statistics(metric, of_one) for cell, of_one in columns.items()} for metric in metrics
+    }
+    table = score_statistics(statistics, settings, seeds, resampling)
+    scored = {row.metric for row in table}
+    shown = [metric for metric in metrics if metric.measure in scored]
+    seeded = f"seeds:{','.join(map(str, seeds))}|{resampling.signature}"
+    signatures = {
+        metric.measure: "|".join(filter(None, [metric.signature, signs.get(metric.predictions), seeded]))
+        for metric in shown
+    }
+    folder.write_scores(
+        {"table": [asdict(row) for row in table], "signatures": signatures, "resampling": asdict(resampling)}
+    )
+    folder.write_items(_items(records, {metric: statistics[metric] for metric in shown}))
+    return table, signatures
+
+
+def finished(
+    records: Sequence[Record], rows: Sequence[dict[str, Any]], settings: Sequence[str], seeds: Sequence[int]
+) -> dict[Cell, Rows]:
+    """Return the rows of each setting and seed by record id. Raises ZscError if one lacks the response to a record."""
+    cells: dict[Cell, Rows] = defaultdict(dict)
+    for row in rows:
+        cells[row["setting"], row["seed"]][row["id"]] = row
+    for setting, seed in product(settings, seeds):
+        missing = [record.id for record in records if record.id not in cells[setting, seed]]
+        if missing:
+            raise ZscError(
+                f"the run is not finished: setting {setting}, seed {seed} lacks {len(missing)} of {len(records)}"
+                f" responses (first: {missing[0]}). Repeat the command that made it to go on where it stopped."
+            )
+    return {cell: cells[cell] for cell in product(settings, seeds)}
+
+
+def _with_judged(columns: Columns, judge: Judge, values: dict[str, Any]) -> Columns:
+    found = [values[text] for text in columns["response"]]
+    return {**columns} | {
+        name: [None if one is None else one[i] for one in found] for i, name in enumerate(judge.columns)
+    }
+
+
+def _items(records: Sequence[Record], statistics: Statistics) -> list[dict[str, Any]]:
+    cells = next(iter(statistics.values()), {})
+    items: list[dict[str, Any]] = []
+    for cell in cells:
+        values = {metric.measure: each_response(metric, of_one[cell]) for metric, of_one in statistics.items()}
+        for i, record in enumerate(records):
+            of_record = {name: of_one[i] for name, of_one in values.items()}
+            items.append({"setting": cell[0], "seed": cell[1], "id": record.id} | of_record)
+    return items

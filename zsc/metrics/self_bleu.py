@@ -1,0 +1,58 @@
+"""Self-BLEU (Zhu et al., 2018): how much responses say what other responses say."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.helpers import extract_all_word_ngrams
+
+from zsc.metrics.base import Metric
+
+ORDER = 4
+
+
+class SelfBleu(Metric):
+    """Mean sentence BLEU of each response against all others of its seed; from 0 to 100, high where they are alike.
+
+    Exact, in time linear in the responses: of the counts of an n-gram only the highest and the second highest can clip.
+    Intervals keep the other responses of the whole sample [D], as in Distinct.
+    """
+
+    def __init__(self, name: str):
+        self.bleu = BLEU(effective_order=True)
+        self.bleu.num_refs = -1  # each response has as many references as there are others
+        super().__init__(name)
+
+    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
+        if len(predictions) < 2:
+            return np.full((len(predictions), 1), np.nan)
+        said = [extract_all_word_ngrams(self.bleu._preprocess_segment(text), 1, ORDER) for text in predictions]
+        highest = _highest_counts([counts for counts, _ in said])
+        lengths = Counter(length for _, length in said)
+        return np.array([[self._against_others(i, *own, highest, lengths)] for i, own in enumerate(said)])
+
+    def _against_others(
+        self, i: int, own: Counter[Any], length: int, highest: dict[Any, tuple[int, int, int]], lengths: Counter[int]
+    ) -> float:
+        correct, total = [0] * ORDER, [0] * ORDER
+        for gram, count in own.items():
+            most, holder, second = highest[gram]
+            total[len(gram) - 1] += count
+            correct[len(gram) - 1] += min(count, second if holder == i else most)
+        others = (other for other in lengths if other != length or lengths[length] > 1)
+        closest = min(others, key=lambda other: (abs(other - length), other))
+        return BLEU.compute_bleu(correct, total, length, closest, "exp", effective_order=True).score
+
+    def options(self) -> list[str]:
+        return ["refs:others", str(self.bleu.get_signature())]
+
+
+def _highest_counts(said: list[Counter[Any]]) -> dict[Any, tuple[int, int, int]]:
+    """Return for each n-gram its highest count, the response that holds it, and the highest count of any other."""
+    highest: dict[Any, tuple[int, int, int]] = {}
+    for i, counts in enumerate(said):
+        for gram, count in counts.items():
+            most, holder, second = highest.get(gram, (0, -1, 0))
+            highest[gram] = (count, i, most) if count > most else (most, holder, max(second, count))
+    return highest
