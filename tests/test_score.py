@@ -58,7 +58,12 @@ def test_responses_without_knowledge_are_dropped_and_counted_and_do_not_count_as
 
 def test_an_example_without_a_value_in_one_response_leaves_all_settings_and_each_says_how_many_it_dropped():
     metric = build_metrics(["perplexity_corpus"])[0]
-    values = {("off", 0): [1.0, 2, 3], ("off", 1): [1.0, 2, 3], ("on", 0): [2.0, np.nan, 4], ("on", 1): [2.0, np.inf, 4]}
+    values = {
+        ("off", 0): [1.0, 2, 3],
+        ("off", 1): [1.0, 2, 3],
+        ("on", 0): [2.0, np.nan, 4],
+        ("on", 1): [2.0, np.inf, 4],
+    }
     statistics = {metric: {cell: np.column_stack([nll, [1, 1, 1]]) for cell, nll in values.items()}}
     off, on, change = score_statistics(statistics, ["off", "on"], [0, 1], QUICK)
     assert off.value == pytest.approx(np.exp(2)) and on.value == pytest.approx(np.exp(3))

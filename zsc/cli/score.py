@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zsc.cli.build import check_count
@@ -16,6 +16,7 @@ from zsc.cli.progress import progress
 from zsc.data.control_phrases import load_phrases
 from zsc.errors import ZscError, first_line, suggestion
 from zsc.generation.folder import RunFolder
+from zsc.generation.outputs import COLUMNS, import_outputs
 from zsc.metrics import build_metrics
 from zsc.metrics.base import Metric
 from zsc.metrics.judges import JUDGES, Judge, Topic, build_judges
@@ -30,7 +31,9 @@ KEYS = (
     "topic",
     *(f"judges.{name}" for name in (*JUDGES, "device")),
     *(f"resampling.{name}" for name in ("resamples", "confidence", "seed")),
+    *(f"columns.{name}" for name in COLUMNS),
 )
+TURNS = 5  # of the history of other systems' responses that dialog metrics look at
 
 
 @dataclass(frozen=True)
@@ -44,21 +47,19 @@ class Scoring:
 
 
 def score(arguments: list[str]) -> None:
-    """Score the run folder named first, with ``key=value`` settings after it, and print the table."""
+    """Score the run folder or file named first, with ``key=value`` settings after it, and print the table."""
     if not arguments or "=" in arguments[0]:
-        raise ZscError("zsc score needs the folder of a run: zsc score RUN [key=value ...].")
-    folder = RunFolder(Path(arguments[0]))
-    if not folder.config.is_file() or not folder.manifest():
-        raise ZscError(f"{folder.path} is not the folder of a run. `zsc run` makes one.")
+        raise ZscError("zsc score needs the folder of a run or a file of responses: zsc score RUN [key=value ...].")
+    path = Path(arguments[0])
     for argument in arguments[1:]:
         key, equals, _ = argument.partition("=")
         if not equals or key not in KEYS:
             raise ZscError(f"no setting '{key}' of zsc score.{suggestion(key, KEYS)} Known: {', '.join(KEYS)}.")
     try:
         shipped = OmegaConf.masked_copy(OmegaConf.load(CONFIGS / "run.yaml"), list(SECTIONS))  # type: ignore[arg-type]
-        merged = OmegaConf.merge(
-            shipped, OmegaConf.load(folder.config), {"format": "table"}, OmegaConf.from_dotlist(arguments[1:])
-        )
+        given = OmegaConf.from_dotlist(arguments[1:])
+        folder = _folder(path, given)
+        merged = OmegaConf.merge(shipped, OmegaConf.load(folder.config), {"format": "table"}, given)
     except OmegaConfBaseException as error:
         raise ZscError(f"cannot read the settings: {first_line(error)}") from error
     config: dict[str, Any] = OmegaConf.to_container(merged)  # type: ignore[assignment]
@@ -66,6 +67,18 @@ def score(arguments: list[str]) -> None:
     check_resampling(config["resampling"])
     scoring = build_scoring(config, folder.manifest().get("made_from", {}))
     score_and_print(folder, scoring, config["layout"]["turns"], config["format"])
+    if path.is_file():
+        print(f"run: {folder.path}", file=sys.stderr)
+
+
+def _folder(path: Path, given: DictConfig) -> RunFolder:
+    """Return the run's folder at ``path``, or one made of the responses in the file there."""
+    if path.is_file():
+        return import_outputs(path, given.get("columns", {}), Path("runs"), TURNS)
+    folder = RunFolder(path)
+    if not folder.config.is_file() or not folder.manifest():
+        raise ZscError(f"{path} is not the folder of a run, nor a file of responses. `zsc run` makes a run.")
+    return folder
 
 
 def build_scoring(config: dict[str, Any], made_from: dict[str, Any]) -> Scoring:

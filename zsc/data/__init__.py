@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from zsc.data import jsonl, topical_chat, wizard, wow_plus_plus
+from zsc.data import chitchat, hub, jsonl, table, topical_chat, wizard, wizard_hub, wow_plus_plus
 from zsc.data.embedded import load_parlor
 from zsc.data.record import Record
 from zsc.errors import ZscError, suggestion
@@ -13,8 +13,12 @@ DATASETS: dict[str, Callable[..., list[Record]]] = {
     "parlor": load_parlor,
     "topical_chat": topical_chat.load,
     "wizard": wizard.load,
+    "wizard_hub": wizard_hub.load,
     "wow_plus_plus": wow_plus_plus.load,
+    "chitchat": chitchat.load,
     "jsonl": jsonl.load,
+    "table": table.load,
+    "hub": hub.load,
 }
 
 

@@ -5,23 +5,25 @@ import os
 from pathlib import Path
 from typing import Any
 
+from zsc.data.card import load_card
 from zsc.errors import ZscError
 
 DATA_VARIABLE = "ZSC_DATA"
 
 
-def dataset_folder(names: tuple[str, ...], path: str | None, fetch: str) -> Path:
-    """Return where a dataset lies: ``path``, else the first folder of $ZSC_DATA that bears one of ``names``.
+def dataset_folder(loader: str, path: str | None, fetch: str) -> Path:
+    """Return where a dataset lies: ``path``, else the first folder of $ZSC_DATA that bears a name on its card.
 
     ``fetch`` says in one sentence what to download. Raises ZscError with it if no such folder exists.
     """
     root = os.environ.get(DATA_VARIABLE)
+    names = load_card(loader).folders
     folders = [Path(str(path))] if path else [Path(root) / name for name in names] if root else []
     for folder in folders:
         if folder.is_dir():
             return folder
     looked = f"no folder {' or '.join(map(str, folders))}" if folders else "no data folder given"
-    raise ZscError(f"{names[0]}: {looked}. {fetch} Then set dataset.path=FOLDER, or {DATA_VARIABLE}=PARENT.")
+    raise ZscError(f"{loader}: {looked}. {fetch} Then set dataset.path=FOLDER, or {DATA_VARIABLE}=PARENT.")
 
 
 def read_json(file: Path, fetch: str) -> Any:

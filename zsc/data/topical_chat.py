@@ -33,7 +33,7 @@ def load(path: str | None, split: str, min_history: int, min_similarity: float) 
     """
     if split not in SPLITS:
         raise ZscError(f"dataset.split={split} is not one of {', '.join(SPLITS)}.{suggestion(split, SPLITS)}")
-    folder = dataset_folder(("topical_chat", "Topical-Chat"), path, FETCH)
+    folder = dataset_folder("topical_chat", path, FETCH)
     enriched = folder / "TopicalChatEnriched" / f"{split}.json"
     conversations = enriched if enriched.is_file() else folder / "conversations" / f"{split}.json"
     reading_sets, sections = _reading_sets(folder, split)

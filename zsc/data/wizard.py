@@ -40,7 +40,7 @@ def load(path: str | None, split: str, min_history: int) -> list[Record]:
     if split not in SPLITS:
         raise ZscError(f"dataset.split={split} is not one of {', '.join(SPLITS)}.{suggestion(split, SPLITS)}")
     check_min_history(min_history)
-    file = dataset_folder(("wizard", "wizard_of_wikipedia"), path, FETCH) / SPLITS[split]
+    file = dataset_folder("wizard", path, FETCH) / SPLITS[split]
     dialogues = read_json(file, FETCH)
     if not isinstance(dialogues, list):
         raise ZscError(f"{file}: must be a list of dialogues, got {reprlib.repr(dialogues)}. {FETCH_AGAIN}")

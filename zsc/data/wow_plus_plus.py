@@ -33,7 +33,7 @@ def load(path: str | None, split: str) -> list[Record]:
     """
     if split not in SPLITS:
         raise ZscError(f"dataset.split={split} is not one of {', '.join(SPLITS)}.{suggestion(split, SPLITS)}")
-    folder = dataset_folder(("wow_plus_plus", "wow-plus-plus"), path, FETCH)
+    folder = dataset_folder("wow_plus_plus", path, FETCH)
     folder = folder / "wow++" if (folder / "wow++").is_dir() else folder
     records = []
     for part in SPLITS[split]:

@@ -91,6 +91,16 @@ def load_model(
     return Loaded(model.eval().to(resolve_device(device)), tokenizer, hash_files(files))
 
 
+def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of ``checkpoint`` alone. Raises ZscError if it cannot be had."""
+    silence_library()
+    folder = find_checkpoint(str(checkpoint))
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, ImportError) as error:
+        raise ZscError(f"the tokenizer of model {checkpoint} cannot be loaded: {first_line(error)}") from error
+
+
 def silence_library() -> None:
     """Keep transformers' progress bars and warnings off the terminal: what matters is an error."""
     transformers_logging.disable_progress_bar()

@@ -122,7 +122,8 @@ def _table(rows: Cells) -> str:
     widest = max(200, 12 * len(rows[0]))
     console = Console(file=io.StringIO(), width=widest, color_system=None)
     console.print(table)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines())  # type: ignore[attr-defined]
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    return "\n".join(lines).strip("\n")
 
 
 def _markdown(rows: Cells) -> str:

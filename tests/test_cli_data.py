@@ -1,0 +1,110 @@
+"""What `zsc data` says of a dataset, against counts by hand."""
+
+import json
+
+import pytest
+
+from tests.conftest import real_data
+from zsc.cli.main import main
+from zsc.data.layout import BucketLayout
+from zsc.data.record import Record, Turn
+from zsc.tables.describe import counts, example, lengths
+
+RECORDS = [
+    Record("1", (Turn("a", "one"), Turn("b", "two")), "Why?", "a fact", "x"),
+    Record("2", (Turn("a", "three"),), None, None, "y"),
+    Record("3", (Turn("a", "one"),) * 4, "No.", "another", "x"),
+]
+
+
+def test_counts_by_hand():
+    assert {row["what"]: row["count"] for row in counts(RECORDS)} == {
+        "records": 3,
+        "with knowledge": 2,
+        "with a reference": 2,
+        "references with a question mark": 1,
+        "topics": 2,
+        "turns of history, median": 2,
+        "turns of history, most": 4,
+    }
+
+
+def test_lengths_by_hand(tokenizer):
+    size = {text: len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in ("a a a a a", "b", "c c")}
+    records = [Record(str(i), (Turn("a", "old"), Turn("b", text))) for i, text in enumerate(["a a a a a", "b", "c c"])]
+    turn, history = lengths(records, BucketLayout(turns=1, turn_tokens=size["c c"]), tokenizer, 40)
+    assert turn == {
+        "text": "turn", "n": 3, "median": size["c c"], "90%": size["a a a a a"], "99%": size["a a a a a"],
+        "longest": size["a a a a a"], "bucket": size["c c"], "cut": "33.3%",
+    }  # fmt: skip
+    assert history["text"] == "history, in turns" and history["cut"] == "100.0%"
+
+
+def test_an_example_shows_what_is_cut_and_what_is_empty(tokenizer):
+    words = "the film was about a sea and a ship"
+    ids = tokenizer(words, add_special_tokens=False)["input_ids"]
+    record = Record("1", (Turn("a", "Hi."), Turn("b", words)), None, None)
+    shown = dict(example(record, BucketLayout(turns=3, turn_tokens=5), tokenizer))
+    assert list(shown) == ["begin", "knowledge", "turn -2", "turn -1", "padding", "reference"]
+    kept, _, cut = shown["turn -1"].partition(" … | ")
+    assert kept == tokenizer.decode([tokenizer.convert_tokens_to_ids("<speaker1>"), *ids[:5]])
+    assert cut == tokenizer.decode(ids[5:]).strip() + "  [5 of 5 tokens]"
+    assert shown["knowledge"] == "(empty)" and shown["reference"] == "(none)"
+    used = 1 + 1 + len(tokenizer("Hi.", add_special_tokens=False)["input_ids"]) + 1 + 5
+    assert shown["padding"].startswith(f"{1 + 32 + 3 * 6 - used} of {1 + 32 + 3 * 6} positions")
+
+
+def test_a_dataset_with_a_card(capsys):
+    assert main(["data", "parlor", "examples=1"]) == 0
+    out = capsys.readouterr().out
+    for part in ("Apache-2.0", "as published", "references with a question mark   59", "knowledge", "padding"):
+        assert part in out
+
+
+def test_json_holds_everything(capsys):
+    assert main(["data", "parlor", "examples=2", "format=json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert set(described) == {"card", "files", "counts", "lengths", "examples"}
+    assert described["files"] == [{"file": "parlor.jsonl", "checksum": "as published"}]
+    assert len(described["examples"]) == 2 and described["counts"][0] == {"what": "records", "count": 240}
+
+
+def test_a_dataset_of_ones_own_has_no_card(tmp_path, capsys):
+    file = tmp_path / "mine.csv"
+    file.write_text("history,reference\nHi.,Hello.\n")
+    assert main(["data", "table", f"dataset.path={file}", "format=csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "text,n,median,90%,99%,longest,bucket,cut"
+
+
+def test_the_card_says_what_to_fetch_where_the_data_is_not_there(capsys, monkeypatch):
+    monkeypatch.delenv("ZSC_DATA", raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "wow_plus_plus"])
+    out = capsys.readouterr()
+    assert stopped.value.code == 2 and "git clone https://github.com/alexa/wow-plus-plus" in out.out
+    assert out.err.startswith("zsc: wow_plus_plus: no data folder given.")
+
+
+def test_topical_chat_is_counted_as_published(capsys):
+    folder = real_data("topical_chat")
+    assert main(["data", "topical_chat", f"dataset.path={folder}", "examples=0", "format=json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["counts"][0]["count"] == 9065  # Kew & Sennrich (2023)
+    assert all(row["checksum"] == "as published" for row in described["files"]) and described["files"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "parlour"], "Did you mean 'parlor'"),
+        (["data", "parlor", "examples=-1"], "examples=-1 must be a whole number of at least 0"),
+        (["data", "parlor", "format=xml"], "format=xml is not one of"),
+        (["data", "parlor", "model=/no/model"], "neither a folder nor in the cache"),
+    ],
+)
+def test_bad_settings(arguments, message, capsys):
+    try:
+        code = main(arguments)
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2 and message in capsys.readouterr().err

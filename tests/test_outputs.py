@@ -1,0 +1,76 @@
+"""Scoring responses of other systems."""
+
+import csv
+import json
+
+import pytest
+
+from zsc.cli.main import main
+from zsc.errors import ZscError
+from zsc.generation.outputs import import_outputs
+
+
+def write(tmp_path, rows):
+    file = tmp_path / "systems.csv"
+    with file.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+ROWS = [
+    {"model": model, "context": f"Hi {i}.", "fact": "the cat sat", "response": said, "human": 3}
+    for model, responses in (("base", ["the cat", "why?"]), ("new", ["the cat sat", ""]))
+    for i, said in enumerate(responses)
+]
+MAPPED = {"setting": "model", "history": "context", "knowledge": "fact"}
+
+
+def test_systems_are_compared_example_by_example(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = write(tmp_path, ROWS)
+    mapping = [f"columns.{field}={name}" for field, name in MAPPED.items()]
+    metrics = "metrics=[knowledge_rouge1,question_rate,perplexity_corpus]"
+    assert main(["score", str(file), *mapping, metrics, "format=json", "resampling.resamples=100"]) == 0
+    out = capsys.readouterr()
+    table = {(row["setting"], row["metric"]): row for row in json.loads(out.out)}
+    assert table["base", "knowledge_rouge1"]["value"] == pytest.approx((0.8 + 0) / 2)
+    assert table["new", "knowledge_rouge1"]["value"] == 0.5
+    assert table["difference", "question_rate"]["value"] == -0.5
+    assert {metric for _, metric in table} == {"knowledge_rouge1", "question_rate"}  # no likelihoods were given
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert out.err.strip().endswith(f"run: {folder.relative_to(tmp_path)}")
+    assert main(["score", str(file), *mapping, metrics, "format=json", "resampling.resamples=100"]) == 0
+    assert json.loads(capsys.readouterr().out) == list(table.values())
+    assert main(["score", str(folder), "metrics=[length]"]) == 0
+
+
+def test_likelihoods_seeds_and_ids_are_taken(tmp_path):
+    rows = [
+        {"id": i, "history": "Hi.", "response": "a b", "seed": seed, "nll": 3.0, "tokens": 2}
+        for seed in (1, 0)
+        for i in ("b", "a")
+    ]
+    folder = import_outputs(write(tmp_path, rows), {}, tmp_path, 5)
+    assert folder.manifest()["settings"] == ["outputs"] and folder.manifest()["seeds"] == [0, 1]
+    assert [record.id for record in folder.records()] == ["b", "a"]
+    assert folder.rows()[0] == {
+        "setting": "outputs", "seed": 1, "id": "b", "response": "a b", "tokens": 2, "nll": 3.0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "columns", "message"),
+    [
+        (lambda rows: rows[:-1], MAPPED, r"no response of new, seed 0, to example 2"),
+        (lambda rows: [{**row, "id": 1} for row in rows], MAPPED, r"several responses of base, seed 0, to example 1"),
+        (lambda rows: rows, {**MAPPED, "response": "answer"}, r"no column 'answer' for response"),
+        (lambda rows: rows, {**MAPPED, "setting": "modl"}, r"no column 'modl' for setting. Did you mean 'model'"),
+        (lambda rows: rows, {}, r"no column 'history'"),
+        (lambda rows: [{**row, "seed": "x"} for row in rows], MAPPED, r"line 2: field 'seed' must be a number"),
+    ],
+)
+def test_what_cannot_be_compared(tmp_path, change, columns, message):
+    with pytest.raises(ZscError, match=message):
+        import_outputs(write(tmp_path, change(ROWS)), columns, tmp_path, 5)

@@ -1,0 +1,92 @@
+"""Responses of other systems, from a table, as a run's folder: what follows generation takes them like zsc's own."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from zsc import __version__
+from zsc.data.columns import FIELDS, Row, check_columns, parse_rows
+from zsc.data.record import Record
+from zsc.data.table import read_rows
+from zsc.errors import ZscError, suggestion
+from zsc.generation.folder import RunFolder
+
+OWN = ("response", "setting", "seed", "nll", "tokens")
+COLUMNS = {field: field for field in (*FIELDS, *OWN)}
+
+
+def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: int) -> RunFolder:
+    """Write the responses in ``file`` as the folder of a run in ``parent``, and return it.
+
+    A row holds a ``response`` and the example it answers (a history, and what else a record has), and may name the
+    ``setting`` or system it is of, its ``seed``, and its ``nll`` and ``tokens`` under the model that made it.
+    ``columns`` overrides the names of columns. Rows of the same id are of the same example; without ids the first rows
+    of all settings and seeds are, and so on [D]. Raises ZscError where a setting and seed lacks an example.
+    """
+    rows = read_rows(file)
+    names = list(dict.fromkeys(name for _, row in rows for name in row))
+    named = {**COLUMNS, **columns}
+    own = {field: named.pop(field) for field in OWN}
+    chosen = check_columns(named, names, str(file))
+    for field, name in own.items():
+        if name not in names and (field == "response" or name != field):
+            raise ZscError(
+                f"{file}: no column '{name}' for {field}.{suggestion(str(name), names)} There are: {', '.join(names)}."
+            )
+    lines = _lines(rows, own, chosen.get("id"))
+    examples = {line["id"]: (where, {**row, "id": line["id"]}) for line, (where, row) in zip(lines, rows, strict=True)}
+    records = parse_rows(examples.values(), {**chosen, "id": "id"})
+    settings = list(dict.fromkeys(line["setting"] for line in lines))
+    seeds = sorted({line["seed"] for line in lines})
+    _check_whole(records, lines, settings, seeds, file)
+    content = json.dumps([__version__, lines, [record.to_json() for record in records]], sort_keys=True)
+    identity = hashlib.sha256(content.encode()).hexdigest()
+    folder = RunFolder(parent / f"outputs-{file.stem}-{identity[:10]}")
+    made = {"identity": identity, "outputs": file.name, "settings": settings, "seeds": seeds, "zsc": __version__}
+    folder.create(json.dumps({"layout": {"turns": turns}}) + "\n", made, records)
+    with folder.locked():
+        if not folder.done():
+            folder.append(lines)
+    return folder
+
+
+def _lines(rows: Sequence[tuple[str, Row]], own: Mapping[str, Any], id_column: str | None) -> list[dict[str, Any]]:
+    lines, seen = [], Counter[tuple[str, int]]()
+    for where, row in rows:
+        response = row.get(own["response"])
+        if response is not None and not isinstance(response, str):
+            raise ZscError(f"{where}: field '{own['response']}' must be text, got {response!r}.")
+        setting, seed = str(row.get(own["setting"]) or "outputs"), _number(row, own["seed"], int, where) or 0
+        seen[setting, seed] += 1
+        identity = row.get(id_column) if id_column else None
+        line: dict[str, Any] = {"setting": setting, "seed": seed, "id": str(identity or seen[setting, seed])}
+        line["response"] = " ".join((response or "").split())
+        line["tokens"], line["nll"] = _number(row, own["tokens"], int, where), _number(row, own["nll"], float, where)
+        lines.append(line)
+    return lines
+
+
+def _number(row: Row, column: str, kind: type, where: str) -> Any:
+    value = row.get(column)
+    try:
+        return None if value in (None, "") else kind(value)
+    except (TypeError, ValueError):
+        raise ZscError(f"{where}: field '{column}' must be a number, got {value!r}.") from None
+
+
+def _check_whole(
+    records: Sequence[Record], lines: Sequence[Row], settings: Sequence[str], seeds: Sequence[int], file: Path
+) -> None:
+    found = Counter((line["setting"], line["seed"], line["id"]) for line in lines)
+    for setting, seed in product(settings, seeds):
+        for record in records:
+            if count := found[setting, seed, record.id] - 1:
+                what = "no response" if count < 0 else "several responses"
+                raise ZscError(
+                    f"{file}: {what} of {setting}, seed {seed}, to example {record.id}. Every setting and seed needs"
+                    " one to every example, so that they can be compared."
+                )

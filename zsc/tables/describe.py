@@ -1,0 +1,89 @@
+"""What a dataset holds: counts, lengths against the layout's buckets, and examples as the model sees them."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from zsc.data.layout import BEGIN, FIRST_TURN, KNOWLEDGE, BucketLayout
+from zsc.data.record import Record
+
+
+def counts(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return what there is of each kind, as rows of ``what`` and ``count``."""
+    references = [record.reference for record in records if record.reference]
+    turns = [len(record.history) for record in records]
+    found = {
+        "records": len(records),
+        "with knowledge": sum(record.knowledge is not None for record in records),
+        "with a reference": len(references),
+        "references with a question mark": sum("?" in text for text in references),
+        "topics": len({record.topic for record in records if record.topic}),
+        "turns of history, median": median(turns),
+        "turns of history, most": max(turns),
+    }
+    return [{"what": what, "count": count} for what, count in found.items()]
+
+
+def lengths(
+    records: Sequence[Record], layout: BucketLayout, tokenizer: PreTrainedTokenizerBase, new_tokens: int
+) -> list[dict[str, Any]]:
+    """Return how long texts are, in tokens, and what share of them is cut by its bucket.
+
+    Of the history, the turns that the layout takes are measured. A reference is compared with ``new_tokens``, the most
+    a response may have; the history is counted in turns.
+    """
+    known = [record.knowledge for record in records if record.knowledge]
+    turns = [turn.text for record in records for turn in record.history[-layout.turns :]]
+    references = [record.reference for record in records if record.reference]
+    measured = [
+        ("knowledge", _tokens(known, tokenizer), layout.knowledge_tokens),
+        ("turn", _tokens(turns, tokenizer), layout.turn_tokens),
+        ("reference", _tokens(references, tokenizer), new_tokens),
+        ("history, in turns", [len(record.history) for record in records], layout.turns),
+    ]
+    return [_distribution(name, found, bucket) for name, found, bucket in measured if found]
+
+
+def _tokens(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    return [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
+
+
+def _distribution(name: str, found: list[int], bucket: int) -> dict[str, Any]:
+    middle, ninety, ninety_nine = np.percentile(found, [50, 90, 99], method="inverted_cdf").tolist()
+    return {
+        "text": name,
+        "n": len(found),
+        "median": middle,
+        "90%": ninety,
+        "99%": ninety_nine,
+        "longest": max(found),
+        "bucket": bucket,
+        "cut": f"{sum(length > bucket for length in found) / len(found):.1%}",
+    }
+
+
+def example(record: Record, layout: BucketLayout, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, str]]:
+    """Return the buckets of one record as (name, text), what was cut off after a bar, and its reference."""
+    source = layout.encode([record], tokenizer)
+    ids, segments, attended = source.input_ids[0], source.segments[0], source.attention_mask[0].bool()
+    recent = record.history[-layout.turns :]
+    empty = layout.turns - len(recent)
+    buckets = [("begin", BEGIN, None, 0), ("knowledge", KNOWLEDGE, record.knowledge, layout.knowledge_tokens)]
+    buckets += [
+        (f"turn {i - layout.turns}", FIRST_TURN + i, turn.text, layout.turn_tokens)
+        for i, turn in enumerate(recent, start=empty)
+    ]
+    lines = []
+    for name, segment, text, size in buckets:
+        shown = str(tokenizer.decode(ids[(segments == segment) & attended]))
+        if text is not None:
+            tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
+            shown += f" … | {str(tokenizer.decode(tokens[size:])).strip()}" if len(tokens) > size else ""
+            shown += f"  [{min(len(tokens), size)} of {size} tokens]"
+        lines.append((name, shown or "(empty)"))
+    padding = int((~attended).sum())
+    lines.append(("padding", f"{padding} of {len(ids)} positions, not attended"))
+    return [*lines, ("reference", record.reference or "(none)")]
