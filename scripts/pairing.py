@@ -1,9 +1,9 @@
 """How much shared noise narrows the intervals of differences: python scripts/pairing.py RUN [METRIC ...]
 
-RUN is a finished run with a knob off and on and at least two seeds. The difference of each metric is computed twice from
-one response per example and setting: with the same seed for both settings, which then share their noise, and with
-different seeds, as if each had noise of its own. Prints the widths of both intervals, averaged over seeds, their ratio,
-and how many times as many examples independent noise would take for the same width.
+RUN is a finished run with a knob off and on and at least two seeds. The difference of each metric is computed twice
+from one response per example and setting: with the same seed for both settings, which then share their noise, and with
+different seeds, as if each had noise of its own. Prints the widths of both intervals, averaged over seeds, their
+ratio, and how many times as many examples independent noise would take for the same width.
 """
 
 import sys

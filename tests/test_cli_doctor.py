@@ -1,0 +1,122 @@
+"""`zsc doctor`: a healthy installation, and each kind of trouble found and survived."""
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from zsc.cli import checks
+from zsc.cli.main import main
+from zsc.knobs import KNOBS, AttentionBias
+
+
+def doctor(capsys, *arguments):
+    """Return the findings by check, all of one check in a list, and the exit status."""
+    try:
+        code = main(["doctor", "format=json", *arguments])
+    except SystemExit as stopped:
+        code = stopped.code
+    out = capsys.readouterr()
+    found = {}
+    for row in json.loads(out.out):
+        found.setdefault(row["check"], []).append(row)
+    return found, code, out.err
+
+
+def test_a_healthy_installation(capsys, checkpoint, monkeypatch, tmp_path):
+    monkeypatch.setenv("ZSC_DATA", str(tmp_path))
+    (tmp_path / "Topical-Chat").mkdir()
+    found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=5")
+    assert code == 0 and found["model"][0]["state"] == found["batches"][0]["state"] == "ok"
+    for name in ("attn_bias", "ctx_aug", "self_attn_bias"):
+        assert found[f"knob {name}"][0]["found"].startswith("identity exact; acts")
+    for name in ("dec_mix", "self_attn_swap"):  # the shipped other decoder is not this checkpoint's
+        assert (
+            found[f"knob {name}"][0]["state"] == "warn" and "knob.other.checkpoint" in found[f"knob {name}"][0]["next"]
+        )
+    assert found["data topical_chat"][0]["found"].endswith("Topical-Chat")
+    assert found["data wow_plus_plus"][0]["next"] == "git clone https://github.com/alexa/wow-plus-plus"
+
+
+def test_lines_to_read(capsys, checkpoint):
+    assert main(["doctor", f"model={checkpoint}", "decoding.max_new_tokens=2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("ok    python") and any(line.startswith("warn  knob dec_mix") for line in lines)
+
+
+def test_a_model_that_cannot_be_loaded_fails_and_what_needs_it_is_skipped(capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    found, code, err = doctor(capsys, f"model={tmp_path / 'empty'}")
+    assert code == 2 and "1 of" in err and err.strip().endswith("checks failed: model.")
+    assert found["model"][0]["state"] == "fail" and "holds no config.json" in found["model"][0]["found"]
+    assert [found[name][0]["state"] for name in ("examples", "knobs", "batches")] == ["skip"] * 3
+    assert "ZSC_DATA" in found
+
+
+def test_data_that_is_not_there(capsys, checkpoint):
+    found, code, _ = doctor(capsys, f"model={checkpoint}", "dataset=jsonl", "dataset.path=/no/file.jsonl")
+    assert code == 2 and "no file /no/file.jsonl" in found["examples"][0]["found"]
+    assert found["batches"][0]["state"] == "skip"
+
+
+@dataclass(frozen=True)
+class Leaky(AttentionBias):
+    """A knob that changes logits at its neutral setting too, and leaves the model with other weights."""
+
+    @contextmanager
+    def apply(self, model, source):
+        weight = model.get_decoder().layers[0].fc1.weight
+        with torch.no_grad():
+            weight += 1e-3
+        with super().apply(model, source):
+            yield
+
+
+def test_a_knob_that_is_not_the_identity_or_leaves_traces(capsys, checkpoint, monkeypatch):
+    monkeypatch.setitem(KNOBS, "attn_bias", Leaky)
+    found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=2")
+    assert code == 2
+    broken, traces = found["knob attn_bias"]
+    assert broken["state"] == "fail" and "is meant to change nothing and does" in broken["found"]
+    assert traces["found"] == "left the model with other weights"
+
+
+def test_responses_that_depend_on_their_batch(capsys, checkpoint, monkeypatch):
+    true = checks.generate
+
+    def generate(model, tokenizer, source, states, ids, *rest):
+        said = true(model, tokenizer, source, states, ids, *rest)
+        return [one.__class__(f"{one.text} {len(ids)}", one.tokens, one.nll) for one in said]
+
+    monkeypatch.setattr(checks, "generate", generate)
+    found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=2")
+    assert (
+        code == 0 and found["batches"][0]["state"] == "warn" and "depends on its batch" in found["batches"][0]["found"]
+    )
+
+
+def test_packages_that_are_missing_or_too_old_and_checks_that_crash(monkeypatch):
+    monkeypatch.setattr(checks, "requires", lambda name: ["torch>=99", "no-such-package>=1", "numpy>=1",
+                                                          'absent-judge; extra == "judges"'])  # fmt: skip
+    monkeypatch.setitem(checks.CHECKS, "machine", lambda patient: 1 / 0)
+    findings = []
+    for finding in checks.examine({"model": {"checkpoint": "/none"}, "dataset": {"loader": "nothing"}}):
+        findings.append(finding)
+    texts = {(finding.check, finding.state, finding.found) for finding in findings}
+    assert ("package", "fail", f"torch is {torch.__version__}") in texts
+    assert ("package", "fail", "no-such-package is not installed") in texts
+    assert ("extra judges", "warn", "without absent-judge") in texts
+    assert ("machine", "fail", "ZeroDivisionError: division by zero") in texts
+
+
+@pytest.mark.parametrize("name", list(checks.NEUTRAL))
+def test_what_is_called_neutral_is(name, parlor):
+    from zsc.cli.build import build_settings
+    from zsc.models.load import load_model
+
+    model = {"checkpoint": "mini", "decoder": None, "device": "cpu", "dtype": "float32", "attention": "sdpa"}
+    options = checks.shipped_knob(name, model) | checks.NEUTRAL[name]
+    settings = build_settings(options, model, load_model(**model)).settings
+    assert [knob.neutral for knobs in settings.values() for knob in knobs] == [True]
