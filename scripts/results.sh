@@ -2,7 +2,7 @@
 # Make the tables of results/ again: scripts/results.sh [DATA [JUDGE]]
 #
 # Without DATA, those on parlor. DATA holds topical_chat/ and wow_plus_plus/ in their official layouts. JUDGE is a causal
-# language model for scripts/judge.py. A run that is there is scored, not made, so a stopped script goes on.
+# language model, as judges.language_model. A run that is there is scored, not made, so a stopped script goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-} judge=${2:-}
@@ -37,8 +37,19 @@ tables wow_plus_plus "${wow[@]}"
 decoders test_freq "${topical[@]}"
 decoders test_rare "${topical[@]}" dataset.split=test_rare
 decoders wow_plus_plus "${wow[@]}"
+for name in parlor test_freq; do
+  for knob in attn_bias ctx_aug; do
+    python scripts/pairing.py "runs/results/$name-$knob"
+    echo
+  done
+done > results/pairing.md
 [ -z "$judge" ] && exit
+judged="metrics=[judge_perplexity_median,judge_perplexity_corpus,repetition,distinct2,self_bleu,length]"
 for name in parlor test_freq test_rare; do
-  python scripts/judge.py "runs/results/$name-attn_bias-dialog" "$judge" > "results/$name-judge.md"
+  for knob in attn_bias-dialog self_attn_bias; do
+    [ -d "runs/results/$name-$knob" ] || continue
+    python scripts/with_references.py "runs/results/$name-$knob" > "runs/results/$name-$knob.jsonl"
+    zsc score "runs/results/$name-$knob.jsonl" "judges.language_model=$judge" "$judged" format=md \
+      > "results/$name-$knob-judge.md"
+  done
 done
-python scripts/judge.py runs/results/parlor-self_attn_bias "$judge" > results/parlor-self_attn_bias-judge.md

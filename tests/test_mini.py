@@ -59,7 +59,7 @@ def said(mini, records, knobs):
 def overlap(mini, records, knobs):
     """Return ROUGE-1 of responses against their knowledge, and how many responses differ."""
     responses = said(mini, records, knobs)
-    rouge = METRICS["knowledge_rouge1"]().compute(
+    rouge = METRICS["knowledge_rouge1"]("knowledge_rouge1").compute(
         predictions=responses, references=[record.knowledge for record in records]
     )
     return rouge["knowledge_rouge1"], len(set(responses))
@@ -79,7 +79,7 @@ def test_question_phrases_make_it_ask_in_its_own_words(mini, parlor):
     asking = said(mini, records, [ContextAugmentation(phrases, mini.tokenizer, strength=5.0)])
     rate = lambda responses: sum("?" in response for response in responses) / len(responses)  # noqa: E731
     assert rate(asking) > rate(said(mini, records, [])) + 0.12
-    copied = METRICS["phrase_copy_rate"]().compute(predictions=asking, references=["\n".join(phrases)] * len(asking))
+    copied = METRICS["phrase_copy_rate"]("phrase_copy_rate").compute(predictions=asking, references=["\n".join(phrases)] * len(asking))
     assert copied["phrase_copy_rate"] <= 0.05
 
 

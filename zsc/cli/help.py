@@ -6,7 +6,7 @@ zsc: control knobs for encoder-decoder language models, applied at generation ti
 usage: zsc COMMAND [key=value ...]
 
   run      generate with a knob off and on, score both, print the difference
-  score    score a run again, without the model
+  score    score a run again, without the model, or a table of other systems' responses
   annotate export blind pairs of responses for people to judge, and read their judgements back
   ls       list models, datasets, knobs, decodings and metrics
   data     show a dataset: counts, lengths, card, and examples as the model sees them
@@ -26,8 +26,8 @@ COMMANDS = {
 usage: zsc run [key=value ...] [-m]
 
 Generates one response per example and seed with the knob off and on, and prints each metric for both and their
-paired difference, with bootstrap intervals; with several settings, a star marks those whose difference to off excludes
-0. A run that was stopped is resumed by the same command.
+paired difference, with bootstrap intervals and sign-flip tests adjusted for their number (Holm); with several
+settings, a star marks those that differ from off at p < .05. A run that was stopped is resumed by the same command.
 
   zsc run knob=attn_bias
   zsc run knob=attn_bias knob.strength=[0.5,2,5] decoding=greedy
@@ -43,24 +43,36 @@ paired difference, with bootstrap intervals; with several settings, a star marks
   zsc run -m knob=attn_bias dataset=parlor,topical_chat
 
   model=NAME          mini, mini_denoiser, a folder, or a name on the Hugging Face hub
-  dataset=NAME        parlor, topical_chat, wow_plus_plus, wizard, jsonl; dataset.path, dataset.split, dataset.limit
+  dataset=NAME        parlor, topical_chat, wow_plus_plus, wizard, wizard_hub, chitchat, jsonl, table (CSV and others),
+                      hub; dataset.path, dataset.split, dataset.limit, dataset.columns.FIELD
   knob=NAME           none, attn_bias, ctx_aug, dec_mix, self_attn_bias, self_attn_swap; its settings as knob.SETTING,
                       all listed by --cfg job; knob.strength and knob.weight may be lists
   knob=[NAME,NAME]    several knobs together; their settings as knob.NAME.SETTING
   decoding=NAME       sample, greedy, beam; decoding.temperature, decoding.top_p, decoding.max_new_tokens
   seeds=[0,1,2]       one response per example and seed
-  metrics=[NAME,...]  which metrics to score, see `zsc ls`
+  metrics=[NAME,...]  which metrics or groups of metrics to score, see `zsc ls`; [all] for every one
+  judges.KIND=MODEL   models for metrics that need one: language_model, embedder, topic_classifier,
+                      sentiment_classifier; by name on the hub or folder
+  topic=NAME          what topic metrics look for: a set of phrases or a file (default: the run's control phrases)
   output=DIR          run folder (default: runs/ and a name made from the settings)
   format=FORMAT       table, md, csv, json
   --cfg job           print the whole composed configuration and stop
   -m                  run every combination of comma-separated values; each prints a table of its own""",
     "score": """\
-usage: zsc score RUN [key=value ...]
+usage: zsc score RUN|FILE [key=value ...]
 
-Scores the generations in the folder RUN again and prints the table. No model is loaded.
+Scores the generations in the folder RUN again and prints the table. The model that made them is not loaded; judges are
+where they are named, and what they said is kept in RUN. Values of every response are in RUN/items.csv.
+
+FILE is a CSV, TSV, JSON Lines or Parquet table with responses of other systems: a row for each, with columns response,
+history, and where there are any id, setting (the system's name), seed, knowledge, reference, topic, nll and tokens.
+The first system is the one that others are compared with.
 
   zsc score runs/attn_bias-parlor-mini-0123456789
-  zsc score RUN metrics=[knowledge_rouge1,question_rate] resampling.resamples=10000 format=md""",
+  zsc score RUN metrics=[reference,sentiment] resampling.confidence=0.99 format=md
+  zsc score RUN metrics=[fluency,topic] topic=topic_music judges.embedder=all-MiniLM-L6-v2 \
+      judges.language_model=gpt2
+  zsc score systems.csv columns.setting=model columns.history=context columns.knowledge=fact""",
     "ls": """\
 usage: zsc ls [format=table|md|csv|json]
 
@@ -71,15 +83,43 @@ Lists models, datasets, knobs, decodings and metrics with a line each.
     "data": """\
 usage: zsc data DATASET [key=value ...]
 
-  zsc data parlor""",
+Shows what a dataset holds: its card with licence and commands to fetch it, whether its files are the published ones,
+counts, lengths in tokens of the model against the buckets of the layout, and examples as the model sees them; what a
+bucket cuts off stands after a bar.
+
+  zsc data parlor
+  zsc data topical_chat dataset.path=Topical-Chat dataset.split=test_rare examples=1
+  zsc data table dataset.path=mine.csv dataset.columns.history=context model=facebook/bart-base
+  zsc data wow_plus_plus dataset.path=wow-plus-plus layout.knowledge_tokens=64 format=json""",
     "doctor": """\
 usage: zsc doctor [key=value ...]
 
-  zsc doctor""",
+Checks, a line each: versions, device, memory and disk; that the model loads; that every knob changes nothing at its
+neutral setting, acts at its shipped one and leaves the model as it was; that responses do not depend on their batch;
+which datasets are at hand. Where something is missing, the next line says what to run. Exit status 2 if a check fails.
+
+  zsc doctor
+  zsc doctor model=facebook/bart-base model.device=cuda dataset=topical_chat
+  zsc doctor format=json""",
     "annotate": """\
 usage: zsc annotate RUN [key=value ...]
+       zsc annotate FOLDER answers=[FILE,...]
 
-  zsc annotate runs/attn_bias-parlor-mini-0123456789""",
+The first form draws pairs of responses, knob off and on, to the same example, in shuffled order and on random sides,
+and writes them as pairs.csv and as form.html, a page that needs no network. key.json says which side is which: keep it.
+The second form reads filled-in sheets back: how often the knob's response is preferred, with an interval, a sign test
+and Krippendorff's alpha.
+
+  zsc annotate runs/attn_bias-parlor-mini-0123456789 count=100
+  zsc annotate RUN setting="'attn_bias(knowledge, 10)'" seed=1 questions=[fluent,fits] output=judging
+  zsc annotate judging answers=[answers-ann.csv,answers-ben.csv]
+
+  setting=NAME        which setting to compare with off, where there are several
+  seed=N              of which responses (default: the run's first)
+  count=50            so many pairs
+  shuffle=0           seed of the draw, the order and the sides
+  questions=[...]     fluent, informative, fits
+  output=DIR          where to (default: a folder in RUN)""",
     "train": """\
 usage: zsc train output=DIR [key=value ...]
 
