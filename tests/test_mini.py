@@ -76,10 +76,12 @@ def test_biasing_moves_responses_towards_the_knowledge_and_away(mini, parlor):
 
 def test_question_phrases_make_it_ask_in_its_own_words(mini, parlor):
     records, phrases = parlor[::4], load_phrases("questions")
-    asking = said(mini, records, [ContextAugmentation(phrases, mini.tokenizer, strength=5.0)])
+    knob = ContextAugmentation(phrases, mini.tokenizer, strength=5.0)
+    asking = said(mini, records, [knob])
     rate = lambda responses: sum("?" in response for response in responses) / len(responses)  # noqa: E731
     assert rate(asking) > rate(said(mini, records, [])) + 0.12
-    copied = METRICS["phrase_copy_rate"]("phrase_copy_rate").compute(predictions=asking, references=["\n".join(phrases)] * len(asking))
+    copy_rate = METRICS["phrase_copy_rate"]("phrase_copy_rate")
+    copied = copy_rate.compute(predictions=asking, references=["\n".join(knob.drawn)] * len(asking))
     assert copied["phrase_copy_rate"] <= 0.05
 
 

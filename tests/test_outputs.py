@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.test_judges import language_model
 from zsc.cli.main import main
 from zsc.errors import ZscError
 from zsc.generation.outputs import import_outputs
@@ -44,6 +45,33 @@ def test_systems_are_compared_example_by_example(tmp_path, monkeypatch, capsys):
     assert main(["score", str(file), *mapping, metrics, "format=json", "resampling.resamples=100"]) == 0
     assert json.loads(capsys.readouterr().out) == list(table.values())
     assert main(["score", str(folder), "metrics=[length]"]) == 0
+
+
+def test_judges_and_a_topic_from_the_command_line(tmp_path, monkeypatch, capsys, tokenizer):
+    monkeypatch.chdir(tmp_path)
+    judge = language_model(tmp_path / "gpt", tokenizer)
+    arguments = [
+        "score", str(write(tmp_path, ROWS)), *(f"columns.{field}={name}" for field, name in MAPPED.items()),
+        "metrics=[topic,judge_perplexity_corpus]", f"judges.language_model={judge}", "topic=topic_music",
+        "resampling.resamples=50", "format=csv",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    first = capsys.readouterr()
+    table = {(row["setting"], row["metric"]): row for row in csv.DictReader(first.out.splitlines())}
+    assert {metric for _, metric in table} == {"topic_keywords", "judge_perplexity_corpus"}
+    judged = table["new", "judge_perplexity_corpus"]
+    assert (judged["n"], judged["dropped"]) == ("1", "1") and "|model:gpt|weights:" in judged["signature"]
+    assert "judge_nll: 4 different responses, 4 judged now, " in first.err
+    assert main(arguments) == 0
+    again = capsys.readouterr()
+    assert again.out == first.out and "judge_nll: 4 different responses, 0 judged now\n" in again.err
+    for changed, message in [
+        ("topic=topic_musik", "Did you mean 'topic_music'"),
+        ("judges.embeder=x", "Did you mean 'judges.embedder'"),
+        ("resampling.confidence=2", "must lie between 0 and 1"),
+    ]:
+        assert main([*arguments, changed]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_likelihoods_seeds_and_ids_are_taken(tmp_path):

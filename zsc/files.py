@@ -12,3 +12,12 @@ def write_atomic(path: Path, text: str) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     partial.replace(path)
+
+
+def drop_partial_line(path: Path) -> None:
+    """Cut off a last line that a kill left without its end, so that appending is safe. A missing file stays so."""
+    if path.is_file():
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            write_atomic(path, whole.decode("utf-8"))

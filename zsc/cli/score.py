@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -108,21 +109,19 @@ def score_and_print(folder: RunFolder, scoring: Scoring, turns: int, style: str)
     print(render_scores([asdict(row) for row in table], signatures, style))
 
 
-def watch(judge: Judge, total: int) -> Callable[[int], None]:
+@contextmanager
+def watch(judge: Judge, total: int) -> Iterator[Callable[[int], None]]:
     """Show how a judge's pass over ``total`` texts goes on and, at its end, its speed."""
-    bar = progress()
-    task = bar.add_task(judge.columns[0], total=total)
-    bar.start()
-    started, kept, ready = time.perf_counter(), None, 0
+    name, ready = judge.columns[0], []
+    started = time.perf_counter()
+    with progress() as bar:
+        task = bar.add_task(name, total=total)
 
-    def advance(count: int) -> None:
-        nonlocal kept, ready
-        kept, ready = count if kept is None else kept, ready + count  # the first count is of texts judged before
-        bar.advance(task, count)
-        if ready == total:
-            bar.stop()
-            speed = (total - kept) / max(time.perf_counter() - started, 1e-9)
-            judged = f"{total - kept} judged, {speed:.1f} responses/s" if total > kept else "all judged before"
-            print(f"{judge.columns[0]}: {total} different responses, {judged}", file=sys.stderr)
+        def advance(count: int) -> None:
+            ready.append(count)
+            bar.advance(task, count)
 
-    return advance
+        yield advance
+    fresh = sum(ready[1:])  # the first count is of texts judged before
+    speed = f", {fresh / (time.perf_counter() - started):.1f} responses/s" if fresh else ""
+    print(f"{name}: {total} different responses, {fresh} judged now{speed}", file=sys.stderr)

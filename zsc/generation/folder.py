@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from zsc.data import jsonl
 from zsc.data.record import Record
 from zsc.errors import ZscError
-from zsc.files import write_atomic
+from zsc.files import drop_partial_line, write_atomic
 
 Key = tuple[str, int, str]
 
@@ -51,7 +51,7 @@ class RunFolder:
         with self.writing():
             try:
                 with FileLock(self.path / ".lock", timeout=0):
-                    self._drop_partial_line()
+                    drop_partial_line(self.generations)
                     yield
             except Timeout:
                 raise ZscError(f"another process is writing to {self.path}. Wait, or set output=FOLDER.") from None
@@ -95,14 +95,6 @@ class RunFolder:
 
     def done(self) -> set[Key]:
         return {(row["setting"], row["seed"], row["id"]) for row in self.rows()}
-
-    def _drop_partial_line(self) -> None:
-        """Cut off a last line that a kill left without its end, so that appending is safe."""
-        if self.generations.is_file():
-            content = self.generations.read_bytes()
-            whole = content[: content.rfind(b"\n") + 1]
-            if whole != content:
-                write_atomic(self.generations, whole.decode("utf-8"))
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         with self.generations.open("a", encoding="utf-8") as handle:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from itertools import product
 from typing import Any
@@ -16,7 +17,7 @@ from zsc.metrics.judges.base import judged
 from zsc.metrics.score import Cell, Resampling, Row, Statistics, cell_statistics, each_response, score_statistics
 
 Rows = dict[str, dict[str, Any]]  # of one setting and seed, by record id
-Watch = Callable[[Judge, int], Callable[[int], None]]
+Watch = Callable[[Judge, int], AbstractContextManager[Callable[[int], None]]]
 
 
 def control_phrases(folder: RunFolder) -> list[str]:
@@ -37,7 +38,7 @@ def score_run(
     """Score the run in ``folder``; return the table and the signature of each of its metrics.
 
     Writes ``scores.json``, with the table and what it depends on, and ``items.csv``, with the metrics of every response
-    by itself. ``watch`` is told of each judge's pass over so many texts, and returns what counts them.
+    by itself. ``watch`` is told of each judge's pass over so many texts; its context counts those that are ready.
     """
     made, records = folder.manifest(), folder.records()
     settings, seeds = made["settings"], made["seeds"]
@@ -47,8 +48,8 @@ def score_run(
     signs = {"nll": f"model:{made['weights'][:12]}"} if made.get("weights") else {}
     for judge in judges:
         texts = dict.fromkeys(text for of_one in columns.values() for text in of_one["response"])
-        with folder.writing():
-            values = judged(judge, texts, folder.path, watch(judge, len(texts)))
+        with folder.writing(), watch(judge, len(texts)) as advance:
+            values = judged(judge, texts, folder.path, advance)
         columns = {cell: _with_judged(of_one, judge, values) for cell, of_one in columns.items()}
         signs |= dict.fromkeys(judge.columns, judge.signature)
     statistics = {

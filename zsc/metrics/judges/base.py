@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from zsc.errors import ZscError
+from zsc.files import drop_partial_line
 
 Values = list[float] | None  # None: the judge has no value for a text
 
@@ -38,19 +39,18 @@ def judged(judge: Judge, texts: Iterable[str], folder: Path, advance: Callable[[
     texts are ready.
     """
     file = folder / f"judged-{judge.columns[0]}-{hashlib.sha256(judge.signature.encode()).hexdigest()[:10]}.jsonl"
+    drop_partial_line(file)
     known = _read(file)
     wanted = dict.fromkeys(texts)
     missing = [text for text in wanted if text not in known]
     advance(len(wanted) - len(missing))
-    if missing:
-        with file.open("w", encoding="utf-8") as handle:  # without the partial line that a kill may have left
-            handle.writelines(_line(text, values) for text, values in known.items())
-            for batch in judge.batches(missing):
-                values = [_finite(one) for one in judge.judge(batch)]
-                known |= zip(batch, values, strict=True)
-                handle.writelines(_line(text, one) for text, one in zip(batch, values, strict=True))
-                handle.flush()
-                advance(len(batch))
+    with file.open("a", encoding="utf-8") as handle:
+        for batch in judge.batches(missing) if missing else []:
+            values = [_finite(one) for one in judge.judge(batch)]
+            known |= zip(batch, values, strict=True)
+            handle.writelines(_line(text, one) for text, one in zip(batch, values, strict=True))
+            handle.flush()
+            advance(len(batch))
     return {text: known[text] for text in wanted}
 
 
@@ -92,10 +92,8 @@ def by_length(texts: Sequence[str], lengths: Sequence[int], budget: int) -> Iter
 
 
 def _read(file: Path) -> dict[str, Values]:
-    if not file.is_file():
-        return {}
-    whole = [line for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    rows: list[dict[str, Any]] = [json.loads(line) for line in whole]
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
     return {row["text"]: row["values"] for row in rows}
 
 
