@@ -29,6 +29,10 @@ def test_counts_by_hand():
     }
 
 
+def test_the_median_of_an_even_number_of_histories_is_one_of_them():
+    assert {row["what"]: row["count"] for row in counts(RECORDS[:2])}["turns of history, median"] == 1
+
+
 def test_lengths_by_hand(tokenizer):
     size = {text: len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in ("a a a a a", "b", "c c")}
     records = [Record(str(i), (Turn("a", "old"), Turn("b", text))) for i, text in enumerate(["a a a a a", "b", "c c"])]
@@ -51,7 +55,10 @@ def test_an_example_shows_what_is_cut_and_what_is_empty(tokenizer):
     assert cut == tokenizer.decode(ids[5:]).strip() + "  [5 of 5 tokens]"
     assert shown["knowledge"] == "(empty)" and shown["reference"] == "(none)"
     used = 1 + 1 + len(tokenizer("Hi.", add_special_tokens=False)["input_ids"]) + 1 + 5
-    assert shown["padding"].startswith(f"{1 + 32 + 3 * 6 - used} of {1 + 32 + 3 * 6} positions")
+    padding = f"{1 + 32 + 3 * 6 - used} of {1 + 32 + 3 * 6} positions, "
+    assert shown["padding"] == padding + "not attended"
+    literal = dict(example(record, BucketLayout(turns=3, turn_tokens=5, attend_padding=True), tokenizer))
+    assert literal == shown | {"padding": padding + "attended"}
 
 
 def test_a_dataset_with_a_card(capsys):
@@ -69,6 +76,23 @@ def test_json_holds_everything(capsys):
     assert len(described["examples"]) == 2 and described["counts"][0] == {"what": "records", "count": 240}
 
 
+def test_markdown_holds_the_tables(capsys):
+    assert main(["data", "parlor", "format=md"]) == 0
+    tables = capsys.readouterr().out.strip().split("\n\n")
+    assert [table.splitlines()[0].split(" | ")[0] for table in tables] == ["| file", "| what", "| text"]
+    assert all(line.startswith("| ") for table in tables for line in table.splitlines())
+
+
+def test_a_file_that_differs_is_reported_and_read(tmp_path, capsys):
+    dialogue = {"turns": ["Hi."], "topic": "x", "gold_sentence": {"a": "A fact."}, "annotated_sentences": []}
+    file = tmp_path / "wow++" / "full_test_topic_augmented_wow.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"1": dialogue}))
+    assert main(["data", "wow_plus_plus", f"dataset.path={tmp_path}", "dataset.split=topic"]) == 0
+    out = capsys.readouterr().out
+    assert f"{file.name}   differs" in out and "A file that differs was changed" in out and "A fact." in out
+
+
 def test_a_dataset_of_ones_own_has_no_card(tmp_path, capsys):
     file = tmp_path / "mine.csv"
     file.write_text("history,reference\nHi.,Hello.\n")
@@ -76,13 +100,15 @@ def test_a_dataset_of_ones_own_has_no_card(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[0] == "text,n,median,90%,99%,longest,bucket,cut"
 
 
-def test_the_card_says_what_to_fetch_where_the_data_is_not_there(capsys, monkeypatch):
+@pytest.mark.parametrize("style", ["table", "json"])
+def test_what_to_fetch_is_said_where_the_data_is_not_there(style, capsys, monkeypatch):
     monkeypatch.delenv("ZSC_DATA", raising=False)
     with pytest.raises(SystemExit) as stopped:
-        main(["data", "wow_plus_plus"])
+        main(["data", "wow_plus_plus", f"format={style}"])
     out = capsys.readouterr()
-    assert stopped.value.code == 2 and "git clone https://github.com/alexa/wow-plus-plus" in out.out
-    assert out.err.startswith("zsc: wow_plus_plus: no data folder given.")
+    clone = "git clone https://github.com/alexa/wow-plus-plus"
+    assert stopped.value.code == 2 and (f"\n  {clone}\n" in out.out if style == "table" else not out.out)
+    assert out.err.startswith(f"zsc: wow_plus_plus: no data folder given. Run `{clone} && zsc data wow_plus_plus ")
 
 
 def test_topical_chat_is_counted_as_published(capsys):

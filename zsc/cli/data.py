@@ -26,7 +26,8 @@ from zsc.tables.render import check_format, render
 def data(cfg: DictConfig) -> None:
     """Print the card of the dataset that ``cfg`` (configs/data.yaml) names, counts, lengths and examples.
 
-    The card comes first, so that it is there, with what to fetch, when the data is not.
+    ``table`` prints all of it, the card first, so that it is there when the data is not; ``json`` is one object of all
+    of it, ``md`` the tables, ``csv`` the lengths.
     """
     config = resolved(cfg)
     style, wanted = config["format"], config["examples"]
@@ -36,14 +37,15 @@ def data(cfg: DictConfig) -> None:
     layout, decoding = build_layout(config["layout"]), Decoding.from_settings(config["decoding"])
     loader = config["dataset"]["loader"]
     card = load_card(loader) if has_card(loader) else None
-    if card and style in ("table", "md"):
+    if card and style == "table":
         print_card(card)
+    folder = card_folder(card, loader, config["dataset"].get("path"))
     records = load_records(**config["dataset"])
     tokenizer = load_tokenizer(config["model"]["checkpoint"])
     shown = sorted(random.Random(0).sample(range(len(records)), min(wanted, len(records))))
     described: dict[str, Any] = {
         "card": asdict(card) if card else None,
-        "files": checked(card, loader, config["dataset"].get("path")),
+        "files": checked(card, folder) if card and folder else [],
         "counts": counts(records),
         "lengths": lengths(records, layout, tokenizer, decoding.max_new_tokens),
         "examples": {records[i].id: example(records[i], layout, tokenizer) for i in shown},
@@ -52,17 +54,30 @@ def data(cfg: DictConfig) -> None:
         print(json.dumps(described, indent=2, ensure_ascii=False))
     elif style == "csv":
         print(render(described["lengths"], style))
+    elif style == "md":
+        tables = (described[name] for name in ("files", "counts", "lengths"))
+        print("\n\n".join(render(rows, style) for rows in tables if rows))
     else:
-        print_described(described, style)
+        print_described(described)
 
 
-def checked(card: Card | None, loader: str, path: Any) -> list[dict[str, str]]:
-    """Return how the files of ``card`` stand, those that are not there left out."""
-    if card is None or not card.files:
-        return []
-    folder = PARLOR.parent if loader == "parlor" else dataset_folder(loader, path, card.fetch)
+def card_folder(card: Card | None, loader: str, path: Any) -> Path | None:
+    """Return where the files of ``card`` lie, or None for a dataset that has no folder.
+
+    Raises ZscError, with the card's commands as one line to copy, if the folder is not there.
+    """
+    if loader == "parlor":
+        return PARLOR.parent
+    if card is None or not card.folders:
+        return None
+    folder = dataset_folder(loader, path, f"Run `{' && '.join(card.fetch.splitlines())}`.")
     inner = folder / "wow++"
-    states = verify(card, inner if loader == "wow_plus_plus" and inner.is_dir() else Path(folder))
+    return inner if loader == "wow_plus_plus" and inner.is_dir() else folder
+
+
+def checked(card: Card, folder: Path) -> list[dict[str, str]]:
+    """Return how the files of ``card`` stand in ``folder``, those that are not there left out."""
+    states = verify(card, folder)
     return [{"file": file, "checksum": state} for file, state in states.items() if state != "not there"]
 
 
@@ -78,13 +93,13 @@ def print_card(card: Card) -> None:
     print("\nfetch:\n" + "\n".join(f"  {line}" for line in card.fetch.splitlines()))
 
 
-def print_described(described: dict[str, Any], style: str) -> None:
+def print_described(described: dict[str, Any]) -> None:
     if described["files"]:
-        print("\n" + render(described["files"], style))
+        print("\n" + render(described["files"], "table"))
         if any(row["checksum"] == "differs" for row in described["files"]):
             print("\nA file that differs was changed or built since it was published, or was fetched in part.")
-    print("\n" + render(described["counts"], style))
-    print("\ntokens:\n" + render(described["lengths"], style))
+    print("\n" + render(described["counts"], "table"))
+    print("\ntokens:\n" + render(described["lengths"], "table"))
     for name, lines in described["examples"].items():
         print()
         print_lines(name, lines)

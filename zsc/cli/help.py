@@ -90,7 +90,10 @@ bucket cuts off stands after a bar.
   zsc data parlor
   zsc data topical_chat dataset.path=Topical-Chat dataset.split=test_rare examples=1
   zsc data table dataset.path=mine.csv dataset.columns.history=context model=facebook/bart-base
-  zsc data wow_plus_plus dataset.path=wow-plus-plus layout.knowledge_tokens=64 format=json""",
+  zsc data wow_plus_plus dataset.path=wow-plus-plus layout.knowledge_tokens=64 format=json
+
+  examples=3          so many, a fixed random sample
+  format=FORMAT       table, md (the tables), csv (the lengths), json (everything)""",
     "doctor": """\
 usage: zsc doctor [key=value ...]
 

@@ -1,7 +1,7 @@
 """What a dataset holds: counts, lengths against the layout's buckets, and examples as the model sees them."""
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import median_low
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ def counts(records: Sequence[Record]) -> list[dict[str, Any]]:
         "with a reference": len(references),
         "references with a question mark": sum("?" in text for text in references),
         "topics": len({record.topic for record in records if record.topic}),
-        "turns of history, median": median(turns),
+        "turns of history, median": median_low(turns),
         "turns of history, most": max(turns),
     }
     return [{"what": what, "count": count} for what, count in found.items()]
@@ -68,7 +68,7 @@ def _distribution(name: str, found: list[int], bucket: int) -> dict[str, Any]:
 def example(record: Record, layout: BucketLayout, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, str]]:
     """Return the buckets of one record as (name, text), what was cut off after a bar, and its reference."""
     source = layout.encode([record], tokenizer)
-    ids, segments, attended = source.input_ids[0], source.segments[0], source.attention_mask[0].bool()
+    ids, segments = source.input_ids[0], source.segments[0]
     recent = record.history[-layout.turns :]
     empty = layout.turns - len(recent)
     buckets = [("begin", BEGIN, None, 0), ("knowledge", KNOWLEDGE, record.knowledge, layout.knowledge_tokens)]
@@ -76,14 +76,14 @@ def example(record: Record, layout: BucketLayout, tokenizer: PreTrainedTokenizer
         (f"turn {i - layout.turns}", FIRST_TURN + i, turn.text, layout.turn_tokens)
         for i, turn in enumerate(recent, start=empty)
     ]
-    lines = []
+    lines, padding = [], len(ids)
     for name, segment, text, size in buckets:
-        shown = str(tokenizer.decode(ids[(segments == segment) & attended]))
-        if text is not None:
-            tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
-            shown += f" … | {str(tokenizer.decode(tokens[size:])).strip()}" if len(tokens) > size else ""
-            shown += f"  [{min(len(tokens), size)} of {size} tokens]"
+        tokens = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+        kept = ids[segments == segment][: min(len(tokens), size) + (segment != KNOWLEDGE)]
+        shown = str(tokenizer.decode(kept)).strip()
+        shown += f" … | {str(tokenizer.decode(tokens[size:])).strip()}" if len(tokens) > size else ""
+        shown += f"  [{min(len(tokens), size)} of {size} tokens]" if text else ""
         lines.append((name, shown or "(empty)"))
-    padding = int((~attended).sum())
-    lines.append(("padding", f"{padding} of {len(ids)} positions, not attended"))
+        padding -= len(kept)
+    lines.append(("padding", f"{padding} of {len(ids)} positions, {'' if layout.attend_padding else 'not '}attended"))
     return [*lines, ("reference", record.reference or "(none)")]
