@@ -1,5 +1,6 @@
 """Any dataset that the `datasets` library loads, from the Hugging Face hub or a folder."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ def load_split(path: str | None, name: str | None, split: str, revision: str | N
     if not path:
         raise ZscError("dataset.path needs the name of a dataset on the hub, or a folder.")
     datasets.disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # whose warnings of retries come twice
     try:
         found = datasets.load_dataset(str(path), name, revision=revision)
     except Exception as error:  # each format and HTTP library has errors of its own
