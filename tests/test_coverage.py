@@ -16,7 +16,7 @@ from tests.families import EAGER_ONLY, FAMILIES, tiny_family
 from tests.reference import cross_attentions, interpolated_copy, reweighted, self_attentions
 from zsc.data.layout import Source
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import decode, encode
+from zsc.generation.generate import Job, decode, encode
 from zsc.knobs import (
     KNOBS,
     AttentionBias,
@@ -151,11 +151,11 @@ def measure(name, family, backend):
     if name == "dec_mix":
         cases += [(DecoderMixing(other, 0.4, level), DECODINGS["beams"]) for level in LEVELS]
     for one, decoding in cases:
-        said = decode(model, SOURCE, states, ids, 0, decoding, [one])
+        said = decode(model, SOURCE, states, ids, [Job([one], 0)], decoding)
         recomputed = replace(decoding, use_cache=False)
-        assert torch.equal(said, decode(model, SOURCE, states, ids, 0, recomputed, [one]))
-    alone = decode(model, SOURCE.select([1]), states[1:2], ids[1:2], 0, DECODINGS["sampling"], [knob])
-    together = decode(model, SOURCE, states, ids, 0, DECODINGS["sampling"], [knob])
+        assert torch.equal(said, decode(model, SOURCE, states, ids, [Job([one], 0)], recomputed))
+    alone = decode(model, SOURCE.select([1]), states[1:2], ids[1:2], [Job([knob], 0)], DECODINGS["sampling"])
+    together = decode(model, SOURCE, states, ids, [Job([knob], 0)], DECODINGS["sampling"])
     assert without_padding(alone[0]) == without_padding(together[1])
     return list(DECODINGS)
 

@@ -7,7 +7,8 @@ from transformers import GenerationConfig, LogitsProcessorList
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding, GumbelSampling
-from zsc.generation.generate import encode, generate, response_mask
+from zsc.generation.generate import Job, encode, generate, response_mask
+from zsc.generation.noise import stream_keys
 from zsc.knobs import AttentionBias
 from zsc.models.load import load_model, token_protocol
 
@@ -22,7 +23,7 @@ def respond(loaded, records, knobs=(), seed=0, **decoding):
     states = encode(loaded.model, source)
     ids = [record.id for record in records]
     settings = Decoding(max_new_tokens=10, **decoding)
-    return generate(loaded.model, loaded.tokenizer, source, states, ids, seed, settings, knobs)
+    return generate(loaded.model, loaded.tokenizer, source, states, ids, [Job(knobs, seed)], settings)[0]
 
 
 def texts(responses):
@@ -50,10 +51,10 @@ def test_the_knob_changes_responses_and_strength_one_does_not(loaded, parlor):
 def test_gumbel_sampling_draws_from_the_softmax():
     probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05])
     scores = probabilities.log().expand(20_000, 4)
-    over_examples = GumbelSampling([str(i) for i in range(20_000)], seed=3)(torch.zeros(20_000, 1), scores).argmax(
-        dim=1
-    )
-    one = GumbelSampling(["x"], seed=3)
+    over_examples = GumbelSampling(stream_keys([str(i) for i in range(20_000)], 3))(
+        torch.zeros(20_000, 1), scores
+    ).argmax(dim=1)
+    one = GumbelSampling(stream_keys(["x"], 3))
     over_steps = torch.cat([one(torch.zeros(1, step), scores[:1]).argmax(dim=1) for step in range(20_000)])
     for drawn in (over_examples, over_steps):
         shares = torch.bincount(drawn, minlength=4) / len(drawn)
@@ -63,14 +64,14 @@ def test_gumbel_sampling_draws_from_the_softmax():
 
 def test_scores_that_are_ruled_out_stay_so_and_those_given_are_not_changed():
     scores = torch.tensor([[0.5, -torch.inf, 0.1]])
-    noisy = GumbelSampling(["x"], seed=0)(torch.zeros(1, 3), scores)
+    noisy = GumbelSampling(stream_keys(["x"], 0))(torch.zeros(1, 3), scores)
     assert noisy[0, 1] == -torch.inf and scores[0, 0] == 0.5 and noisy[0, 0] != 0.5
 
 
 def test_top_p_and_temperature_limit_what_is_drawn(loaded):
     scores = torch.tensor([2.0, 1.9, -1.0, -9.0]).expand(300, 4)
     ids = [str(i) for i in range(300)]
-    processors = LogitsProcessorList(Decoding(top_p=0.9, temperature=0.7).logits_processors(ids, 0))
+    processors = LogitsProcessorList(Decoding(top_p=0.9, temperature=0.7).logits_processors(stream_keys(ids, 0)))
     drawn = processors(torch.zeros(300, 1, dtype=torch.long), scores).argmax(dim=1)
     assert set(drawn.tolist()) == {0, 1}  # probabilities at temperature 0.7: .53, .46, .01, .00
 
@@ -94,7 +95,7 @@ def test_likelihood_is_the_models_own_loss(loaded, parlor):
         source = BucketLayout().encode([record], loaded.tokenizer)
         states = encode(loaded.model, source)
         config = Decoding(max_new_tokens=10).generation_config(loaded.model)
-        processors = LogitsProcessorList(Decoding().logits_processors([record.id], 0))
+        processors = LogitsProcessorList(Decoding().logits_processors(stream_keys([record.id], 0)))
         ids = loaded.model.generate(
             input_ids=source.input_ids, attention_mask=source.attention_mask, generation_config=config,
             logits_processor=processors,

@@ -9,7 +9,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from tests.reference import cross_attentions, interpolated_copy, reweighted, self_attentions
 from zsc.data.layout import BucketLayout
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import decode, encode
+from zsc.generation.generate import Job, decode, encode
 from zsc.knobs import (
     KNOBS,
     AttentionBias,
@@ -149,7 +149,7 @@ def test_alone_in_a_batch_and_in_any_order_give_the_same(tokenizer, records, pai
 
     def said(rows):
         ids = [records[i].id for i in rows]
-        tokens = decode(model, source.select(rows), whole[rows], ids, 0, decoding, knobs)
+        tokens = decode(model, source.select(rows), whole[rows], ids, [Job(knobs, 0)], decoding)
         return [[t for t in row.tolist() if t != tokenizer.pad_token_id] for row in tokens]
 
     together = said([0, 1, 2, 3, 4])

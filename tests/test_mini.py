@@ -7,7 +7,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from zsc.data.control_phrases import load_phrases
 from zsc.data.layout import BucketLayout
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import encode, generate
+from zsc.generation.generate import Job, encode, generate
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
 from zsc.metrics import METRICS
 from zsc.models.load import EMBEDDED, load_model
@@ -52,7 +52,7 @@ def said(mini, records, knobs):
     source = BucketLayout().encode(records, mini.tokenizer)
     states = encode(mini.model, source)
     ids = [record.id for record in records]
-    responses = generate(mini.model, mini.tokenizer, source, states, ids, 0, Decoding(), knobs)
+    (responses,) = generate(mini.model, mini.tokenizer, source, states, ids, [Job(knobs, 0)], Decoding())
     return [response.text for response in responses]
 
 
@@ -98,7 +98,8 @@ def test_self_attention_bias_spoils_the_text(mini, parlor):
     states = encode(mini.model, source)
 
     def nats_per_token(knobs):
-        responses = generate(mini.model, mini.tokenizer, source, states, [r.id for r in records], 0, Decoding(), knobs)
+        ids = [r.id for r in records]
+        (responses,) = generate(mini.model, mini.tokenizer, source, states, ids, [Job(knobs, 0)], Decoding())
         return sum(r.nll for r in responses) / sum(r.tokens for r in responses)
 
     assert nats_per_token([SelfAttentionBias("start", 100.0)]) > nats_per_token([]) + 0.3

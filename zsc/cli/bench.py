@@ -14,9 +14,9 @@ from zsc.cli.configs import resolved
 from zsc.data import load_records
 from zsc.data.layout import BEGIN, Source
 from zsc.errors import ZscError
+from zsc.generation.checks import check_lengths, check_settings
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import decode, encode
-from zsc.generation.run import check_lengths, check_settings
+from zsc.generation.generate import Job, decode, encode
 from zsc.knobs import ContextAugmentation, Knob
 from zsc.models.load import load_model
 from zsc.tables.render import check_format, render
@@ -51,7 +51,7 @@ def bench(cfg: DictConfig) -> None:
     def seconds(active: Sequence[Knob]) -> float:
         read = (source, states) if active else (wide_source, wide_states)
         started = time.perf_counter()
-        decode(loaded.model, *read, ids, 0, decoding, active)
+        decode(loaded.model, *read, ids, [Job(active, 0)], decoding)
         if loaded.model.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - started

@@ -1,28 +1,33 @@
 """From the mappings of a composed config to the objects the stages take, with errors that name the setting."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from zsc.data.control_phrases import load_phrases
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError, suggestion
-from zsc.generation.run import Settings
+from zsc.generation.checks import Settings
 from zsc.knobs import KNOBS, ContextAugmentation, Knob
 from zsc.models.load import Loaded, load_model
 
-DOSES = ("strength", "weight")  # settings that may be a list: one value makes one setting
+LISTS = ("layers", "heads")  # settings whose values are lists
 
 
 @dataclass(frozen=True)
 class Built:
-    """``settings`` by name, and what decides their knobs beside the config: phrases drawn, weights of other models."""
+    """``settings`` by name; what decides their knobs beside the config, namely phrases drawn and the weights of other
+    models; and by name, all that decides what the knobs of a setting do."""
 
-    settings: Settings
+    settings: dict[str, Sequence[Knob]]
+
     made_from: dict[str, Any]
+    deciding: dict[str, list[dict[str, Any]]]
 
 
 def build_layout(settings: dict[str, Any]) -> BucketLayout:
@@ -43,18 +48,48 @@ def build_settings(knob: dict[str, Any], model: dict[str, Any], loaded: Loaded) 
     ``knob`` is one knob's config, or holds several of them under ``name: several``; ``model`` is the config that
     ``loaded`` was made from. Raises ZscError for settings a knob refuses.
     """
+    return merged([build_knobs(knob, model, loaded)])
+
+
+def build_knobs(knob: dict[str, Any], model: dict[str, Any], loaded: Loaded) -> Built:
+    """Return those of the settings of :func:`build_settings` that have the knobs on."""
     made_from: dict[str, Any] = {}
     axes = [
         [_build_knob(options, model, loaded, made_from) for options in _expanded(part)] for part in knob_parts(knob)
     ]
-    settings: dict[str, list[Knob]] = {"off": []}
-    if axes:
-        for knobs in product(*axes):
-            name = "+".join(map(str, knobs))
-            if name in settings:
-                raise ZscError(f"two settings of this run would both be called {name}: give different values.")
-            settings[name] = list(knobs)
-    return Built(settings, made_from)
+    built = Built({}, made_from, {})
+    for knobs in product(*axes) if axes else []:
+        name = "+".join(map(str, knobs))
+        _check_new(name, built.settings)
+        built.settings[name] = list(knobs)
+        built.deciding[name] = [deciding(one, made_from) for one in knobs]
+    return built
+
+
+def merged(parts: Sequence[Built]) -> Built:
+    """Return the model as it is, called off, and the settings of all ``parts``."""
+    whole = Built({"off": []}, {}, {"off": []})
+    for part in parts:
+        for name, knobs in part.settings.items():
+            _check_new(name, whole.settings)
+            whole.settings[name], whole.deciding[name] = knobs, part.deciding[name]
+        phrases = {**whole.made_from.get("phrases", {}), **part.made_from.get("phrases", {})}
+        whole.made_from.update(part.made_from | ({"phrases": phrases} if phrases else {}))
+    return whole
+
+
+def deciding(knob: Knob, made_from: dict[str, Any]) -> dict[str, Any]:
+    """Return all that decides what ``knob`` does: its settings, and the weights of another model that it uses."""
+    name = next(name for name, kind in KNOBS.items() if kind is type(knob))
+    own = {field.name: getattr(knob, field.name) for field in fields(knob) if field.compare}  # type: ignore[arg-type]
+    own.pop("label", None)
+    other = {"other": made_from[f"{name}.other"]} if getattr(knob, "other", None) is not None else {}
+    return {"knob": name} | own | other
+
+
+def _check_new(name: str, settings: Settings) -> None:
+    if name in settings:
+        raise ZscError(f"two settings would both be called {name}: give different values.")
 
 
 def knob_parts(knob: dict[str, Any]) -> list[dict[str, Any]]:
@@ -67,9 +102,21 @@ def knob_parts(knob: dict[str, Any]) -> list[dict[str, Any]]:
     return [] if knob["name"] == "none" else [knob]
 
 
+def count_settings(knob: dict[str, Any]) -> int:
+    """Return how many settings with knobs on a knob config makes."""
+    return prod(len(_expanded(part)) for part in knob_parts(knob))
+
+
 def _expanded(options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return one mapping for every combination of the values that are listed for a dose."""
-    listed = {key: options[key] for key in DOSES if isinstance(options.get(key), list)}
+    """Return one mapping for every combination of the values that are listed.
+
+    Layers and heads are lists themselves: several of them are a list of lists.
+    """
+    listed = {
+        key: value
+        for key, value in options.items()
+        if isinstance(value, list) and (key not in LISTS or any(isinstance(one, list) for one in value))
+    }
     if empty := [key for key, values in listed.items() if not values]:
         raise ZscError(f"knob.{empty[0]}=[] lists no value.")
     return [options | dict(zip(listed, values, strict=True)) for values in product(*listed.values())]
@@ -86,7 +133,7 @@ def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, 
         given["tokenizer"] = loaded.tokenizer
     if "phrases" in known:
         if not isinstance(given["phrases"], str):
-            raise ZscError(f"knob.phrases={given['phrases']} must name one set of phrases or one text file.")
+            raise ZscError(f"knob.phrases={given['phrases']} must name a set of phrases or a text file.")
         given |= {"phrases": load_phrases(given["phrases"]), "label": Path(given["phrases"]).stem}
     if "other" in known:
         if given.get("by", "other") != "other":
@@ -106,10 +153,15 @@ def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, 
 def _load_other(settings: Any, model: dict[str, Any]) -> Loaded:
     if not isinstance(settings, dict) or not set(settings) <= set(model):
         raise ZscError(f"other={settings} must hold checkpoint and decoder, as configs/model does.")
-    return _load_cached(json.dumps(model | settings, sort_keys=True))
+    return load_once(model | settings)
 
 
-@lru_cache(maxsize=1)
+def load_once(model: dict[str, Any]) -> Loaded:
+    """Load the model of a config, or return it if it is one of the last two that were loaded."""
+    return _load_cached(json.dumps(model, sort_keys=True))
+
+
+@lru_cache(maxsize=2)
 def _load_cached(settings: str) -> Loaded:
     return load_model(**json.loads(settings))
 

@@ -23,9 +23,9 @@ from zsc.data.files import DATA_VARIABLE, dataset_folder
 from zsc.data.layout import Source
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line
+from zsc.generation.checks import check_lengths, check_settings, probe_settings
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import encode, generate
-from zsc.generation.run import check_lengths, check_settings, probe_settings
+from zsc.generation.generate import Job, encode, generate
 from zsc.knobs import KNOBS, Knob, UnsupportedModel, apply
 from zsc.metrics.judges.base import fingerprint
 from zsc.models.load import Loaded, load_model
@@ -194,7 +194,7 @@ def batches(patient: Patient) -> Iterator[Finding]:
     def texts(rows: list[int]) -> dict[int, str]:
         some = source.select(rows)
         states = encode(loaded.model, some)
-        said = generate(loaded.model, loaded.tokenizer, some, states, [ids[i] for i in rows], 0, decoding, [])
+        (said,) = generate(loaded.model, loaded.tokenizer, some, states, [ids[i] for i in rows], [Job([], 0)], decoding)
         return {row: response.text for row, response in zip(rows, said, strict=True)}
 
     every = list(range(len(ids)))

@@ -8,7 +8,7 @@ from zsc.errors import ZscError, first_line, suggestion
 PACKAGE = Path(__file__).parents[1]
 CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"
 RUN_GROUPS = ("model", "dataset", "knob", "decoding")
-GROUPS = {"train": ("task",)} | dict.fromkeys(("run", "bench", "data", "doctor"), RUN_GROUPS)
+GROUPS = {"train": ("task",)} | dict.fromkeys(("run", "sweep", "plan", "bench", "data", "doctor"), RUN_GROUPS)
 MULTIRUN = ("-m", "--multirun")
 NOT_KNOBS = {"none", "several"}
 
@@ -28,8 +28,8 @@ def expand(overrides: list[str]) -> list[str]:
     """Rewrite what users may write in short into what Hydra takes.
 
     ``model=X``, where X is no shipped option but a folder or a hub name, becomes ``model=checkpoint`` and X;
-    ``knob=[a,b]`` becomes ``knob=several`` with the configs of the knobs ``a`` and ``b`` inside it. Raises ZscError for
-    a knob that is listed twice or unknown.
+    ``seed=0`` becomes ``seeds=[0]``; ``knob=[a,b]`` becomes ``knob=several`` with the configs of the knobs ``a`` and
+    ``b`` inside it. Raises ZscError for a knob that is listed twice or unknown.
     """
     expanded = []
     for override in overrides:
@@ -38,6 +38,8 @@ def expand(overrides: list[str]) -> list[str]:
         if key == "model" and value and not set(names) & set(group_options("model")):
             quoted = ",".join(f"'{name}'" for name in names)
             expanded += ["model=checkpoint", f"model.checkpoint={quoted}"]
+        elif key == "seed":
+            expanded.append(f"seeds={value}" if value.startswith("[") else f"seeds=[{value}]")
         elif key == "knob" and value.startswith("[") and value.endswith("]"):
             knobs = [name.strip() for name in value[1:-1].split(",")]
             for name in knobs:

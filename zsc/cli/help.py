@@ -6,6 +6,11 @@ zsc: control knobs for encoder-decoder language models, applied at generation ti
 usage: zsc COMMAND [key=value ...]
 
   run      generate with a knob off and on, score both, print the difference
+  sweep    the same over many settings, with one model load and one encoder pass for all
+  plan     what a run or sweep will generate, what is there already, and how long the rest takes
+  tune     find the strongest setting of a knob within a budget of fluency
+  table    make a table of the paper from stored responses
+  report   one page of curves, trade-offs, examples and attention from finished runs
   score    score a run again, without the model, or a table of other systems' responses
   annotate export blind pairs of responses for people to judge, and read their judgements back
   ls       list models, datasets, knobs, decodings and metrics
@@ -17,6 +22,7 @@ usage: zsc COMMAND [key=value ...]
   zsc run knob=attn_bias                       the embedded model on the embedded examples
   zsc run knob=ctx_aug knob.strength=[1,5]     one setting of each strength
   zsc run knob=[attn_bias,ctx_aug]             two knobs together
+  zsc sweep knob=attn_bias knob.strength=[0.2,0.5,1,2,5,10,20]
   zsc run --help                               settings and more examples
 
 Exit status: 0 done, 2 bad input, 130 interrupted (the same command resumes), 1 a fault of zsc."""
@@ -46,10 +52,12 @@ settings, a star marks those that differ from off at p < .05. A run that was sto
   dataset=NAME        parlor, topical_chat, wow_plus_plus, wizard, wizard_hub, chitchat, jsonl, table (CSV and others),
                       hub; dataset.path, dataset.split, dataset.limit, dataset.columns.FIELD
   knob=NAME           none, attn_bias, ctx_aug, dec_mix, self_attn_bias, self_attn_swap; its settings as knob.SETTING,
-                      all listed by --cfg job; knob.strength and knob.weight may be lists
+                      all listed by --cfg job; a list of values makes one setting of each
   knob=[NAME,NAME]    several knobs together; their settings as knob.NAME.SETTING
   decoding=NAME       sample, greedy, beam; decoding.temperature, decoding.top_p, decoding.max_new_tokens
   seeds=[0,1,2]       one response per example and seed
+  cells=DIR           where responses are stored by what decides them (default: runs/cells); what is there is not
+                      generated again, whichever command asks for it
   metrics=[NAME,...]  which metrics or groups of metrics to score, see `zsc ls`; [all] for every one
   judges.KIND=MODEL   models for metrics that need one: language_model, embedder, topic_classifier,
                       sentiment_classifier; by name on the hub or folder
@@ -58,6 +66,70 @@ settings, a star marks those that differ from off at p < .05. A run that was sto
   format=FORMAT       table, md, csv, json
   --cfg job           print the whole composed configuration and stop
   -m                  run every combination of comma-separated values; each prints a table of its own""",
+    "sweep": """\
+usage: zsc sweep [key=value ...] [-m]
+
+As `zsc run`, over several values of a knob's settings. The model is loaded once, the encoder reads each example once
+for all settings, and settings are decoded side by side as far as the memory allows; responses are those of separate
+runs. They go to cells, one for each setting and seed: a sweep that was stopped, or that grows by a value, makes what is
+missing. Several processes may work on the same sweep.
+
+  zsc sweep knob=attn_bias knob.strength=[0.2,0.5,1,2,5,10,20] seed=[0,1,2]
+  zsc sweep knob=attn_bias knob.profile=[knowledge,dialog] knob.strength=[2,5,10]
+  zsc sweep knob=ctx_aug knob.phrases=[questions,topic_music] knob.count=[1,10]
+  zsc sweep knob=dec_mix knob.level=[weights,probs] knob.weight=[0.25,0.5,0.75,1]
+  zsc sweep -m knob=attn_bias knob.strength=[2,5,10] dataset=parlor,topical_chat
+
+Settings as in `zsc run --help`.
+
+  together=8          settings and seeds decoded in one batch, at most
+  batch_size=32       examples encoded together""",
+    "plan": """\
+usage: zsc plan [key=value ...]
+
+Prints the cells of a run or sweep and their state (missing, begun, done, broken), and estimates how long the rest takes
+from a few responses timed here. Generates nothing that is kept. Settings as in `zsc run --help`.
+
+  zsc plan knob=attn_bias knob.strength=[0.2,0.5,1,2,5,10,20]""",
+    "table": """\
+usage: zsc table NAME [key=value ...]
+
+Makes a table of the paper from stored responses: one row per setting, with intervals, stars where the difference to the
+model without knobs has p < .05 (sign-flip test, Holm's correction over the whole table), and published figures of other
+models beside them where there are any. `zsc ls` lists the tables. Settings as in `zsc run --help`.
+
+  zsc table informativeness make=true
+  zsc table questions dataset=topical_chat dataset.path=DIR dataset.limit=500 make=true format=latex
+
+  make=true           generate what is missing; otherwise it is only named
+  format=FORMAT       table, md, latex, csv, json""",
+    "report": """\
+usage: zsc report RUN [RUN ...] [key=value ...]
+
+Writes one self-contained HTML page, and its plots as PNG and SVG, from finished runs: dose-response curves, control
+against fluency with the best trade-off marked, examples with the knob off and on and the attention that moved,
+commands, signatures and versions.
+
+  zsc report runs/attn_bias-parlor-mini-0123456789
+  zsc report runs/table-* output=report control=knowledge_rouge1 fluency=perplexity_median
+
+  output=DIR          where the page and the plots go (default: runs/report)
+  control=METRIC      what the knobs are to change (default: by knob)
+  fluency=METRIC      what that must not cost (default: perplexity_corpus)
+  examples=3          examples shown""",
+    "tune": """\
+usage: zsc tune knob=NAME target=METRIC budget=COST [key=value ...]
+
+Finds the strongest setting whose cost stays inside the budget: on one half of the examples by doubling and bisection,
+confirmed on the other half.
+
+  zsc tune knob=attn_bias target=knowledge_rouge1 budget=distinct2:-10%
+  zsc tune knob=ctx_aug target=question_rate budget=fluency:+10%
+
+  target=METRIC       what the knob is for; its gain is reported
+  budget=METRIC:+10%  how far a metric may rise (+) or fall (-), in percent of its value without the knob, or as a
+                      plain number; fluency stands for judge_perplexity_median with a judge, else perplexity_corpus
+  lowest, highest     strengths (or weights) to search between""",
     "score": """\
 usage: zsc score RUN|FILE [key=value ...]
 

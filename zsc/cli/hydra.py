@@ -24,6 +24,18 @@ def run_job(cfg: DictConfig) -> None:
     _report(run, cfg)
 
 
+def sweep_job(cfg: DictConfig) -> None:
+    from zsc.cli.run import sweep
+
+    _report(sweep, cfg)
+
+
+def plan_job(cfg: DictConfig) -> None:
+    from zsc.cli.plan import plan
+
+    _report(plan, cfg)
+
+
 def train_job(cfg: DictConfig) -> None:
     from zsc.cli.train import run
 
@@ -57,4 +69,12 @@ def _report(job, cfg: DictConfig) -> None:  # type: ignore[no-untyped-def]
         raise SystemExit(error.code) from None
 
 
-JOBS = {"run": run_job, "train": train_job, "bench": bench_job, "data": data_job, "doctor": doctor_job}
+JOBS = {
+    "run": run_job,
+    "sweep": sweep_job,
+    "plan": plan_job,
+    "train": train_job,
+    "bench": bench_job,
+    "data": data_job,
+    "doctor": doctor_job,
+}

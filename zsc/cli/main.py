@@ -77,6 +77,8 @@ def annotate(arguments: list[str]) -> None:
 
 RUNNERS: dict[str, Callable[[list[str]], None]] = {
     "run": partial(launch, "run"),
+    "sweep": partial(launch, "sweep"),
+    "plan": partial(launch, "plan"),
     "score": score,
     "ls": ls,
     "data": data,

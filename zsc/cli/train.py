@@ -12,7 +12,7 @@ from zsc.data import load_records
 from zsc.data.text import check_text
 from zsc.errors import ZscError
 from zsc.files import write_atomic
-from zsc.generation.run import check_lengths
+from zsc.generation.checks import check_lengths
 from zsc.models.load import load_model
 from zsc.training.denoise import denoising_data, tokenizer_for
 from zsc.training.dialogue import dialogue_collator

@@ -30,6 +30,10 @@ class Source:
         index = torch.tensor(rows, device=self.input_ids.device)
         return Source(self.input_ids[index], self.attention_mask[index], self.segments[index])
 
+    def repeat(self, times: int) -> "Source":
+        """Return ``times`` copies, one after the other."""
+        return Source(*(field.repeat(times, 1) for field in (self.input_ids, self.attention_mask, self.segments)))
+
 
 @dataclass(frozen=True)
 class BucketLayout:

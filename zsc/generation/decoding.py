@@ -1,6 +1,6 @@
 """Decoding settings, every one explicit, and sampling that does not depend on the batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ from transformers import (
     PreTrainedModel,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
-    TopPLogitsWarper,
 )
 
 from zsc.errors import ZscError, suggestion
-from zsc.generation.noise import gumbel, stream_keys
+from zsc.generation.noise import gumbel
+from zsc.generation.top_p import TopP
 from zsc.models.load import PROTOCOL_FIELDS
 
 
@@ -79,16 +79,19 @@ class Decoding:
             num_beam_groups=1,
         )
 
-    def logits_processors(self, ids: Sequence[str], seed: int) -> list[LogitsProcessor]:
-        """Return what turns greedy search into sampling for the examples ``ids``; empty unless ``sample``."""
+    def logits_processors(self, streams: torch.Tensor) -> list[LogitsProcessor]:
+        """Return what turns greedy search into sampling with the noise of ``streams`` (rows,); empty unless ``sample``.
+
+        :func:`zsc.generation.noise.stream_keys` makes streams.
+        """
         if not self.sample:
             return []
         warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(float(self.temperature))]
         if self.top_k:
             warpers.append(TopKLogitsWarper(self.top_k))
         if self.top_p < 1:
-            warpers.append(TopPLogitsWarper(self.top_p))
-        return [*warpers, GumbelSampling(ids, seed)]
+            warpers.append(TopP(self.top_p))
+        return [*warpers, GumbelSampling(streams)]
 
 
 class GumbelSampling(LogitsProcessor):
@@ -99,8 +102,8 @@ class GumbelSampling(LogitsProcessor):
     comparison a paired one. Tokens already ruled out need none.
     """
 
-    def __init__(self, ids: Sequence[str], seed: int):
-        self.keys = stream_keys(ids, seed)
+    def __init__(self, streams: torch.Tensor):
+        self.keys = streams
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         rows, tokens = torch.nonzero(scores > -torch.inf, as_tuple=True)

@@ -5,19 +5,18 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from zsc.data import jsonl
 from zsc.data.record import Record
 from zsc.errors import ZscError
-from zsc.files import drop_partial_line, write_atomic
-
-Key = tuple[str, int, str]
+from zsc.files import write_atomic
+from zsc.generation.cells import writing
 
 
 @dataclass(frozen=True)
@@ -47,22 +46,13 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder against a second writer. Raises ZscError if there is one, or if writing fails."""
-        with self.writing():
-            try:
-                with FileLock(self.path / ".lock", timeout=0):
-                    drop_partial_line(self.generations)
-                    yield
-            except Timeout:
-                raise ZscError(f"another process is writing to {self.path}. Wait, or set output=FOLDER.") from None
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Turn a failure to write into a ZscError that names the folder."""
-        try:
+        """Hold the folder against a second writer, waiting for one that is there. Raises ZscError if writing fails."""
+        with self.writing(), FileLock(self.path / ".lock"):
             yield
-        except OSError as error:
-            raise ZscError(f"cannot write the run folder {self.path}: {error.strerror or error}.") from error
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Return a context that turns a failure to write into a ZscError that names the folder."""
+        return writing(self.path)
 
     def manifest(self) -> dict[str, Any]:
         """Return what the run's maker recorded, or nothing where that is missing."""
@@ -86,17 +76,14 @@ class RunFolder:
         return jsonl.load(str(self.path / "records.jsonl"))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return every complete generation, in the order written."""
+        """Return every generation, in the order written; none of a run that was stopped."""
         if not self.generations.is_file():
             return []
-        return [
-            json.loads(line) for line in self.generations.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")
-        ]
+        return [json.loads(line) for line in self.generations.read_bytes().splitlines()]
 
-    def done(self) -> set[Key]:
-        return {(row["setting"], row["seed"], row["id"]) for row in self.rows()}
-
-    def append(self, rows: Iterable[dict[str, Any]]) -> None:
-        with self.generations.open("a", encoding="utf-8") as handle:
-            handle.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-            handle.flush()
+    def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Write the generations, unless they are there already."""
+        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        if not self.generations.is_file() or self.generations.read_text(encoding="utf-8") != content:
+            with self.writing():
+                write_atomic(self.generations, content)

@@ -1,6 +1,7 @@
 """Generate responses for one batch, with and without knobs, over encoder states computed once."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,9 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from zsc.data.layout import Source
 from zsc.generation.decoding import Decoding
+from zsc.generation.noise import stream_keys
 from zsc.knobs import Knob, apply
+from zsc.knobs.stack import additive, stacked
 
 
 @dataclass(frozen=True)
@@ -30,25 +33,50 @@ def encode(model: PreTrainedModel, source: Source) -> torch.Tensor:
     return encoder(input_ids=source.input_ids, attention_mask=source.attention_mask, return_dict=True).last_hidden_state
 
 
+@dataclass(frozen=True)
+class Job:
+    """Responses under ``knobs``, drawn with ``seed``."""
+
+    knobs: Sequence[Knob]
+    seed: int
+
+
+def fit_together(first: Job, second: Job) -> bool:
+    """Say whether two jobs can be decoded in one batch: under the same knobs, or under such as only add to it."""
+    same = first.knobs is second.knobs
+    return same or (additive(first.knobs) and additive(second.knobs))
+
+
 @torch.inference_mode()
 def decode(
     model: PreTrainedModel,
     source: Source,
     states: torch.Tensor,
     ids: Sequence[str],
-    seed: int,
+    jobs: Sequence[Job],
     decoding: Decoding,
-    knobs: Sequence[Knob],
 ) -> torch.Tensor:
-    """Return token ids (batch, length), the start token first, decoded with ``knobs`` applied to ``model``."""
+    """Return token ids (jobs * batch, length), job by job, the start token first.
+
+    All jobs, which must fit together, run as one batch over the encoder ``states`` (batch, positions, width) of
+    ``source``. ``ids`` name its rows for the sampling noise.
+    """
     generator: Any = model  # generate() comes with the concrete class
-    with apply(model, knobs, source):
+    first, *others = jobs
+    repeated = source.repeat(len(jobs))
+    context: AbstractContextManager[Any] = (
+        apply(model, first.knobs, repeated)
+        if all(job.knobs is first.knobs for job in others)
+        else stacked(model, [job.knobs for job in jobs], source)  # type: ignore[misc]
+    )
+    streams = torch.cat([stream_keys(ids, job.seed) for job in jobs])
+    with context:
         return generator.generate(
             # generate() expands the entries of encoder_outputs in place: each call gets an object of its own
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
-            attention_mask=source.attention_mask,
+            encoder_outputs=BaseModelOutput(last_hidden_state=states.repeat(len(jobs), 1, 1)),
+            attention_mask=repeated.attention_mask,
             generation_config=decoding.generation_config(model),
-            logits_processor=LogitsProcessorList(decoding.logits_processors(ids, seed)),
+            logits_processor=LogitsProcessorList(decoding.logits_processors(streams)),
         )
 
 
@@ -59,13 +87,27 @@ def generate(
     source: Source,
     states: torch.Tensor,
     ids: Sequence[str],
-    seed: int,
+    jobs: Sequence[Job],
     decoding: Decoding,
-    knobs: Sequence[Knob],
+) -> list[list[Response]]:
+    """Return one response per row of ``source`` for each of ``jobs``, as :func:`decode` makes them.
+
+    Likelihoods are computed job by job, so that what is decoded together does not touch their last digits.
+    """
+    sequences = decode(model, source, states, ids, jobs, decoding)
+    return [_responses(model, tokenizer, source, states, of_job) for of_job in sequences.chunk(len(jobs))]
+
+
+def _responses(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    source: Source,
+    states: torch.Tensor,
+    sequences: torch.Tensor,
 ) -> list[Response]:
-    """Return one response per row of ``source``, decoded with ``knobs`` applied to ``model``."""
-    sequences = decode(model, source, states, ids, seed, decoding, knobs)
     kept = response_mask(sequences, model.generation_config)
+    length = int(kept.any(dim=0).nonzero().max()) + 1
+    sequences, kept = sequences[:, : 1 + length], kept[:, :length]
     nll = negative_log_likelihood(model, source, states, sequences, kept)
     texts = tokenizer.batch_decode(sequences, skip_special_tokens=True)
     counts = kept.sum(dim=1)

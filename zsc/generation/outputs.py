@@ -49,8 +49,7 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
     made = {"identity": identity, "outputs": file.name, "settings": settings, "seeds": seeds, "zsc": __version__}
     folder.create(json.dumps({"layout": {"turns": turns}}) + "\n", made, records)
     with folder.locked():
-        if not folder.done():
-            folder.append(lines)
+        folder.write_rows(lines)
     return folder
 
 

@@ -1,7 +1,7 @@
 """Knob A, attention biasing towards a part of the source [I, P], constant or moving over the decoding steps."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
@@ -10,14 +10,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
 from zsc.knobs.bias import (
-    biased_cross_attention,
     check_strength,
     check_supported,
     check_weights,
+    constant_bias,
     head_mask,
-    scheduled_cross_attention,
+    scheduled_bias,
 )
 from zsc.knobs.spans import chosen_positions, parse_span
+from zsc.knobs.steering import Additions, steered
 
 GRADUAL = "gradual"
 SCHEDULES = ("linear", "step")
@@ -80,10 +81,14 @@ class AttentionBias:
 
     def apply(self, model: PreTrainedModel, source: Source) -> AbstractContextManager[PreTrainedModel]:
         """Return a context in which ``model`` attends to ``source`` with these weights."""
+        return steered(model, self.additions(model, source))
+
+    def additions(self, model: PreTrainedModel, source: Source) -> Additions:
+        """Return what it adds to the decoder of ``model`` while that reads ``source``."""
         if self.profile != GRADUAL:
-            return biased_cross_attention(model, self.weights(source), source.attention_mask, self.layers, self.heads)
+            return constant_bias(model, self.weights(source), source.attention_mask, self.layers, self.heads)
         if self.neutral:
-            return nullcontext(model)
+            return Additions()
         hidden = ~source.attention_mask.bool()
         start, end = (self.weights(source, part).masked_fill(hidden, 0)[:, None, :] for part in self._parts())
 
@@ -91,7 +96,7 @@ class AttentionBias:
             share = progress(steps, self.schedule, self.steps).to(start.device)[None, :, None]
             return (1 - share) * start + share * end
 
-        return scheduled_cross_attention(model, weights_at, self.layers, self.heads)
+        return scheduled_bias(model, weights_at, self.layers, self.heads)
 
     def _parts(self) -> tuple[str, ...]:
         return (self.start, self.end) if self.profile == GRADUAL else (self.profile,)

@@ -10,14 +10,14 @@ so the weights enter as an additive mask and no attention code is replaced.
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
 from zsc.knobs.anatomy import UnsupportedModel, check_indices, check_within, decoder_layers, head_count
-from zsc.knobs.steering import Bias, steered
+from zsc.knobs.steering import Additions, Bias, steered
 
 BACKENDS = ("eager", "sdpa")
 SMALLEST, LARGEST = 1e-30, 1e30  # what single precision holds with room to spare
@@ -71,12 +71,23 @@ def biased_cross_attention(
     Raises ValueError for weights that are negative, not finite, of another shape, or that leave a row no position,
     and UnsupportedModel for a model that cannot be biased.
     """
+    return steered(model, constant_bias(model, weights, attention_mask, layers, heads))
+
+
+def constant_bias(
+    model: PreTrainedModel,
+    weights: torch.Tensor,
+    attention_mask: torch.Tensor,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+) -> Additions:
+    """Return what :func:`biased_cross_attention` adds to the decoder: nothing for weights of 1."""
     check_weights(weights, attention_mask)
     attended = attention_mask.bool()
     if bool((weights[attended] == 1).all()):
-        return nullcontext(model)
+        return Additions()
     constant = weights.float().masked_fill(~attended, 0)[:, None, :]
-    return scheduled_cross_attention(model, lambda steps: constant, layers, heads)
+    return scheduled_bias(model, lambda steps: constant, layers, heads)
 
 
 def scheduled_cross_attention(
@@ -90,6 +101,16 @@ def scheduled_cross_attention(
     ``weights_at`` is given steps (queries,), the positions in the target that the queries stand at, 0 for the start
     token, and returns weights (batch, queries or 1, source positions).
     """
+    return steered(model, scheduled_bias(model, weights_at, layers, heads))
+
+
+def scheduled_bias(
+    model: PreTrainedModel,
+    weights_at: Callable[[torch.Tensor], torch.Tensor],
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+) -> Additions:
+    """Return what :func:`scheduled_cross_attention` adds to the decoder."""
     check_supported(model)
     chosen = head_mask(model, layers, heads)
 
@@ -101,7 +122,7 @@ def scheduled_cross_attention(
             )
         return given
 
-    return steered(model, cross=[Bias(weights, layers, chosen)])
+    return Additions(cross=[Bias(weights, layers, chosen)])
 
 
 def head_mask(model: PreTrainedModel, layers: Sequence[int] | None, heads: Sequence[int] | None) -> torch.Tensor | None:

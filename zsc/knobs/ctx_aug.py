@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_whole
 from zsc.knobs.bias import check_strength, check_supported
-from zsc.knobs.steering import Code, steered
+from zsc.knobs.steering import Additions, Code, steered
 
 VARIANTS = ("mean", "concat", "single", "token_mean")
 
@@ -88,10 +88,14 @@ class ContextAugmentation:
 
     def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
         """Return a context in which the decoder of ``model`` also attends to the code."""
+        return steered(model, self.additions(model, source))
+
+    def additions(self, model: PreTrainedModel, source: Source | None) -> Additions:
+        """Return what it adds to the decoder of ``model``."""
         if self.neutral:
-            return nullcontext(model)
+            return Additions()
         self.check(model, source)
-        return steered(model, codes=[Code(self.code(model), float(self.strength))])
+        return Additions(codes=[Code(self.code(model), float(self.strength))])
 
 
 def combine(states: torch.Tensor, mask: torch.Tensor, variant: str) -> torch.Tensor:

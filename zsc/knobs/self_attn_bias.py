@@ -1,7 +1,7 @@
 """Knob D, the bias of knob A on the decoder's own past [I]: text degenerates as its strength grows."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
 from zsc.knobs.attn_bias import restricted
 from zsc.knobs.bias import check_strength, check_supported, head_mask
-from zsc.knobs.steering import Bias, steered
+from zsc.knobs.steering import Additions, Bias, steered
 
 # of positions in the target: queries (queries, 1), keys (keys,), the knob's size and seed; to booleans (queries, keys)
 PROFILES: dict[str, Callable[[torch.Tensor, torch.Tensor, int, int], torch.Tensor]] = {
@@ -76,10 +76,14 @@ class SelfAttentionBias:
 
     def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
         """Return a context in which the decoder of ``model`` attends to its past with these weights."""
+        return steered(model, self.additions(model, source))
+
+    def additions(self, model: PreTrainedModel, source: Source | None) -> Additions:
+        """Return what it adds to the decoder of ``model``."""
         if self.neutral:
-            return nullcontext(model)
+            return Additions()
         self.check(model, source)
-        return steered(model, past=[Bias(self.weights, self.layers, head_mask(model, self.layers, self.heads))])
+        return Additions(past=[Bias(self.weights, self.layers, head_mask(model, self.layers, self.heads))])
 
 
 def tosses(count: int, seed: int) -> torch.Tensor:

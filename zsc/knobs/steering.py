@@ -5,7 +5,6 @@ order they were entered: weights multiply, codes stand side by side.
 """
 
 import inspect
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,10 +41,23 @@ class Bias:
 
 @dataclass(frozen=True, eq=False)
 class Code:
-    """States (1 or batch, length, width) in front of the encoder's, attended to with the weight ``strength``."""
+    """States (1 or batch, length, width) in front of the encoder's, attended to with the weight ``strength``, one for
+    all rows or (batch,) for each."""
 
     states: torch.Tensor
-    strength: float
+    strength: float | torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Additions:
+    """What knobs add to a decoder: biases of cross-attention and of attention to its own past, and codes."""
+
+    cross: Sequence[Bias] = ()
+    past: Sequence[Bias] = ()
+    codes: Sequence[Code] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.cross or self.past or self.codes)
 
 
 @dataclass(eq=False)
@@ -164,9 +176,10 @@ def biased(base: torch.Tensor, logs: list[tuple[Bias, torch.Tensor]]) -> torch.T
     return mask.masked_fill((base <= lowest) | (total == -torch.inf), lowest)
 
 
-def _with_columns(mask: torch.Tensor, count: int, strength: float) -> torch.Tensor:
-    columns = mask.new_full((*mask.shape[:-1], count), math.log(strength))
-    return torch.cat([columns, mask], dim=-1)
+def _with_columns(mask: torch.Tensor, count: int, strength: float | torch.Tensor) -> torch.Tensor:
+    logs = torch.as_tensor(strength, dtype=torch.float64).reshape(-1).log().clamp(min=torch.finfo(mask.dtype).min)
+    rows = logs.repeat_interleave(mask.shape[0] // len(logs)).to(mask)
+    return torch.cat([rows[:, None, None, None].expand(*mask.shape[:-1], count), mask], dim=-1)
 
 
 def _check_rows(mask: torch.Tensor, what: str) -> None:
@@ -229,19 +242,24 @@ def _with_mask(module: nn.Module, args: Any, kwargs: dict[str, Any], mask: torch
 
 
 @contextmanager
-def steered(
-    model: PreTrainedModel, cross: Sequence[Bias] = (), past: Sequence[Bias] = (), codes: Sequence[Code] = ()
-) -> Iterator[PreTrainedModel]:
+def steered(model: PreTrainedModel, additions: Additions) -> Iterator[PreTrainedModel]:
     """While the context is open, add to what is active on the decoder of ``model``. Contexts nest in any order."""
+    if not additions:
+        yield model
+        return
     decoder = model.get_decoder()
-    handles = layer_hooks(model, decoder) if any(bias.layers is not None for bias in (*cross, *past)) else []
+    handles = (
+        layer_hooks(model, decoder)
+        if any(bias.layers is not None for bias in (*additions.cross, *additions.past))
+        else []
+    )
     steering = _ACTIVE.setdefault(decoder, Steering())
     if steering.empty():
         steering.handle = decoder.register_forward_pre_hook(steering_hook(decoder), with_kwargs=True)
     added: list[tuple[list[Any], Sequence[Any]]] = [
-        (steering.cross, cross),
-        (steering.past, past),
-        (steering.codes, codes),
+        (steering.cross, additions.cross),
+        (steering.past, additions.past),
+        (steering.codes, additions.codes),
     ]
     for entries, new in added:
         entries.extend(new)

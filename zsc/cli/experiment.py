@@ -1,0 +1,212 @@
+"""From a composed config to cells and back: what a run, a table or a tuning generates, and its folder."""
+
+import hashlib
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from zsc import __version__
+from zsc.cli.build import Built, build_knobs, build_layout, check_count, check_seeds, load_once, merged
+from zsc.cli.progress import progress
+from zsc.data import load_records
+from zsc.data.layout import BucketLayout, Source
+from zsc.data.record import Record
+from zsc.errors import INTERRUPTED, ZscError
+from zsc.generation.cells import Cell, State, canonical, code_version, library_versions
+from zsc.generation.checks import check_lengths, check_settings, probe_settings
+from zsc.generation.decoding import Decoding
+from zsc.generation.encoded import EncodedBatches
+from zsc.generation.fill import Filler, Tally, Task, fitting
+from zsc.generation.folder import RunFolder
+from zsc.generation.generate import Job
+from zsc.models.load import Loaded
+
+PROBED = 8  # examples on which the effect of a setting is measured before it is used
+
+Place = tuple[str, int]  # setting and seed
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Settings and seeds of one model on the same records, and the cell of each."""
+
+    config: dict[str, Any]
+    loaded: Loaded
+    records: list[Record]
+    layout: BucketLayout
+    source: Source
+    decoding: Decoding
+    built: Built
+    cells: dict[Place, Cell]
+
+    @property
+    def seeds(self) -> list[int]:
+        return list(self.config["seeds"])
+
+    @property
+    def identity(self) -> str:
+        """A hash of what decides the responses, and the names of the settings."""
+        content = [[*place, cell.identity] for place, cell in self.cells.items()]
+        return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+
+def prepare(config: dict[str, Any], knobs: Sequence[dict[str, Any]], records: list[Record] | None = None) -> Experiment:
+    """Load, build and check everything that ``config`` (of configs/run.yaml) names, with the settings of ``knobs``.
+
+    ``records`` stand for those of the config, if given. Nothing is generated or written.
+    """
+    layout = build_layout(config["layout"])
+    decoding, seeds = Decoding.from_settings(config["decoding"]), check_seeds(config["seeds"])
+    for count in ("batch_size", "together"):
+        check_count(count, config[count])
+    records = load_records(**config["dataset"]) if records is None else records
+    loaded = load_once(config["model"])
+    built = merged([build_knobs(knob, config["model"], loaded) for knob in knobs])
+    check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
+    source = layout.encode(records, loaded.tokenizer)
+    check_settings(loaded, built.settings, records, source)
+    common = common_spec(loaded, layout, decoding, records)
+    ids = [record.id for record in records]
+    cells = {
+        (name, seed): Cell(Path(str(config["cells"])), {**common, "knobs": built.deciding[name], "seed": seed}, ids)
+        for name in built.settings
+        for seed in seeds
+    }
+    return Experiment(config, loaded, records, layout, source, decoding, built, cells)
+
+
+def common_spec(loaded: Loaded, layout: BucketLayout, decoding: Decoding, records: Sequence[Record]) -> dict[str, Any]:
+    """Return what decides responses, beside knobs and seed."""
+    content = "".join(canonical(record.to_json()) for record in records)
+    return {
+        "code": code_version(),
+        "libraries": library_versions(),
+        "weights": loaded.fingerprint,
+        "model": {
+            "dtype": str(loaded.model.dtype),
+            "attention": loaded.model.get_decoder().config._attn_implementation,
+            "device": loaded.model.device.type,
+        },
+        "records": {"count": len(records), "sha256": hashlib.sha256(content.encode()).hexdigest()},
+        "layout": asdict(layout),
+        "decoding": asdict(decoding),
+    }
+
+
+def perform(experiment: Experiment, name: str) -> RunFolder:
+    """Generate what the cells of ``experiment`` lack, and return its folder, written from them.
+
+    ``name`` begins the name of a folder for which the config has none.
+    """
+    effects = fill(experiment)
+    config, built = experiment.config, experiment.built
+    folder = RunFolder(Path(str(config["output"] or default_output(name, config, experiment.identity))))
+    acting = {setting: effects[setting] for setting, knobs in built.settings.items() if knobs}
+    made = manifest(experiment) | {"effects": acting}
+    folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), made, experiment.records)
+    with folder.locked():
+        folder.write_rows(
+            {"setting": setting, "seed": seed, **item}
+            for seed in experiment.seeds
+            for setting in built.settings
+            for item in finished(experiment.cells[setting, seed])
+        )
+    return folder
+
+
+def finished(cell: Cell) -> list[dict[str, Any]]:
+    """Return the items of a cell. Raises ZscError if it is not finished."""
+    stored = cell.stored()
+    if stored.state is not State.DONE:
+        raise ZscError(f"cell {cell.path} was changed while it was read. Repeat the command.")
+    return stored.items
+
+
+def fill(experiment: Experiment) -> dict[str, dict[str, Any] | None]:
+    """Fill the cells of ``experiment``; return the effect of each setting.
+
+    Settings without a finished or begun cell are probed first, so that one that does nothing costs nothing.
+    """
+    effects = known_effects(experiment)
+    unknown = {name: knobs for name, knobs in experiment.built.settings.items() if name not in effects}
+    if unknown:
+        few = experiment.source.select(range(min(PROBED, len(experiment.records))))
+        for name, effect in probe_settings(experiment.loaded, unknown, few).items():
+            print(f"{name}: {effect}", file=sys.stderr)
+            effects[name] = asdict(effect)
+    tasks = [
+        Task(experiment.cells[name, seed], Job(knobs, seed), effects.get(name))
+        for seed in experiment.seeds
+        for name, knobs in experiment.built.settings.items()
+    ]
+    tally = fill_cells(experiment, tasks)
+    others = f", {tally.elsewhere} made by another process" if tally.elsewhere else ""
+    print(f"cells: {len(tasks)}, {tally.found} found, {tally.made} made{others}", file=sys.stderr)
+    return {name: effects.get(name) for name in experiment.built.settings}
+
+
+def known_effects(experiment: Experiment) -> dict[str, dict[str, Any] | None]:
+    """Return the effects noted with cells that are there."""
+    effects: dict[str, dict[str, Any] | None] = {}
+    for (name, _), cell in experiment.cells.items():
+        if cell.stored().state in (State.BEGUN, State.DONE):
+            effects[name] = cell.effect()
+    return effects
+
+
+class ProgressWatcher:
+    """Shows how many responses are there, on stderr."""
+
+    def __init__(self, bar: Any, total: int):
+        self.bar, self.task, self.ready, self.total = bar, bar.add_task("responses", total=total), 0, total
+
+    def advance(self, responses: int) -> None:
+        self.ready += responses
+        self.bar.advance(self.task, responses)
+
+    def note(self, message: str) -> None:
+        self.bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def fill_cells(experiment: Experiment, tasks: Sequence[Task]) -> Tally:
+    """Fill ``tasks`` under a progress bar. An interrupt becomes a ZscError that says what is kept."""
+    config, loaded, source = experiment.config, experiment.loaded, experiment.source
+    batches = EncodedBatches(loaded.model, source, config["batch_size"])
+    decoding, together = experiment.decoding, config["together"]
+    together = fitting(loaded.model, source.input_ids.shape[1], decoding, config["batch_size"], together)
+    with progress() as bar:
+        watcher = ProgressWatcher(bar, len(tasks) * len(experiment.records))
+        try:
+            return Filler(loaded, batches, decoding, together, watcher).fill(tasks)
+        except KeyboardInterrupt:
+            kept = f"{watcher.ready} of {watcher.total} responses are kept in {config['cells']}"
+            raise ZscError(f"interrupted: {kept}; the same command resumes.", INTERRUPTED) from None
+
+
+def manifest(experiment: Experiment) -> dict[str, Any]:
+    """Return what identifies a run and what made it."""
+    loaded, built = experiment.loaded, experiment.built
+    return {
+        "identity": experiment.identity,
+        "weights": loaded.fingerprint,
+        "made_from": built.made_from,
+        "settings": list(built.settings),
+        "seeds": experiment.seeds,
+        "cells": {f"{name} seed {seed}": cell.identity for (name, seed), cell in experiment.cells.items()},
+        "token_ids": loaded.model.generation_config.to_diff_dict(),
+        "versions": library_versions()
+        | {"hydra-core": version("hydra-core"), "zsc": __version__, "python": platform.python_version()},
+        "device": str(loaded.model.device),
+        "truncated_share": round(experiment.layout.truncated(experiment.records, loaded.tokenizer), 4),
+    }
+
+
+def default_output(name: str, config: dict[str, Any], identity: str) -> str:
+    model = Path(str(config["model"]["checkpoint"])).name
+    return f"runs/{name}-{config['dataset']['loader']}-{model}-{identity[:10]}"

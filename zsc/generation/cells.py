@@ -1,0 +1,180 @@
+"""Cells: the responses of one setting and seed to a list of records, stored under a hash of all that decides them.
+
+    ROOT/HASH/cell.json     what the hash is of, and the effect of the setting as probed
+              items.jsonl   one response per record, in the order of the records, written as they come
+              done.json     how many items there are, and their hash: the mark of a finished cell
+
+Nothing in a finished cell depends on how often it was stopped, on what it was made together with, or on who made it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import BaseFileLock, FileLock
+
+from zsc.errors import ZscError
+from zsc.files import write_atomic
+
+PACKAGE = Path(__file__).parents[1]
+STAGES = ("models", "knobs", "generation")  # whose code decides responses, beside the layout of sources
+LIBRARIES = ("torch", "transformers", "tokenizers")
+FIELDS = {"id", "response", "tokens", "nll"}
+
+
+class State(Enum):
+    MISSING = "missing"
+    BEGUN = "begun"
+    DONE = "done"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a cell's folder holds: its ``state``, its whole ``items``, and for a broken cell ``why``."""
+
+    state: State
+    items: list[dict[str, Any]]
+    why: str = ""
+
+
+def canonical(value: Any) -> str:
+    """Return ``value`` as JSON in which equal settings look alike: sorted keys, and 5.0 as 5."""
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, Mapping):
+            return {str(key): plain(inner) for key, inner in part.items()}
+        if isinstance(part, list | tuple):
+            return [plain(inner) for inner in part]
+        return int(part) if isinstance(part, float) and part.is_integer() else part
+
+    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
+
+
+@cache
+def code_version() -> str:
+    """Return a hash of the source code that decides responses."""
+    files = [PACKAGE / "data" / "layout.py", *(file for stage in STAGES for file in (PACKAGE / stage).glob("*.py"))]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the store at ``root``. ``spec`` is all that decides its responses, ``ids`` are those of its records."""
+
+    root: Path
+    spec: Mapping[str, Any]
+    ids: Sequence[str]
+
+    @property
+    def identity(self) -> str:
+        return hashlib.sha256(canonical(self.spec).encode()).hexdigest()
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.identity[:32]
+
+    @property
+    def items(self) -> Path:
+        return self.path / "items.jsonl"
+
+    @property
+    def lock(self) -> BaseFileLock:
+        """A lock for whoever writes."""
+        return FileLock(self.path / ".lock")
+
+    def stored(self) -> Stored:
+        """Return what is there, checked against the cell's hash, its records and its mark."""
+        try:
+            described = json.loads((self.path / "cell.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return Stored(State.MISSING, [])
+        except (ValueError, OSError) as error:
+            return Stored(State.BROKEN, [], f"cell.json cannot be read ({error})")
+        if not isinstance(described, dict) or canonical(described.get("spec")) != canonical(self.spec):
+            return Stored(State.BROKEN, [], "cell.json describes another cell")
+        content = self.items.read_bytes() if self.items.is_file() else b""
+        items = self._whole(content)
+        mark = self.path / "done.json"
+        if not mark.exists():
+            return Stored(State.BEGUN, items)
+        if mark.read_text(encoding="utf-8") != _mark(content) or len(items) < len(self.ids):
+            return Stored(State.BROKEN, [], "its responses are not those it was finished with")
+        return Stored(State.DONE, items)
+
+    def effect(self) -> dict[str, Any] | None:
+        """Return the effect recorded with the cell."""
+        effect: dict[str, Any] | None = json.loads((self.path / "cell.json").read_text(encoding="utf-8"))["effect"]
+        return effect
+
+    def begin(self, effect: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        """Make the cell, which must be locked, ready for writing; return its whole items.
+
+        A broken cell is emptied, and a line that a kill left without its end is cut off.
+        """
+        found = self.stored()
+        if found.state in (State.MISSING, State.BROKEN):
+            (self.path / "done.json").unlink(missing_ok=True)
+            self.items.unlink(missing_ok=True)
+            described = {"spec": self.spec, "effect": effect}
+            write_atomic(self.path / "cell.json", json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+        whole = _lines(found.items)
+        if self.items.is_file() and self.items.read_text(encoding="utf-8", errors="replace") != whole:
+            write_atomic(self.items, whole)
+        return found.items
+
+    def append(self, items: Sequence[Mapping[str, Any]]) -> None:
+        with self.items.open("a", encoding="utf-8") as handle:
+            handle.write(_lines(items))
+
+    def finish(self) -> None:
+        """Mark the cell as finished."""
+        write_atomic(self.path / "done.json", _mark(self.items.read_bytes()))
+
+    def _whole(self, content: bytes) -> list[dict[str, Any]]:
+        """Return the items of ``content`` as far as they are whole and those of the records in order."""
+        items: list[dict[str, Any]] = []
+        for identity, line in zip(self.ids, content.splitlines(keepends=True), strict=False):
+            try:
+                item = json.loads(line)
+            except ValueError:
+                break
+            if not line.endswith(b"\n") or not isinstance(item, dict) or set(item) != FIELDS or item["id"] != identity:
+                break
+            items.append(item)
+        return items
+
+
+def _lines(items: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+
+
+def _mark(content: bytes) -> str:
+    mark = {"items": content.count(b"\n"), "sha256": hashlib.sha256(content).hexdigest()}
+    return json.dumps(mark) + "\n"
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn a failure to write into a ZscError that names ``folder``."""
+    try:
+        yield
+    except OSError as error:
+        raise ZscError(
+            f"cannot write to {folder}: {error.strerror or error}. What was written is kept; make room or set another"
+            " folder, and repeat the command."
+        ) from error
