@@ -9,7 +9,8 @@ import zsc
 
 FOLDER = Path(zsc.__file__).parent / "data" / "phrases"
 TOPICS = {"books", "fashion", "film", "food", "music", "nature", "sport", "technology"}
-WORDS = {"questions": (4, 10), "positive": (4, 10), "negative": (4, 10), "formal": (5, 12), "informal": (5, 12)}
+QUESTIONS = {"questions": (4, 10), "questions_short": (1, 4), "questions_long": (13, 20)}
+WORDS = QUESTIONS | {"positive": (4, 10), "negative": (4, 10), "formal": (5, 12), "informal": (5, 12)}
 WORDS |= {f"topic_{topic}": (6, 12) for topic in TOPICS}
 
 
@@ -34,7 +35,7 @@ def test_thirty_different_phrases_stripped_and_in_ascii(file, phrases):
 
 
 def test_only_questions_ask(file, phrases):
-    if file.stem == "questions":
+    if file.stem in QUESTIONS:
         assert [phrase for phrase in phrases if not phrase.endswith("?")] == []
     else:
         assert [phrase for phrase in phrases if phrase.endswith("?")] == []

@@ -24,7 +24,8 @@ from zsc.errors import ZscError
 from zsc.files import write_atomic
 
 PACKAGE = Path(__file__).parents[1]
-STAGES = ("models", "knobs", "generation")  # whose code decides responses, beside the layout of sources
+DECIDING = ("data/layout.py", "models/*.py", "knobs/*.py", "generation/encoded.py", "generation/generate.py",
+            "generation/decoding.py", "generation/noise.py", "generation/top_p.py")  # fmt: skip
 LIBRARIES = ("torch", "transformers", "tokenizers")
 FIELDS = {"id", "response", "tokens", "nll"}
 
@@ -61,7 +62,7 @@ def canonical(value: Any) -> str:
 @cache
 def code_version() -> str:
     """Return a hash of the source code that decides responses."""
-    files = [PACKAGE / "data" / "layout.py", *(file for stage in STAGES for file in (PACKAGE / stage).glob("*.py"))]
+    files = {file for pattern in DECIDING for file in PACKAGE.glob(pattern)}
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(hashlib.sha256(file.read_bytes()).digest())

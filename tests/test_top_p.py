@@ -1,0 +1,32 @@
+"""The nucleus without sorting is that of the library's sorted one."""
+
+import pytest
+import torch
+from transformers import TopPLogitsWarper
+
+from zsc.generation.top_p import LIKELY, TopP
+
+
+@pytest.mark.parametrize("mass", [0.05, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("spread", [0.5, 3.0, 8.0])  # flat rows have a nucleus of more than LIKELY tokens
+def test_same_tokens_as_the_library(mass, spread):
+    scores = torch.randn(40, 700, generator=torch.Generator().manual_seed(0)) * spread
+    ours, theirs = TopP(mass)(None, scores), TopPLogitsWarper(mass)(None, scores)
+    assert torch.equal(ours, theirs)
+    sizes = (ours > -torch.inf).sum(dim=1)
+    if spread == 0.5 and mass >= 0.5:
+        assert sizes.min() > LIKELY
+
+
+def test_a_row_does_not_depend_on_the_others():
+    scores = torch.randn(6, 700, generator=torch.Generator().manual_seed(0)) * torch.tensor([[0.5], [9.0]] * 3)
+    together = TopP(0.9)(None, scores)
+    assert all(torch.equal(together[i : i + 1], TopP(0.9)(None, scores[i : i + 1])) for i in range(6))
+
+
+def test_by_hand():
+    scores = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
+    assert (TopP(0.6)(None, scores) > -torch.inf).tolist() == [[True, True, False, False]]
+    assert (TopP(0.01)(None, scores) > -torch.inf).tolist() == [[True, False, False, False]]
+    ruled_out = scores.masked_fill(torch.tensor([[True, False, False, False]]), -torch.inf)
+    assert (TopP(0.99)(None, ruled_out) > -torch.inf).tolist() == [[False, True, True, True]]
