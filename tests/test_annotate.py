@@ -27,7 +27,7 @@ def run(tmp_path):
     folder = RunFolder(tmp_path / "run")
     settings = ["off", "my_knob(5)"]
     folder.create("x: 1", {"identity": "abc", "settings": settings, "seeds": [0, 7]}, RECORDS)
-    folder.append(
+    folder.write_rows(
         {"setting": setting, "seed": seed, "id": i, "response": text, "tokens": 1, "nll": 1.0}
         for setting, said in zip(settings, (OFF, ON), strict=True)
         for seed in (0, 7)

@@ -124,11 +124,11 @@ def test_several_knobs_together(zsc, tmp_path):
         (["knob=dec_mix"], "model.decoder: no file"),
         (["knob=dec_mix", "knob.other.checkpoint=mini", "knob.other.decoder=null"], "decoders are of different kinds"),
         (["knob=self_attn_swap", "knob.by=others"], "other, random, shuffled"),
-        (["knob=attn_bias", "knob.profile=[knowledge,dialog]"], "is not one of knowledge, dialog"),
+        (["knob=attn_bias", "knob.profile=[knowledge,dialgo]"], "is not one of knowledge, dialog"),
         (["knob=attn_bias", "knob.strength=[2,2.0]"], "would both be called attn_bias(knowledge, 2)"),
         (["knob=attn_bias", "knob.name=foo"], "no knob 'foo'"),
         (["knob=self_attn_bias", "knob.seed=abc"], "seed='abc' must be a whole number"),
-        (["knob=ctx_aug", "knob.phrases=[a,b]"], "must name one set"),
+        (["knob=ctx_aug", "knob.phrases=[questions,a]"], "phrases 'a' are neither a set"),
         (["knob=several"], "write them as a list"),
     ],
 )

@@ -155,7 +155,7 @@ def test_bad_settings(tokenizer, settings, message):
 
 
 def test_phrases_come_from_a_set_or_a_file(tmp_path):
-    assert len(phrase_sets()) == 13 and load_phrases("questions")[0].endswith("?")
+    assert len(phrase_sets()) == 15 and load_phrases("questions")[0].endswith("?")
     file = tmp_path / "mine.txt"
     file.write_text("one\n\n two \n")
     assert load_phrases(str(file)) == ["one", "two"]

@@ -123,7 +123,7 @@ def folder_of(tmp_path, settings, seeds, lines):
     made = {"identity": "x", "settings": settings, "seeds": seeds, "weights": "ab" * 20,
             "made_from": {"phrases": {"mine": ["why not"]}}}  # fmt: skip
     folder.create("layout: {}", made, records("It rains.", "He ran."))
-    folder.append(lines)
+    folder.write_rows(lines)
     return folder
 
 

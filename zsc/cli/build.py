@@ -67,24 +67,30 @@ def build_knobs(knob: dict[str, Any], model: dict[str, Any], loaded: Loaded) -> 
 
 
 def merged(parts: Sequence[Built]) -> Built:
-    """Return the model as it is, called off, and the settings of all ``parts``."""
+    """Return the model as it is, called off, and the settings of all ``parts``, those that several have once."""
     whole = Built({"off": []}, {}, {"off": []})
     for part in parts:
         for name, knobs in part.settings.items():
-            _check_new(name, whole.settings)
-            whole.settings[name], whole.deciding[name] = knobs, part.deciding[name]
+            if whole.deciding.get(name) != part.deciding[name]:
+                _check_new(name, whole.settings)
+                whole.settings[name], whole.deciding[name] = knobs, part.deciding[name]
         phrases = {**whole.made_from.get("phrases", {}), **part.made_from.get("phrases", {})}
         whole.made_from.update(part.made_from | ({"phrases": phrases} if phrases else {}))
     return whole
 
 
+def described(knob: Knob) -> dict[str, Any]:
+    """Return the name of ``knob`` and its settings, without the tokenizer and models it uses."""
+    name = next(name for name, kind in KNOBS.items() if kind is type(knob))
+    return {"knob": name} | {field.name: getattr(knob, field.name) for field in fields(knob) if field.compare}  # type: ignore[arg-type]
+
+
 def deciding(knob: Knob, made_from: dict[str, Any]) -> dict[str, Any]:
     """Return all that decides what ``knob`` does: its settings, and the weights of another model that it uses."""
-    name = next(name for name, kind in KNOBS.items() if kind is type(knob))
-    own = {field.name: getattr(knob, field.name) for field in fields(knob) if field.compare}  # type: ignore[arg-type]
+    own = described(knob)
     own.pop("label", None)
-    other = {"other": made_from[f"{name}.other"]} if getattr(knob, "other", None) is not None else {}
-    return {"knob": name} | own | other
+    uses_other = getattr(knob, "other", None) is not None
+    return own | ({"other": made_from[f"{own['knob']}.other"]} if uses_other else {})
 
 
 def _check_new(name: str, settings: Settings) -> None:

@@ -1,5 +1,8 @@
 """Where the configs lie, and errors with suggestions for overrides Hydra would refuse."""
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,9 @@ from zsc.errors import ZscError, first_line, suggestion
 PACKAGE = Path(__file__).parents[1]
 CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"
 RUN_GROUPS = ("model", "dataset", "knob", "decoding")
-GROUPS = {"train": ("task",)} | dict.fromkeys(("run", "sweep", "plan", "bench", "data", "doctor"), RUN_GROUPS)
+GROUPS = {"train": ("task",), "table": ("table", "model", "dataset", "decoding")} | dict.fromkeys(
+    ("run", "sweep", "plan", "tune", "bench", "data", "doctor"), RUN_GROUPS
+)
 MULTIRUN = ("-m", "--multirun")
 NOT_KNOBS = {"none", "several"}
 
@@ -85,13 +90,41 @@ def resolved(cfg: Any) -> dict[str, Any]:
         raise ZscError(f"the settings cannot be resolved: {first_line(error)}") from error
 
 
+@contextmanager
+def shipped_configs() -> Iterator[None]:
+    """While the context is open, `hydra.compose` reads the configs that come with zsc, inside of a Hydra job too."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    state = GlobalHydra.instance()
+    outer, state.hydra = state.hydra, None
+    try:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            yield
+    finally:
+        state.hydra = outer
+
+
+def compose_knob(text: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the knob config that ``text``, such as ``knob=attn_bias knob.strength=[2,5]``, stands for beside the other
+    settings of ``config``. Raises ZscError as for the same words on the command line."""
+    from hydra import compose
+    from omegaconf import OmegaConf
+
+    overrides = expand(shlex.split(text))
+    check_overrides("run", [], overrides)
+    with shipped_configs():
+        knob = OmegaConf.to_container(compose("run", overrides).knob)
+    return resolved(OmegaConf.create({**config, "knob": knob}))["knob"]
+
+
 def check_overrides(command: str, flags: list[str], overrides: list[str]) -> None:
     """Raise ZscError, with a suggestion where there is one, for overrides Hydra would refuse.
 
     Hydra's own keys are left to Hydra. Additions and deletions (``+``, ``~``) serve ``trainer`` alone, where any field
     of ``transformers.TrainingArguments`` may stand. With ``--config-dir`` the user's own options are allowed.
     """
-    from hydra import compose, initialize_config_dir
+    from hydra import compose
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -121,7 +154,7 @@ def check_overrides(command: str, flags: list[str], overrides: list[str]) -> Non
             for value in values:
                 _check_option(key, value)
             chosen.append(f"{key}={values[-1]}")
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with shipped_configs():
         base = compose(command, [*chosen, *nested])
         _check_keys(command, parsed, [*_keys(OmegaConf.to_container(base), ""), *GROUPS[command]])
         try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,10 +10,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from zsc import __version__
-from zsc.cli.build import Built, build_knobs, build_layout, check_count, check_seeds, load_once, merged
+from zsc.cli.build import (
+    Built,
+    build_knobs,
+    build_layout,
+    check_count,
+    check_seeds,
+    described,
+    load_once,
+    merged,
+)
 from zsc.cli.progress import progress
 from zsc.data import load_records
 from zsc.data.layout import BucketLayout, Source
@@ -25,6 +36,7 @@ from zsc.generation.encoded import EncodedBatches
 from zsc.generation.fill import Filler, Tally, Task, fitting
 from zsc.generation.folder import RunFolder
 from zsc.generation.generate import Job
+from zsc.knobs import Knob
 from zsc.models.load import Loaded
 
 PROBED = 8  # examples on which the effect of a setting is measured before it is used
@@ -104,9 +116,10 @@ def perform(experiment: Experiment, name: str) -> RunFolder:
 
     ``name`` begins the name of a folder for which the config has none.
     """
-    effects = fill(experiment)
     config, built = experiment.config, experiment.built
     folder = RunFolder(Path(str(config["output"] or default_output(name, config, experiment.identity))))
+    folder.check(experiment.identity)
+    effects = fill(experiment)
     acting = {setting: effects[setting] for setting, knobs in built.settings.items() if knobs}
     made = manifest(experiment) | {"effects": acting}
     folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), made, experiment.records)
@@ -196,7 +209,9 @@ def manifest(experiment: Experiment) -> dict[str, Any]:
         "identity": experiment.identity,
         "weights": loaded.fingerprint,
         "made_from": built.made_from,
+        "command": command_line(),
         "settings": list(built.settings),
+        "knobs": {name: [shown(knob) for knob in knobs] for name, knobs in built.settings.items()},
         "seeds": experiment.seeds,
         "cells": {f"{name} seed {seed}": cell.identity for (name, seed), cell in experiment.cells.items()},
         "token_ids": loaded.model.generation_config.to_diff_dict(),
@@ -205,6 +220,19 @@ def manifest(experiment: Experiment) -> dict[str, Any]:
         "device": str(loaded.model.device),
         "truncated_share": round(experiment.layout.truncated(experiment.records, loaded.tokenizer), 4),
     }
+
+
+def command_line() -> str | None:
+    """Return the command whose job this is, None outside of one."""
+    if not HydraConfig.initialized():
+        return None
+    hydra = HydraConfig.get()
+    return shlex.join(["zsc", str(hydra.job.config_name), *hydra.overrides.task])
+
+
+def shown(knob: Knob) -> dict[str, Any]:
+    """Return the name and settings of ``knob`` without its phrases, which stand in the manifest once."""
+    return {key: value for key, value in described(knob).items() if key != "phrases"}
 
 
 def default_output(name: str, config: dict[str, Any], identity: str) -> str:

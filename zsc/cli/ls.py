@@ -20,7 +20,7 @@ def ls(arguments: list[str]) -> None:
     check_format(style)
     rows = [
         {"kind": kind, "name": option, "what": headline(kind, option)}
-        for kind in RUN_GROUPS
+        for kind in (*RUN_GROUPS, "table")
         for option in group_options(kind)
     ]
     for name in phrase_sets():

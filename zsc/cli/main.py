@@ -65,8 +65,25 @@ def ls(arguments: list[str]) -> None:
 
 def data(arguments: list[str]) -> None:
     """Take ``zsc data NAME`` for ``zsc data dataset=NAME``."""
-    named = bool(arguments) and "=" not in arguments[0] and not arguments[0].startswith("-")
-    launch("data", [f"dataset={arguments[0]}", *arguments[1:]] if named else arguments)
+    launch("data", named("dataset", arguments))
+
+
+def table(arguments: list[str]) -> None:
+    """Take ``zsc table NAME`` for ``zsc table table=NAME``."""
+    launch("table", named("table", arguments))
+
+
+def named(group: str, arguments: list[str]) -> list[str]:
+    """Return ``arguments`` with the first, if it is but a name, as the choice of ``group``."""
+    if arguments and "=" not in arguments[0] and not arguments[0].startswith("-"):
+        return [f"{group}={arguments[0]}", *arguments[1:]]
+    return arguments
+
+
+def report(arguments: list[str]) -> None:
+    from zsc.cli.report import report
+
+    report(arguments)
 
 
 def annotate(arguments: list[str]) -> None:
@@ -79,6 +96,9 @@ RUNNERS: dict[str, Callable[[list[str]], None]] = {
     "run": partial(launch, "run"),
     "sweep": partial(launch, "sweep"),
     "plan": partial(launch, "plan"),
+    "tune": partial(launch, "tune"),
+    "table": table,
+    "report": report,
     "score": score,
     "ls": ls,
     "data": data,

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from errno import ENOTDIR
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,22 @@ class RunFolder:
     def generations(self) -> Path:
         return self.path / "generations.jsonl"
 
-    def create(self, config_yaml: str, manifest: dict[str, Any], records: Sequence[Record]) -> None:
-        """Write what defines the run. Raises ZscError if the folder holds another run or cannot be written."""
+    def check(self, identity: str) -> None:
+        """Raise ZscError if the folder cannot be made, or holds another run than that of ``identity``."""
         with self.writing():
-            self.path.mkdir(parents=True, exist_ok=True)
-            if self.config.exists() and self.manifest().get("identity") != manifest["identity"]:
+            nearest = next(path for path in (self.path, *self.path.parents) if path.exists())
+            if not nearest.is_dir():
+                raise NotADirectoryError(ENOTDIR, f"{nearest} is a file")
+            if self.config.exists() and self.manifest().get("identity") != identity:
                 raise ZscError(
                     f"{self.path} holds a run with other settings, data or weights. Set output=FOLDER to a new one."
                 )
+
+    def create(self, config_yaml: str, manifest: dict[str, Any], records: Sequence[Record]) -> None:
+        """Write what defines the run. Raises what :meth:`check` raises, and ZscError if writing fails."""
+        self.check(manifest["identity"])
+        with self.writing():
+            self.path.mkdir(parents=True, exist_ok=True)
             lines = (json.dumps(record.to_json(), ensure_ascii=False) for record in records)
             write_atomic(self.path / "records.jsonl", "".join(f"{line}\n" for line in lines))
             write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")

@@ -159,3 +159,9 @@ def each_response(metric: Metric, statistics: np.ndarray) -> list[float | None]:
 def difference(setting: str, settings: Sequence[str]) -> str:
     """Return the name of the row that holds ``setting`` minus the first of ``settings``."""
     return DIFFERENCE if len(settings) == 2 else f"{DIFFERENCE}: {setting}"
+
+
+def settings_of(rows: Sequence[Row]) -> list[str]:
+    """Return the settings that ``rows`` compare, the first of them the one that others are compared with."""
+    differences = {row.setting for row in rows if row.setting.partition(":")[0] == DIFFERENCE}
+    return [name for name in dict.fromkeys(row.setting for row in rows) if name not in differences]

@@ -16,14 +16,15 @@ from zsc.metrics.score import DIFFERENCE
 
 ALPHA = 0.05
 FORMATS = ("table", "md", "csv", "json")
+PAPER_FORMATS = ("table", "md", "latex", "csv", "json")
 
 Cells = Sequence[Mapping[str, Any]]
 
 
-def check_format(name: str) -> None:
-    """Raise ZscError unless ``name`` is one of FORMATS."""
-    if name not in FORMATS:
-        raise ZscError(f"format={name} is not one of {', '.join(FORMATS)}.{suggestion(str(name), FORMATS)}")
+def check_format(name: str, formats: Sequence[str] = FORMATS) -> None:
+    """Raise ZscError unless ``name`` is one of ``formats``."""
+    if name not in formats:
+        raise ZscError(f"format={name} is not one of {', '.join(formats)}.{suggestion(str(name), formats)}")
 
 
 def render_scores(rows: Cells, signatures: Mapping[str, str], style: str) -> str:
@@ -38,7 +39,7 @@ def render_scores(rows: Cells, signatures: Mapping[str, str], style: str) -> str
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     if any(setting.startswith(f"{DIFFERENCE}: ") for setting in settings):
         by_setting = _by_setting(rows, settings)
-        shown = _numbered(by_setting) if style == "table" else render(by_setting, style)
+        shown = numbered(by_setting) if style == "table" else render(by_setting, style)
     else:
         shown = render(_by_metric(rows, settings), style)
     if style == "md":
@@ -54,7 +55,7 @@ def _by_metric(rows: Cells, settings: Sequence[str]) -> Cells:
         line |= {one: cell(cells.get((name, one)), signed=one == DIFFERENCE) for one in settings}
         if DIFFERENCE in settings:
             change = cells.get((name, DIFFERENCE))
-            line |= {"p (Holm)": _p_value(change), "effect": _number(change["effect"] if change else None, "+")}
+            line |= {"p (Holm)": _p_value(change), "effect": number(change["effect"] if change else None, "+")}
         lost = sum(cells[name, one]["dropped"] for one in settings if one != DIFFERENCE)
         lines.append(line | {"n": cells[name, settings[0]]["n"], "dropped": lost})
     return lines
@@ -67,7 +68,7 @@ def _by_setting(rows: Cells, settings: Sequence[str]) -> Cells:
     def short(setting: str, metric: str) -> str:
         change = cells.get((f"{DIFFERENCE}: {setting}", metric))
         star = "*" if change is not None and change["p_holm"] < ALPHA else ""
-        return _number(cells[setting, metric]["value"], "") + star
+        return number(cells[setting, metric]["value"], "") + star
 
     return [
         {"setting": setting}
@@ -78,9 +79,9 @@ def _by_setting(rows: Cells, settings: Sequence[str]) -> Cells:
     ]
 
 
-def _numbered(rows: Cells) -> str:
-    """Render one column per setting under a number, and what the numbers stand for."""
-    names = [f"{number}  {row['setting']}" for number, row in enumerate(rows)]
+def numbered(rows: Cells) -> str:
+    """Render ``rows``, each of a ``setting``, as columns under numbers, and what the numbers stand for."""
+    names = [f"{place}  {row['setting']}" for place, row in enumerate(rows)]
     metrics = [name for name in rows[0] if name != "setting"]
     columns = [{"metric": name, **{str(n): row[name] for n, row in enumerate(rows)}} for name in metrics]
     return "\n".join([*names, _table(columns)])
@@ -91,7 +92,7 @@ def cell(row: Mapping[str, Any] | None, signed: bool) -> str:
     if row is None or row["value"] is None:
         return "-"
     style = "+" if signed else ""
-    return f"{_number(row['value'], style)} [{_number(row['low'], style)}, {_number(row['high'], style)}]"
+    return f"{number(row['value'], style)} [{number(row['low'], style)}, {number(row['high'], style)}]"
 
 
 def _p_value(row: Mapping[str, Any] | None) -> str:
@@ -106,7 +107,8 @@ def render(rows: Cells, style: str) -> str:
     return RENDERERS[style](rows)
 
 
-def _number(value: float | None, sign: str) -> str:
+def number(value: float | None, sign: str) -> str:
+    """Return ``value`` with three digits below 10, one above, ``sign`` as in a format; a dash where there is none."""
     if value is None:
         return "-"
     digits = 3 if abs(value) < 10 else 1

@@ -1,0 +1,129 @@
+"""`zsc table`: a table of the paper from stored responses."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from zsc.cli.build import merged
+from zsc.cli.configs import compose_knob, resolved
+from zsc.cli.experiment import Experiment, Place, fill, perform, prepare
+from zsc.cli.plan import estimate
+from zsc.cli.score import build_scoring, check_resampling, watch
+from zsc.data import load_records
+from zsc.errors import ZscError
+from zsc.generation.cells import Cell, State
+from zsc.generation.folder import RunFolder
+from zsc.metrics import build_metrics
+from zsc.metrics.run import score_run
+from zsc.tables.paper import PaperTable, Published, Section, adjusted, render_paper
+from zsc.tables.render import PAPER_FORMATS, check_format
+
+SPEC = {"title", "columns", "groups", "published"}
+GROUP = {"label", "topic", "runs"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One group of a table: settings that are compared with each other, scored for a topic of their own."""
+
+    label: str
+    experiment: Experiment
+
+
+@dataclass(frozen=True)
+class Made:
+    """A scored table, and the folders of its runs."""
+
+    table: PaperTable
+    folders: list[RunFolder] = field(default_factory=list)
+
+
+def table(cfg: DictConfig) -> None:
+    """Print the table that ``cfg`` (configs/table.yaml) names."""
+    config = resolved(cfg)
+    check_format(config["format"], PAPER_FORMATS)
+    check_resampling(config["resampling"])
+    made = make(config, HydraConfig.get().runtime.choices["table"])
+    print(render_paper(made.table, config["format"]))
+    for folder in made.folders:
+        print(f"run: {folder.path}", file=sys.stderr)
+
+
+def make(config: dict[str, Any], name: str) -> Made:
+    """Score the table that ``config["table"]`` describes, called ``name``; generate what is missing if
+    ``config["make"]`` is true.
+
+    Raises ZscError for an ill-formed table, and where responses are missing and are not to be made.
+    """
+    spec = config["table"]
+    check_spec(spec, name)
+    records = load_records(**config["dataset"])
+    parts = [Part(group.get("label", ""), prepare_group(config, group, records)) for group in spec["groups"]]
+    whole = union([part.experiment for part in parts], config)
+    if missing := missing_cells(whole):
+        if not config["make"]:
+            raise ZscError(
+                f"{len(missing)} of the {len(whole.cells)} cells of this table are not in {config['cells']}. Repeat the"
+                f" command with make=true to generate them. {estimate(whole)}"
+            )
+        fill(whole)
+    sections: list[Section] = []
+    signatures: dict[str, str] = {}
+    folders: list[RunFolder] = []
+    for part in parts:
+        scoring = build_scoring(part.experiment.config, part.experiment.built.made_from)
+        folder = perform(part.experiment, f"table-{name}")
+        with folder.locked():
+            rows, signed = score_run(
+                folder, scoring.metrics, scoring.judges, scoring.topic, part.experiment.layout.turns,
+                scoring.resampling, watch,
+            )  # fmt: skip
+        sections.append(Section(part.label, rows))
+        signatures |= signed
+        folders.append(folder)
+    published = Published(**spec["published"]) if spec.get("published") else Published()
+    return Made(PaperTable(name, spec["title"], adjusted(sections), spec["columns"], published, signatures), folders)
+
+
+def check_spec(spec: Any, name: str) -> None:
+    """Raise ZscError unless ``spec`` has the form of the files in configs/table."""
+    form = f"table {name}: see the files in configs/table for the form."
+    if not isinstance(spec, dict) or not {"title", "columns", "groups"} <= set(spec) <= SPEC:
+        raise ZscError(f"{form} It holds title, columns, groups and perhaps published.")
+    build_metrics(spec["columns"])
+    groups = spec["groups"]
+    if not isinstance(groups, list) or not groups:
+        raise ZscError(f"{form} groups must be a non-empty list.")
+    for group in groups:
+        if not isinstance(group, dict) or not {"runs"} <= set(group) <= GROUP or not isinstance(group["runs"], list):
+            raise ZscError(f"{form} A group holds runs, a list, and perhaps label and topic; got {group}.")
+    labels = [group.get("label", "") for group in groups]
+    if len(set(labels)) < len(labels):
+        raise ZscError(f"{form} Groups need different labels, got {', '.join(labels)}.")
+
+
+def prepare_group(config: dict[str, Any], group: dict[str, Any], records: list[Any]) -> Experiment:
+    """Prepare the settings of one group, with the metrics of the table and the topic of the group."""
+    label, output = group.get("label", ""), config["output"]
+    own = {
+        "metrics": config["table"]["columns"],
+        "topic": group.get("topic", config["topic"]),
+        "output": f"{output}/{label}" if output and label else output,
+    }
+    knobs = [compose_knob(run, config) for run in group["runs"]]
+    return prepare({**config, **own, "knobs": knobs}, knobs, records)
+
+
+def union(parts: Sequence[Experiment], config: dict[str, Any]) -> Experiment:
+    """Return one experiment with the settings of all ``parts``, so that they are decoded side by side."""
+    cells: dict[Place, Cell] = {place: cell for part in parts for place, cell in part.cells.items()}
+    return replace(parts[0], config=config, built=merged([part.built for part in parts]), cells=cells)
+
+
+def missing_cells(experiment: Experiment) -> list[Cell]:
+    """Return the cells that are not finished."""
+    return [cell for cell in experiment.cells.values() if cell.stored().state is not State.DONE]

@@ -1,0 +1,165 @@
+"""Tables as in a paper: one row per setting, values with intervals and stars, published figures beside them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import pandas
+
+from zsc.metrics.resampling import holm
+from zsc.metrics.score import Row, difference, settings_of
+from zsc.tables.render import ALPHA, cell, number, numbered, render
+
+NUMBERS = ("value", "low", "high", "n", "seeds", "dropped")
+TESTS = ("value", "low", "high", "p", "p_holm", "p_bootstrap", "effect")
+
+
+@dataclass(frozen=True)
+class Section:
+    """The score rows of one run, which share a baseline, under a ``label`` that may be empty."""
+
+    label: str
+    rows: Sequence[Row]
+
+    @property
+    def settings(self) -> list[str]:
+        """The names of the settings, the first of them the model without knobs."""
+        return settings_of(self.rows)
+
+    def find(self, setting: str, metric: str) -> Row | None:
+        return next((row for row in self.rows if row.setting == setting and row.metric == metric), None)
+
+    def change(self, setting: str, metric: str) -> Row | None:
+        """Return the difference of ``setting`` to the first one, None for the first itself."""
+        return None if setting == self.settings[0] else self.find(difference(setting, self.settings), metric)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Figures of others: their ``source``, and a text for each name of a setting."""
+
+    source: str = ""
+    rows: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table called ``name``, whose ``columns`` are metrics; those that were not scored are left out."""
+
+    name: str
+    title: str
+    sections: Sequence[Section]
+    columns: Sequence[str]
+    published: Published
+    signatures: Mapping[str, str]
+
+    @property
+    def shown(self) -> list[str]:
+        return [name for name in self.columns if name in self.signatures]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know beside the numbers."""
+        row = self.sections[0].rows[0]
+        seeds = f"{row.seeds} seed{'s' * (row.seeds > 1)}"
+        notes = [
+            f"{row.n} examples, {seeds}; percentile bootstrap intervals over examples. * differs from"
+            f" {self.sections[0].settings[0]}: p < {ALPHA} in a paired sign-flip test, after Holm's correction over the"
+            " whole table."
+        ]
+        return notes + [f"Published: {self.published.source}."] * bool(self.published.source)
+
+
+def adjusted(sections: Sequence[Section]) -> list[Section]:
+    """Return ``sections`` with p-values adjusted (Holm) for all differences of all of them."""
+    tested = [row.p for section in sections for row in section.rows if row.p is not None]
+    values = iter(holm(tested))
+    return [
+        Section(one.label, [row if row.p is None else replace(row, p_holm=next(values)) for row in one.rows])
+        for one in sections
+    ]
+
+
+def wide_rows(table: PaperTable, intervals: bool) -> list[dict[str, str]]:
+    """Return one line per setting: the value of each metric, perhaps with its interval, a star where it differs from
+    the first setting of its section, responses without a value, and what was published of a setting of that name."""
+    lines = []
+    for section in table.sections:
+        for setting in section.settings:
+            line = {"group": section.label} if any(one.label for one in table.sections) else {}
+            line["setting"] = setting
+            for metric in table.shown:
+                line[metric] = _cell(section, setting, metric, intervals)
+            found = [section.find(setting, metric) for metric in table.shown]
+            line["dropped"] = str(sum(row.dropped for row in found if row is not None))
+            if table.published.rows:
+                line["published"] = table.published.rows.get(setting, "")
+            lines.append(line)
+    return lines
+
+
+def _cell(section: Section, setting: str, metric: str, intervals: bool) -> str:
+    row, change = section.find(setting, metric), section.change(setting, metric)
+    star = "*" if change is not None and change.p_holm is not None and change.p_holm < ALPHA else ""
+    if intervals:
+        return cell(None if row is None else asdict(row), signed=False) + star
+    return number(None if row is None else row.value, "") + star
+
+
+def long_rows(table: PaperTable) -> list[dict[str, Any]]:
+    """Return one line per setting and metric with every number there is."""
+    lines = []
+    for section in table.sections:
+        for setting in section.settings:
+            for metric in table.shown:
+                row, change = section.find(setting, metric), section.change(setting, metric)
+                if row is None:
+                    continue
+                line: dict[str, Any] = {"group": section.label, "setting": setting, "metric": metric}
+                line |= {key: getattr(row, key) for key in NUMBERS}
+                line |= {
+                    key if key.startswith(("p", "e")) else f"difference_{key}": getattr(change, key, None)
+                    for key in TESTS
+                }
+                line["published"] = table.published.rows.get(setting, "")
+                lines.append(line | {"signature": table.signatures[metric]})
+    return lines
+
+
+def render_paper(table: PaperTable, style: str) -> str:
+    """Render ``table``: ``table`` for a terminal, ``md`` and ``latex`` for a paper, ``csv`` and ``json`` in full."""
+    return STYLES[style](table)
+
+
+def _terminal(table: PaperTable) -> str:
+    rows = wide_rows(table, intervals=False)
+    named = [
+        {"setting": " ".join(filter(None, (row.pop("group", ""), row.pop("setting")))), **row, "published": None}
+        for row in rows
+    ]
+    told = [f"{name}: published {text}" for name, text in table.published.rows.items()]
+    shown = numbered([{key: value for key, value in row.items() if key != "published"} for row in named])
+    return "\n".join([table.title, shown, *table.notes, *told])
+
+
+def _markdown(table: PaperTable) -> str:
+    parts = [f"# {table.title}", render(wide_rows(table, intervals=True), "md"), *table.notes, "Signatures:"]
+    signatures = "\n".join(f"- `{table.signatures[metric]}`" for metric in table.shown)
+    return "\n\n".join([*parts, signatures])
+
+
+def _latex(table: PaperTable) -> str:
+    styled = pandas.DataFrame(wide_rows(table, intervals=True)).style.hide(axis="index")
+    escaped = styled.format(escape="latex").format_index(escape="latex", axis=1)
+    text = escaped.to_latex(hrules=True, caption=table.title, label=f"tab:{table.name}", position_float="centering")
+    comments = [*table.notes, *(table.signatures[metric] for metric in table.shown)]
+    return "\n".join(["% needs \\usepackage{booktabs}", *(f"% {line}" for line in comments), text.rstrip()])
+
+
+STYLES = {
+    "table": _terminal,
+    "md": _markdown,
+    "latex": _latex,
+    "csv": lambda table: render(long_rows(table), "csv"),
+    "json": lambda table: render(long_rows(table), "json"),
+}
