@@ -7,19 +7,27 @@ from transformers import TopPLogitsWarper
 from zsc.generation.top_p import LIKELY, TopP
 
 
+def spread_scores(spread, vocabulary=2000):
+    return torch.randn(40, vocabulary, generator=torch.Generator().manual_seed(0)) * spread
+
+
 @pytest.mark.parametrize("mass", [0.05, 0.5, 0.9, 0.99])
-@pytest.mark.parametrize("spread", [0.5, 3.0, 8.0])  # flat rows have a nucleus of more than LIKELY tokens
-def test_same_tokens_as_the_library(mass, spread):
-    scores = torch.randn(40, 700, generator=torch.Generator().manual_seed(0)) * spread
-    ours, theirs = TopP(mass)(None, scores), TopPLogitsWarper(mass)(None, scores)
-    assert torch.equal(ours, theirs)
-    sizes = (ours > -torch.inf).sum(dim=1)
-    if spread == 0.5 and mass >= 0.5:
-        assert sizes.min() > LIKELY
+@pytest.mark.parametrize("spread", [0.5, 1.5, 3.0, 8.0])
+@pytest.mark.parametrize("vocabulary", [40, 300, 2000])
+def test_same_tokens_as_the_library(mass, spread, vocabulary):
+    scores = spread_scores(spread, vocabulary)
+    assert torch.equal(TopP(mass)(None, scores), TopPLogitsWarper(mass)(None, scores))
+
+
+def test_every_stage_is_reached():
+    def sizes(spread):
+        return (TopP(0.9)(None, spread_scores(spread)) > -torch.inf).sum(dim=1)
+
+    assert sizes(8.0).max() < LIKELY[0] < sizes(2.0).median() < LIKELY[1] < sizes(0.5).min()
 
 
 def test_a_row_does_not_depend_on_the_others():
-    scores = torch.randn(6, 700, generator=torch.Generator().manual_seed(0)) * torch.tensor([[0.5], [9.0]] * 3)
+    scores = torch.randn(6, 2000, generator=torch.Generator().manual_seed(0)) * torch.tensor([[0.5], [2.0], [9.0]] * 2)
     together = TopP(0.9)(None, scores)
     assert all(torch.equal(together[i : i + 1], TopP(0.9)(None, scores[i : i + 1])) for i in range(6))
 

@@ -1,16 +1,18 @@
 """`zsc bench`: what a knob costs, as ratios of times measured in turn within one run."""
 
-import resource
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
 
-from zsc.cli.build import build_layout, build_settings, check_count, knob_parts
+from zsc.cli.bench_sweep import bench_sweep
+from zsc.cli.build import build_layout, build_settings, check_count, count_settings, knob_parts
 from zsc.cli.configs import resolved
+from zsc.cli.memory import peak_megabytes
 from zsc.data import load_records
 from zsc.data.layout import BEGIN, Source
 from zsc.errors import ZscError
@@ -23,16 +25,22 @@ from zsc.tables.render import check_format, render
 
 
 def bench(cfg: DictConfig) -> None:
-    """Print time(knob on) / time(knob off) of one batch, every response forced to the same number of tokens.
-
-    Where knobs put codes beside the source, the unmodified model reads as many more positions, so that the ratio is the
-    cost of the knob beyond them.
-    """
+    """Print what one setting of a knob costs, or what several settings cost together."""
     config = resolved(cfg)
     check_format(config["format"])
     if not knob_parts(config["knob"]):
         raise ZscError("zsc bench needs a knob, such as knob=attn_bias.")
-    check_count("repeats", config["repeats"])
+    repeats = check_count("repeats", config["repeats"])
+    row = bench_knob(config, repeats) if count_settings(config["knob"]) == 1 else bench_sweep(config, repeats)
+    print(render([row], config["format"]))
+
+
+def bench_knob(config: dict[str, Any], repeats: int) -> dict[str, Any]:
+    """Return a row with time(knob on) / time(knob off) of one batch, every response as many tokens long.
+
+    Where knobs put codes beside the source, the unmodified model reads as many more positions, so that the ratio is the
+    cost of the knob beyond them.
+    """
     decoding = Decoding.from_settings(config["decoding"])
     decoding = replace(decoding, min_new_tokens=decoding.max_new_tokens)
     batch_size, layout = check_count("batch_size", config["batch_size"]), build_layout(config["layout"])
@@ -58,12 +66,12 @@ def bench(cfg: DictConfig) -> None:
 
     seconds([]), seconds(knobs)
     pairs = []
-    for repeat in range(config["repeats"]):
+    for repeat in range(repeats):
         first, second = ([], knobs) if repeat % 2 == 0 else (knobs, [])
         times = seconds(first), seconds(second)
         pairs.append(times if repeat % 2 == 0 else times[::-1])
     ratios = [on / off for off, on in pairs]
-    row = {
+    return {
         "knob": name,
         "on/off median": round(statistics.median(ratios), 4),
         "min": round(min(ratios), 4),
@@ -72,10 +80,9 @@ def bench(cfg: DictConfig) -> None:
         "extra positions": wide_states.shape[1] - states.shape[1],
         "responses": len(records),
         "tokens each": decoding.max_new_tokens,
-        "repeats": config["repeats"],
-        "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "repeats": repeats,
+        "peak MB": peak_megabytes(),
     }
-    print(render([row], config["format"]))
 
 
 def widened(source: Source, states: torch.Tensor, codes: Sequence[torch.Tensor]) -> tuple[Source, torch.Tensor]:

@@ -138,5 +138,6 @@ def negative_log_likelihood(
         decoder_input_ids=sequences[:, :-1],
         use_cache=False,
     ).logits
-    losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), sequences[:, 1:], reduction="none")
-    return (losses * kept).sum(dim=1)
+    targets = sequences[:, 1:]
+    losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+    return (losses.view(targets.shape) * kept).sum(dim=1)

@@ -1,0 +1,125 @@
+"""`zsc bench` of a sweep: many settings at once against one after the other, and against the library's own loop."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from zsc.cli.experiment import Experiment, prepare
+from zsc.cli.memory import peak_megabytes
+from zsc.errors import ZscError
+from zsc.generation.cells import Cell
+from zsc.generation.encoded import EncodedBatches
+from zsc.generation.fill import Filler, Task, fitting
+from zsc.generation.generate import Job
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def advance(self, responses: int) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        raise ZscError(f"{message} Set together to that many: a benchmark must not change on the way.")
+
+
+def bench_sweep(config: dict[str, Any], repeats: int) -> dict[str, Any]:
+    """Return a row of times, in seconds, and their ratios, medians over ``repeats`` measured in turn.
+
+    ``sweep`` fills a cell for every setting with knobs of ``config``, side by side; ``separate`` does so one setting at
+    a time, each with its own pass of the encoder, the model loaded before; ``plain`` calls the library's own
+    ``generate`` on the same batches as many times, sampling without knobs, storage or likelihoods. Every response is
+    made equally long. Models stay loaded: what a separate process costs to start is left out.
+    """
+    decoding = config["decoding"] | {"min_new_tokens": config["decoding"]["max_new_tokens"]}
+    experiment = prepare({**config, "decoding": decoding, "seeds": [0]}, [config["knob"]])
+    names = [name for name, knobs in experiment.built.settings.items() if knobs]
+
+    def sweep() -> None:
+        fill_fresh(experiment, names)
+
+    def separate() -> None:
+        for name in names:
+            fill_fresh(experiment, [name])
+
+    def plain() -> None:
+        for _ in names:
+            plain_generate(experiment)
+
+    ways = {"sweep": sweep, "separate": separate, "plain": plain}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    plain_generate(experiment)
+    for repeat in range(repeats):
+        for name in list(ways)[:: 1 if repeat % 2 == 0 else -1]:
+            seconds[name].append(timed(ways[name]))
+            if repeat == 0 and name == "sweep":
+                peak = peak_megabytes()
+    ratios = {
+        f"sweep/{other}": round(median(a / b for a, b in zip(seconds["sweep"], seconds[other], strict=True)), 3)
+        for other in ("separate", "plain")
+    }
+    return {
+        "settings": len(names),
+        "responses": len(experiment.records) * len(names),
+        **ratios,
+        **{f"{name} s": round(median(of_one), 2) for name, of_one in seconds.items()},
+        "together": together(experiment),
+        "batch": config["batch_size"],
+        "repeats": repeats,
+        "peak MB of sweep": peak,
+    }
+
+
+def timed(action: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    action()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def together(experiment: Experiment) -> int:
+    config, positions = experiment.config, experiment.source.input_ids.shape[1]
+    return fitting(experiment.loaded.model, positions, experiment.decoding, config["batch_size"], config["together"])
+
+
+def fill_fresh(experiment: Experiment, names: Sequence[str]) -> None:
+    """Fill cells of the settings ``names`` in a folder of their own, from encoding to marking them finished."""
+    batches = EncodedBatches(experiment.loaded.model, experiment.source, experiment.config["batch_size"])
+    with TemporaryDirectory() as folder:
+        tasks = [
+            Task(
+                Cell(Path(folder), experiment.cells[name, 0].spec, experiment.cells[name, 0].ids),
+                Job(experiment.built.settings[name], 0),
+                None,
+            )
+            for name in names
+        ]
+        Filler(experiment.loaded, batches, experiment.decoding, together(experiment), Silent()).fill(tasks)
+
+
+@torch.inference_mode()
+def plain_generate(experiment: Experiment) -> None:
+    """Sample a response to every record with the library's own ``generate``, batch by batch, and decode its text."""
+    model: Any = experiment.loaded.model
+    decoding, size = experiment.decoding, experiment.config["batch_size"]
+    for start in range(0, len(experiment.records), size):
+        rows = range(start, min(start + size, len(experiment.records)))
+        source = experiment.source.select(rows).to(model.device)
+        tokens = model.generate(
+            input_ids=source.input_ids,
+            attention_mask=source.attention_mask,
+            do_sample=decoding.sample,
+            temperature=decoding.temperature if decoding.sample else None,
+            top_p=decoding.top_p if decoding.sample else None,
+            top_k=decoding.top_k if decoding.sample else None,
+            num_beams=decoding.num_beams,
+            min_new_tokens=decoding.min_new_tokens,
+            max_new_tokens=decoding.max_new_tokens,
+        )
+        experiment.loaded.tokenizer.batch_decode(tokens, skip_special_tokens=True)

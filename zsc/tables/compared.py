@@ -1,0 +1,134 @@
+"""Runs whose settings can be compared with each other, and the metrics they are compared by."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zsc.generation.cells import canonical
+from zsc.metrics.score import Row, settings_of
+from zsc.tables.curves import Frontier, Scores, Series, dose_series, frontier
+
+BESIDE = ("repetition", "distinct2", "phrase_copy_rate")  # shown beside control and fluency, where scored
+FLUENCY = ("judge_perplexity_median", "perplexity_corpus", "perplexity_median")
+CONTROL: dict[str, Callable[[str], str]] = {
+    "attn_bias": lambda label: "knowledge_rouge1",
+    "dec_mix": lambda label: "knowledge_rouge1",
+    "ctx_aug": lambda label: control_of_phrases(label),
+    "self_attn_bias": lambda label: "distinct2",
+    "self_attn_swap": lambda label: "distinct2",
+}
+PHRASES = {"questions": "question_rate", "topic_": "topic_keywords", "positive": "positive_rate",
+           "negative": "negative_rate"}  # fmt: skip
+
+
+def control_of_phrases(label: str) -> str:
+    """Return the metric of what the set of phrases called ``label`` is to change."""
+    return next((metric for start, metric in PHRASES.items() if label.startswith(start)), "knowledge_rouge1")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the folder ``name`` of a run holds: its config, manifest and scores, and how many ``records``."""
+
+    name: str
+    config: Mapping[str, Any]
+    made: Mapping[str, Any]
+    rows: Sequence[Row]
+    signatures: Mapping[str, str]
+    resampling: Mapping[str, Any]
+    records: int
+
+    @property
+    def settings(self) -> list[str]:
+        return settings_of(self.rows)
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        return dict(self.made.get("knobs", {}))
+
+    @property
+    def scores(self) -> dict[tuple[str, str], Row]:
+        return {(row.setting, row.metric): row for row in self.rows}
+
+    @property
+    def model(self) -> str:
+        settings = self.config.get("model", {})
+        decoder = f" with {settings['decoder']}" if settings.get("decoder") else ""
+        return f"{Path(str(settings['checkpoint'])).name}{decoder}" if settings else "other systems"
+
+    @property
+    def dataset(self) -> str:
+        settings = self.config.get("dataset", {})
+        parts = [settings.get("loader"), settings.get("split")]
+        return " ".join(map(str, filter(None, parts))) or str(self.made.get("outputs", "responses"))
+
+    def default_control(self) -> str:
+        """Return the metric of what the first knob of the run is to change."""
+        first = next((of_one[0] for of_one in self.knobs.values() if of_one), {"knob": ""})
+        return CONTROL.get(first["knob"], lambda label: "knowledge_rouge1")(str(first.get("label", "")))
+
+    def baseline(self, metrics: Sequence[str]) -> str:
+        """Return what runs must share for their settings to be compared: the responses of the model without knobs, the
+        definition of ``metrics``, and what those look for."""
+        cells = self.made.get("cells", {})
+        own = [cells.get(f"{self.settings[0]} seed {seed}", self.name) for seed in self.made["seeds"]]
+        signed = [
+            [part for part in self.signatures[metric].split("|") if not part.startswith(("resamples:", "rs:"))]
+            for metric in metrics
+        ]
+        sought = [self.made.get("made_from", {}).get("phrases"), self.config.get("topic")]
+        wanted = any(metric.startswith(("topic_", "phrase_")) for metric in metrics)
+        return canonical([own, signed, sought if wanted else None])
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs whose settings can be compared with each other in ``control`` and ``fluency``."""
+
+    control: str
+    fluency: str
+    runs: Sequence[Run]
+
+    @property
+    def title(self) -> str:
+        return f"{self.control} on {self.runs[0].dataset}, {self.runs[0].model}"
+
+    @property
+    def settings(self) -> list[str]:
+        return list(dict.fromkeys(setting for run in self.runs for setting in run.settings))
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        return {setting: knobs for run in reversed(self.runs) for setting, knobs in run.knobs.items()}
+
+    @property
+    def scores(self) -> Scores:
+        return {place: row for run in reversed(self.runs) for place, row in run.scores.items()}
+
+    @property
+    def metrics(self) -> list[str]:
+        """Control, fluency, and what stands beside them in some run."""
+        beside = [name for name in BESIDE if any(name in run.signatures for run in self.runs)]
+        return list(dict.fromkeys([self.control, self.fluency, *beside]))
+
+    @property
+    def series(self) -> list[Series]:
+        found = dose_series({setting: self.knobs[setting] for setting in self.settings if setting in self.knobs})
+        return [one for one in found if one.tested]
+
+    @property
+    def frontier(self) -> Frontier:
+        return frontier(self.settings, self.scores, self.control, self.fluency)
+
+    def holder(self, setting: str) -> Run:
+        """Return the first run with ``setting``."""
+        return next(run for run in self.runs if setting in run.settings)
+
+
+def grouped(runs: Sequence[Run], controls: Sequence[str], fluency: str) -> list[Group]:
+    """Put together the runs that can be compared; ``controls`` are the control metrics of each."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run, control in zip(runs, controls, strict=True):
+        groups.setdefault((control, run.baseline((control, fluency))), []).append(run)
+    return [Group(control, fluency, of_one) for (control, _), of_one in groups.items()]
