@@ -16,9 +16,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from zsc.cli.configs import CONFIGS, GROUPS, check_overrides, expand, group_options, split_arguments
+from zsc.cli.configs import CONFIGS, GROUPS, check_overrides, contract, expand, group_options, split_arguments
 from zsc.cli.help import COMMANDS, OVERVIEW
-from zsc.cli.main import RUNNERS, main
+from zsc.cli.main import RUNNERS, main, named
 from zsc.data import DATASETS
 from zsc.data.record import Record, Turn
 from zsc.generation.folder import RunFolder
@@ -108,19 +108,17 @@ def lines(folder) -> list[bytes]:
     return [line for file in sorted(Path(folder).glob("**/items.jsonl")) for line in file.read_bytes().splitlines()]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_resumes_to_the_same_responses(tmp_path, quick, how):
+def test_an_interrupted_run_resumes_to_the_same_responses(tmp_path, quick):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     whole.mkdir(), stopped.mkdir()
     slow = [*quick, "dataset.limit=60", "decoding.max_new_tokens=30", "decoding.min_new_tokens=30", "batch_size=2"]
     expected = zsc(*slow, cwd=whole)
     process = start(slow, stopped)
-    process.send_signal(how)
+    process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert 0 < len(lines(stopped)) < 240
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert re.search(r"^zsc: interrupted: \d+ of 240 responses are kept in .*resumes", errors.splitlines()[-1])
+    assert process.returncode == 130
+    assert re.search(r"^zsc: interrupted: \d+ of 240 responses are kept in .*resumes", errors.splitlines()[-1])
     resumed = zsc(*slow, "together=1", cwd=stopped)
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == expected.stdout
@@ -273,12 +271,13 @@ def test_every_shipped_config_composes_and_builds():
 
     mini = load_model("mini", device="cpu")
 
-    given = {"run": [], "bench": [], "train": ["output=x", "task.text=x", "task.heldout=x"]}
+    needed = {("train", "denoise"): ["output=x", "task.text=x", "task.heldout=x"]}
     for command, kinds in GROUPS.items():
         for kind in kinds:
             for option in group_options(kind):
                 with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-                    composed = compose(command, [f"{kind}={option}", *(given[command] if option == "denoise" else [])])
+                    table = ["table=questions"] if command == "table" else []
+                    composed = compose(command, [*table, f"{kind}={option}", *needed.get((command, option), [])])
                 config = OmegaConf.to_container(composed, resolve=kind == "knob")
                 if command == "train":
                     assert config["task"]["name"] == option and list(composed.freeze) == config["task"]["freeze"]
@@ -296,14 +295,14 @@ HELP_LINES = [
     line.strip()
     for text in [OVERVIEW, *COMMANDS.values()]
     for line in text.replace("\\\n", " ").splitlines()
-    if re.match(r"(\w+=\S+ )?zsc (run|train|bench) .*=", line.strip())
+    if re.match(r"(\w+=\S+ )?zsc (run|sweep|plan|table|tune|train|bench) .*=", line.strip())
 ]
 
 
 @pytest.mark.parametrize("line", HELP_LINES)
 def test_the_examples_of_the_help_compose(line):
     words = [word for word in shlex.split(line.split(" > ")[0].split("    ")[0]) if not word.startswith("ZSC_DATA")]
-    flags, overrides = split_arguments(words[2:])
+    flags, overrides = split_arguments(named("table", words[2:]) if words[1] == "table" else words[2:])
     check_overrides(words[1], flags, expand(overrides))
 
 
@@ -318,6 +317,18 @@ def test_hydras_own_flags_and_settings_pass(tmp_path):
 def test_several_checkpoints_in_a_multirun():
     assert expand(["model=a/b,./c"]) == ["model=checkpoint", "model.checkpoint='a/b','./c'"]
     assert expand(["model=mini", "knob=none"]) == ["model=mini", "knob=none"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["knob=attn_bias", "knob.strength=[1,2]", "seeds=[0,1]"],
+        ["model=a/b", "knob=none"],
+        ["knob=[attn_bias,ctx_aug]", "knob.ctx_aug.strength=2", "model=./c d"],
+    ],
+)
+def test_what_a_manifest_calls_the_command_is_what_was_typed(words):
+    assert contract(expand(words)) == words
 
 
 def test_bench_prints_a_ratio(tmp_path, checkpoint):

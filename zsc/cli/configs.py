@@ -1,7 +1,7 @@
 """Where the configs lie, and errors with suggestions for overrides Hydra would refuse."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ GROUPS = {"train": ("task",), "table": ("table", "model", "dataset", "decoding")
 )
 MULTIRUN = ("-m", "--multirun")
 NOT_KNOBS = {"none", "several"}
+QUOTES = "'\""
 
 
 def group_options(group: str) -> list[str]:
@@ -55,6 +56,22 @@ def expand(overrides: list[str]) -> list[str]:
         else:
             expanded.append(override)
     return expanded
+
+
+def contract(overrides: Iterable[str]) -> list[str]:
+    """Write ``overrides`` the short way: the inverse of :func:`expand`."""
+    given = list(overrides)
+    nested = [override.partition("=")[2] for override in given if override.startswith("+knob@")]
+    short = []
+    for override in given:
+        key, _, value = override.partition("=")
+        if key == "model.checkpoint" and "model=checkpoint" in given:
+            short.append(f"model={value.strip(QUOTES)}")
+        elif override == "knob=several":
+            short.append(f"knob=[{','.join(nested)}]")
+        elif override != "model=checkpoint" and not key.startswith("+knob@"):
+            short.append(override)
+    return short
 
 
 def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -24,6 +24,7 @@ from zsc.cli.build import (
     load_once,
     merged,
 )
+from zsc.cli.configs import contract
 from zsc.cli.progress import progress
 from zsc.data import load_records
 from zsc.data.layout import BucketLayout, Source
@@ -227,7 +228,7 @@ def command_line() -> str | None:
     if not HydraConfig.initialized():
         return None
     hydra = HydraConfig.get()
-    return shlex.join(["zsc", str(hydra.job.config_name), *hydra.overrides.task])
+    return shlex.join(["zsc", str(hydra.job.config_name), *contract(hydra.overrides.task)])
 
 
 def shown(knob: Knob) -> dict[str, Any]:

@@ -70,7 +70,12 @@ def data(arguments: list[str]) -> None:
 
 def table(arguments: list[str]) -> None:
     """Take ``zsc table NAME`` for ``zsc table table=NAME``."""
-    launch("table", named("table", arguments))
+    from zsc.cli.configs import group_options
+
+    words = named("table", arguments)
+    if not any(word.startswith(("table=", "--")) for word in words):
+        raise ZscError(f"zsc table needs the name of one: {', '.join(group_options('table'))}.")
+    launch("table", words)
 
 
 def named(group: str, arguments: list[str]) -> list[str]:

@@ -23,7 +23,8 @@ def plan(cfg: DictConfig) -> None:
     for (name, seed), cell in experiment.cells.items():
         stored = cell.stored()
         ready = f"{len(stored.items)} of {len(experiment.records)}"
-        rows.append({"setting": name, "seed": seed, "state": stored.state.value, "responses": ready, "cell": cell.path})
+        row = {"setting": name, "seed": seed, "state": stored.state.value, "responses": ready, "cell": str(cell.path)}
+        rows.append(row)
     print(render(rows, config["format"]))
     print(estimate(experiment), file=sys.stderr)
 

@@ -61,6 +61,8 @@ def make(config: dict[str, Any], name: str) -> Made:
     """
     spec = config["table"]
     check_spec(spec, name)
+    if config["knob"]["name"] != "none":
+        raise ZscError(f"table {name} names its own knobs: leave knob={config['knob']['name']} out.")
     records = load_records(**config["dataset"])
     parts = [Part(group.get("label", ""), prepare_group(config, group, records)) for group in spec["groups"]]
     whole = union([part.experiment for part in parts], config)

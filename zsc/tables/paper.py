@@ -11,6 +11,7 @@ from zsc.metrics.score import Row, difference, settings_of
 from zsc.tables.render import ALPHA, cell, number, numbered, render
 
 NUMBERS = ("value", "low", "high", "n", "seeds", "dropped")
+LATEX_ESCAPES = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"})
 TESTS = ("value", "low", "high", "p", "p_holm", "p_bootstrap", "effect")
 
 
@@ -151,7 +152,8 @@ def _markdown(table: PaperTable) -> str:
 def _latex(table: PaperTable) -> str:
     styled = pandas.DataFrame(wide_rows(table, intervals=True)).style.hide(axis="index")
     escaped = styled.format(escape="latex").format_index(escape="latex", axis=1)
-    text = escaped.to_latex(hrules=True, caption=table.title, label=f"tab:{table.name}", position_float="centering")
+    caption = table.title.translate(LATEX_ESCAPES)
+    text = escaped.to_latex(hrules=True, caption=caption, label=f"tab:{table.name}", position_float="centering")
     comments = [*table.notes, *(table.signatures[metric] for metric in table.shown)]
     return "\n".join(["% needs \\usepackage{booktabs}", *(f"% {line}" for line in comments), text.rstrip()])
 

@@ -1,0 +1,115 @@
+"""Cells: what decides responses decides where they lie, and what lies there is checked before it is used."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from zsc.generation import cells
+from zsc.generation.cells import Cell, State, canonical
+
+IDS = ["a", "b", "c"]
+ITEMS = [{"id": i, "response": f"höre {i}\u2028!", "tokens": 2, "nll": 1.5} for i in IDS]
+
+
+@pytest.fixture
+def cell(tmp_path):
+    return Cell(tmp_path, {"seed": 1, "knobs": [{"strength": 5.0}]}, IDS)
+
+
+def filled(cell, count=3, finish=True):
+    cell.path.mkdir(parents=True)
+    assert cell.begin({"kl": 0.5}) == []
+    cell.append(ITEMS[:count])
+    if finish:
+        cell.finish()
+    return cell
+
+
+def test_equal_settings_are_one_cell_and_different_ones_are_not(cell):
+    spec = {"seed": 1, "knobs": [{"strength": 5.0, "layers": (0, 1)}]}
+    same = {"knobs": [{"layers": [0, 1], "strength": 5}], "seed": 1}
+    assert canonical(spec) == canonical(same)
+    others = [{**spec, "seed": 2}, {"seed": 1, "knobs": [{"strength": 5.5, "layers": [0, 1]}]}, {"seed": 1}]
+    identities = {replace(cell, spec=one).identity for one in (spec, same, *others)}
+    assert len(identities) == 4
+
+
+def test_states_from_missing_to_done(cell):
+    assert cell.stored().state is State.MISSING
+    filled(cell, 2, finish=False)
+    assert cell.stored() == cells.Stored(State.BEGUN, ITEMS[:2]) and cell.effect() == {"kl": 0.5}
+    cell.append(ITEMS[2:])
+    cell.finish()
+    assert cell.stored() == cells.Stored(State.DONE, ITEMS)
+    assert cell.begin(None) == ITEMS and cell.stored().state is State.DONE and cell.effect() == {"kl": 0.5}
+
+
+def test_a_line_cut_short_is_cut_off_and_the_rest_kept(cell):
+    filled(cell, 2, finish=False)
+    whole = cell.items.read_bytes()
+    cell.items.write_bytes(whole + json.dumps(ITEMS[2], ensure_ascii=False).encode()[:-4])
+    assert cell.stored().items == ITEMS[:2] and cell.begin(None) == ITEMS[:2]
+    assert cell.items.read_bytes() == whole
+
+
+def test_a_whole_line_without_its_end_is_not_trusted(cell):
+    filled(cell, 2, finish=False)
+    cell.items.write_bytes(cell.items.read_bytes().rstrip(b"\n"))
+    assert cell.begin(None) == ITEMS[:1]
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", '{"id": "c"}', '{"id": "x", "response": "", "tokens": 1, "nll": 0}', '"c"', "\x00"]
+)
+def test_a_line_that_is_no_item_of_the_next_record_ends_what_is_trusted(cell, line):
+    filled(cell, 2, finish=False)
+    cell.items.write_bytes(cell.items.read_bytes() + line.encode() + b"\n")
+    assert cell.stored() == cells.Stored(State.BEGUN, ITEMS[:2])
+
+
+def test_what_another_cell_or_nothing_readable_describes_is_broken_and_emptied(cell):
+    filled(cell)
+    for text in ('{"spec": {"seed": 2}, "effect": null}', "{", "[]", ""):
+        (cell.path / "cell.json").write_text(text)
+        assert cell.stored().state is State.BROKEN
+    assert cell.begin(None) == [] and cell.stored() == cells.Stored(State.BEGUN, [])
+    assert not (cell.path / "done.json").exists()
+
+
+def test_a_mark_that_does_not_match_is_broken(cell):
+    filled(cell)
+    for change in (b"", cell.items.read_bytes() * 2, cell.items.read_bytes().replace(b"1.5", b"1.6")):
+        kept = cell.items.read_bytes()
+        cell.items.write_bytes(change)
+        assert cell.stored().state is State.BROKEN, change
+        cell.items.write_bytes(kept)
+    assert cell.stored().state is State.DONE
+
+
+def test_a_cell_of_fewer_records_is_not_one_of_more(cell, tmp_path):
+    filled(cell)
+    assert replace(cell, ids=[*IDS, "d"]).stored().state is State.BROKEN
+
+
+def test_the_code_that_decides_responses_is_part_of_the_hash_and_other_code_is_not(tmp_path, monkeypatch):
+    package = tmp_path / "zsc"
+    shutil.copytree(cells.PACKAGE, package, ignore=shutil.ignore_patterns("mini", "configs", "__pycache__"))
+    monkeypatch.setattr(cells, "PACKAGE", package)
+
+    def version():
+        cells.code_version.cache_clear()
+        return cells.code_version()
+
+    before = version()
+    with (package / "tables" / "render.py").open("a") as other, (package / "metrics" / "rouge.py").open("a") as metric:
+        other.write("\n# changed\n"), metric.write("\n# changed\n")
+    assert version() == before
+    for name in ("knobs/steering.py", "generation/noise.py", "data/layout.py", "models/load.py"):
+        with (package / name).open("a") as handle:
+            handle.write("\n# changed\n")
+        assert version() != before, name
+        before = version()
+    monkeypatch.undo()
+    cells.code_version.cache_clear()
