@@ -12,6 +12,7 @@ import torch
 from transformers import AutoTokenizer
 
 from tests.families import tiny_family
+from zsc.cli.main import main
 from zsc.data.embedded import load_parlor
 from zsc.training.tokenizer import train_tokenizer
 
@@ -99,3 +100,18 @@ def inputs():
     mask[1, 7:] = 0
     ids = torch.randint(10, 500, (3, 11), generator=torch.Generator().manual_seed(1))
     return {"input_ids": ids.masked_fill(mask == 0, 1), "attention_mask": mask}
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """The command, run in this process and in an empty folder: returns exit status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        try:
+            code = main(list(arguments))
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return call

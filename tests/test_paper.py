@@ -9,7 +9,6 @@ import pytest
 from omegaconf import OmegaConf
 
 from zsc.cli.configs import CONFIGS, compose_knob, group_options
-from zsc.cli.main import main
 from zsc.cli.table import check_spec
 from zsc.errors import ZscError
 from zsc.metrics.score import Row
@@ -124,19 +123,10 @@ def test_ill_formed_tables(change, message):
 
 
 @pytest.fixture
-def make(tmp_path, monkeypatch, checkpoint, capsys):
-    monkeypatch.chdir(tmp_path)
+def make(command, checkpoint):
     quick = [f"model={checkpoint}", "model.device=cpu", "dataset.limit=6", "seeds=[0]", "resampling.resamples=20",
              "decoding.max_new_tokens=6"]  # fmt: skip
-
-    def call(*arguments):
-        try:
-            code = main(["table", *arguments, *quick])
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return call
+    return lambda *arguments: command("table", *arguments, *quick)
 
 
 def test_a_table_is_made_on_request_and_then_read_from_what_is_stored(make, tmp_path):

@@ -10,27 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from zsc.cli import build
-from zsc.cli.main import main
 from zsc.generation import fill
 
 QUICK = ["dataset.limit=10", "batch_size=4", "decoding.max_new_tokens=8", "resampling.resamples=20",
          "model.device=cpu", "seeds=[0,1]", "metrics=[length,question_rate]"]  # fmt: skip
 STRENGTHS = [0.5, 1, 2, 5]
 LISTED = "[0.5,1,2,5]"
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def zsc(arguments: list[str]) -> int:
-    """Return the exit status of a command, run in this process."""
-    try:
-        return main(arguments)
-    except SystemExit as stop:
-        return stop.code
 
 
 def stored(folder: Path) -> dict[str, dict[str, bytes]]:
@@ -48,29 +33,28 @@ def responses(cells: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "knob", [["knob=attn_bias"], ["knob=[attn_bias,ctx_aug]"], ["knob=attn_bias", "decoding=beam"]]
 )
-def test_a_sweep_fills_the_cells_of_separate_runs(here, checkpoint, knob):
+def test_a_sweep_fills_the_cells_of_separate_runs(command, tmp_path, checkpoint, knob):
     key = "knob.attn_bias.strength" if "ctx_aug" in knob[0] else "knob.strength"
     common = [*knob, f"model={checkpoint}", *QUICK]
-    assert zsc(["sweep", *common, f"{key}={LISTED}", "cells=swept"]) == 0
+    assert command("sweep", *common, f"{key}={LISTED}", "cells=swept")[0] == 0
     for strength in STRENGTHS:
-        assert zsc(["run", *common, f"{key}={strength}", "cells=separate", "together=1"]) == 0
-    swept, separate = stored(here / "swept"), stored(here / "separate")
+        assert command("run", *common, f"{key}={strength}", "cells=separate", "together=1")[0] == 0
+    swept, separate = stored(tmp_path / "swept"), stored(tmp_path / "separate")
     assert len(swept) == 2 * (1 + len(STRENGTHS)) and responses(swept) == responses(separate)
 
 
-def test_multirun_fills_and_finds_the_same_cells(here, checkpoint, capsys):
+def test_multirun_fills_and_finds_the_same_cells(command, tmp_path, checkpoint):
     common = ["knob=attn_bias", f"model={checkpoint}", *QUICK]
-    assert zsc(["sweep", *common, "knob.strength=[2,5]"]) == 0
-    before = stored(here / "runs" / "cells")
-    capsys.readouterr()
-    assert zsc(["run", *common, "-m", "knob.strength=2,5,7"]) == 0
-    said = capsys.readouterr().err
+    assert command("sweep", *common, "knob.strength=[2,5]")[0] == 0
+    before = stored(tmp_path / "runs" / "cells")
+    code, _, said = command("run", *common, "-m", "knob.strength=2,5,7")
+    assert code == 0
     assert re.findall(r"cells: 4, (\d) found, (\d) made", said) == [("4", "0"), ("4", "0"), ("2", "2")]
-    after = stored(here / "runs" / "cells")
+    after = stored(tmp_path / "runs" / "cells")
     assert len(after) == 8 and all(after[name] == files for name, files in before.items())
 
 
-def test_one_load_and_one_encoder_pass_for_all(here, checkpoint, monkeypatch):
+def test_one_load_and_one_encoder_pass_for_all(command, tmp_path, checkpoint, monkeypatch):
     loads, encoded = [], []
     true = build.load_model
     build._load_cached.cache_clear()
@@ -92,13 +76,13 @@ def test_one_load_and_one_encoder_pass_for_all(here, checkpoint, monkeypatch):
         return true_probe(self, tasks)
 
     monkeypatch.setattr(fill.Filler, "fill", filling)
-    assert main(["sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK, f"knob.strength={LISTED}"]) == 0
+    assert command("sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK, f"knob.strength={LISTED}")[0] == 0
     assert len(loads) == 1
     assert encoded[probed[0] :] == [4, 4, 2]  # 10 examples in batches of 4, once for 5 settings and 2 seeds
     build._load_cached.cache_clear()
 
 
-def test_settings_go_side_by_side_as_far_as_asked_and_the_memory_allows(here, checkpoint, monkeypatch, capsys):
+def test_settings_go_side_by_side_as_far_as_asked_and_the_memory_allows(command, tmp_path, checkpoint, monkeypatch):
     sizes = []
     true = fill.generate
 
@@ -110,15 +94,14 @@ def test_settings_go_side_by_side_as_far_as_asked_and_the_memory_allows(here, ch
 
     monkeypatch.setattr(fill, "generate", generate)
     arguments = ["sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK, "knob.strength=[2,5]"]
-    assert zsc([*arguments, "together=4", "cells=halved"]) == 0
-    assert max(sizes) == 2 and "4 cells side by side exceed the memory: going on with 2" in capsys.readouterr().err
+    code, _, said = command(*arguments, "together=4", "cells=halved")
+    assert code == 0 and max(sizes) == 2 and "4 cells side by side exceed the memory: going on with 2" in said
     sizes.clear()
-    assert zsc([*arguments, "together=3", "cells=whole"]) == 0
-    assert set(sizes) == {3} and responses(stored(here / "halved")) == responses(stored(here / "whole"))
+    assert command(*arguments, "together=3", "cells=whole")[0] == 0
+    assert set(sizes) == {3} and responses(stored(tmp_path / "halved")) == responses(stored(tmp_path / "whole"))
     monkeypatch.setattr(fill, "generate", lambda *a: (_ for _ in ()).throw(torch.OutOfMemoryError("too many")))
-    capsys.readouterr()
-    assert zsc([*arguments, "together=1", "cells=none"]) == 2
-    assert "4 examples at a time exceed the memory: reduce batch_size" in capsys.readouterr().err
+    code, _, said = command(*arguments, "together=1", "cells=none")
+    assert code == 2 and "4 examples at a time exceed the memory: reduce batch_size" in said
 
 
 def changed_weights(folder):
@@ -139,15 +122,13 @@ def changed_tokenizer(folder):
 
 
 @pytest.mark.parametrize("change", [changed_weights, changed_config, changed_tokenizer])
-def test_a_changed_model_under_the_same_name_is_made_again(here, checkpoint, change, capsys):
-    shutil.copytree(checkpoint, here / "model")
+def test_a_changed_model_under_the_same_name_is_made_again(command, tmp_path, checkpoint, change):
+    shutil.copytree(checkpoint, tmp_path / "model")
     arguments = ["run", "knob=attn_bias", "model=model", *QUICK]
-    assert main(arguments) == 0
-    change(here / "model")
+    assert command(*arguments)[0] == 0
+    change(tmp_path / "model")
     build._load_cached.cache_clear()  # as in a process of its own
-    capsys.readouterr()
-    assert main(arguments) == 0
-    assert "cells: 4, 0 found, 4 made" in capsys.readouterr().err
+    assert "cells: 4, 0 found, 4 made" in command(*arguments)[2]
 
 
 @pytest.mark.parametrize(
@@ -155,40 +136,33 @@ def test_a_changed_model_under_the_same_name_is_made_again(here, checkpoint, cha
     ["dataset.limit=9", "layout.turns=4", "layout.attend_padding=true", "decoding.temperature=0.8", "seeds=[2,3]",
      "model.attention=eager", "model.dtype=bfloat16", "decoding=greedy"],
 )  # fmt: skip
-def test_whatever_decides_responses_makes_other_cells(here, checkpoint, change, capsys):
+def test_whatever_decides_responses_makes_other_cells(command, checkpoint, change):
     arguments = ["run", "knob=attn_bias", f"model={checkpoint}", *QUICK]
-    assert main(arguments) == 0
-    capsys.readouterr()
-    assert zsc([*arguments, change]) == 0
-    assert "0 found, 4 made" in capsys.readouterr().err
-    assert zsc([*arguments, "batch_size=3", "together=2", "format=md", "metrics=[length]"]) == 0
-    assert "4 found, 0 made" in capsys.readouterr().err
+    assert command(*arguments)[0] == 0
+    assert "0 found, 4 made" in command(*arguments, change)[2]
+    assert "4 found, 0 made" in command(*arguments, "batch_size=3", "together=2", "format=md", "metrics=[length]")[2]
 
 
-def test_plan_names_states_and_estimates_what_is_missing(here, checkpoint, capsys):
+def test_plan_names_states_and_estimates_what_is_missing(command, tmp_path, checkpoint):
     common = [f"model={checkpoint}", *QUICK]
-    assert zsc(["run", "knob=attn_bias", *common]) == 0
-    (begun, *_) = [
-        cell for cell in (here / "runs" / "cells").iterdir() if b'"strength": 5.0' in (cell / "cell.json").read_bytes()
-    ]
+    assert command("run", "knob=attn_bias", *common)[0] == 0
+    cells = (tmp_path / "runs" / "cells").iterdir()
+    begun = next(cell for cell in cells if '"strength": 5.0' in (cell / "cell.json").read_text())
     (begun / "done.json").unlink()
     items = (begun / "items.jsonl").read_bytes().splitlines(keepends=True)
     (begun / "items.jsonl").write_bytes(b"".join(items[:3]))
-    before = stored(here / "runs" / "cells")
-    capsys.readouterr()
-    assert zsc(["plan", "knob=attn_bias", *common, "knob.strength=[2,5]", "format=json"]) == 0
-    out, err = capsys.readouterr()
+    before = stored(tmp_path / "runs" / "cells")
+    code, out, err = command("plan", "knob=attn_bias", *common, "knob.strength=[2,5]", "format=json")
+    assert code == 0
     states = [row["state"] for row in json.loads(out)]
     assert sorted(states) == ["begun", "done", "done", "done", "missing", "missing"]
     assert {row["responses"] for row in json.loads(out)} == {"10 of 10", "3 of 10", "0 of 10"}
     assert re.search(r"6 cells, 3 done; 27 responses to make, about \d+ s here", err)
-    assert stored(here / "runs" / "cells") == before  # nothing is generated or written
-    assert zsc(["sweep", "knob=attn_bias", *common, "knob.strength=[2,5]"]) == 0
-    capsys.readouterr()
-    assert zsc(["plan", "knob=attn_bias", *common, "knob.strength=[2,5]"]) == 0
-    assert "6 cells, all done." in capsys.readouterr().err
+    assert stored(tmp_path / "runs" / "cells") == before  # nothing is generated or written
+    assert command("sweep", "knob=attn_bias", *common, "knob.strength=[2,5]")[0] == 0
+    assert "6 cells, all done." in command("plan", "knob=attn_bias", *common, "knob.strength=[2,5]")[2]
 
 
-def test_a_sweep_of_one_setting_is_refused(here, checkpoint, capsys):
-    assert zsc(["sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK]) == 2
-    assert "several values" in capsys.readouterr().err
+def test_a_sweep_of_one_setting_is_refused(command, checkpoint):
+    code, _, said = command("sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK)
+    assert code == 2 and "several values" in said

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from zsc.cli.main import main
 from zsc.cli.tune import Search, Trial, halves
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
@@ -98,19 +97,10 @@ def test_halves_share_nothing_and_lose_nothing():
 
 
 @pytest.fixture
-def tune(tmp_path, monkeypatch, checkpoint, capsys):
-    monkeypatch.chdir(tmp_path)
+def tune(command, checkpoint):
     common = [f"model={checkpoint}", "model.device=cpu", "dataset.limit=8", "seeds=[0]", "resampling.resamples=20",
               "decoding.max_new_tokens=5", "points=3", "rounds=2"]  # fmt: skip
-
-    def call(*arguments):
-        try:
-            code = main(["tune", *common, *arguments])
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return call
+    return lambda *arguments: command("tune", *common, *arguments)
 
 
 def test_the_command_prints_trials_a_confirmation_and_what_to_run(tune):
