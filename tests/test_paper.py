@@ -137,9 +137,16 @@ def test_a_table_is_made_on_request_and_then_read_from_what_is_stored(make, tmp_
     assert code == 0 and "cells: 11, 0 found, 11 made" in err, err
     assert first.count("\n| ") == 1 + 1 + 8 * 2 + 3 and "| music | ctx_aug(topic_music, 5, K=10) |" in first
     code, second, err = make("topics", "format=md")
-    assert code == 0 and second == first and err.count(" 0 made") == 9
-    code, text, _ = make("topics", "format=latex")
+    assert code == 0 and second == first.replace(" make=true", "") and err.count(" 0 made") == 9
+    code, text, _ = make("topics", "format=latex", "save=paper")
     assert code == 0 and r"\bottomrule" in text
+    saved = {file.name: file.read_text() for file in (tmp_path / "paper").iterdir()}
+    assert set(saved) == {"topics.md", "topics.tex", "topics.csv", "topics.json"} and saved["topics.tex"] == text
+    assert (
+        "zsc table topics save" not in saved["topics.md"]
+        and "`zsc table topics model=" in saved["topics.md"]
+        and "transformers" in saved["topics.md"]
+    )
 
 
 def test_each_group_is_scored_for_its_own_topic(make, tmp_path):

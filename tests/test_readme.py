@@ -1,17 +1,31 @@
 """The Python of the README runs as it stands."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import torch
 
+from zsc.cli.configs import check_overrides, expand, split_arguments
+from zsc.cli.main import named
 from zsc.data.layout import BucketLayout
 from zsc.knobs import AttentionBias, apply
 from zsc.knobs.probe import probe
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = re.findall(r"^\$ zsc ((?:run|sweep|plan|table|tune|bench|data|doctor) [^#\n>]*)", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands_compose(line):
+    name, *words = shlex.split(line)
+    words = named({"table": "table", "data": "dataset"}[name], words) if name in ("table", "data") else words
+    flags, overrides = split_arguments(words)
+    check_overrides(name, flags, expand(overrides))
 
 
 def block(part):

@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Write ``text`` to a temporary name beside ``path``, flush it to disk, and rename."""
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write ``content``, a text as UTF-8, to a temporary name beside ``path``, flush it to disk, and rename."""
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as handle:
-        handle.write(text)
+    with partial.open("wb") as handle:
+        handle.write(content.encode() if isinstance(content, str) else content)
         handle.flush()
         os.fsync(handle.fileno())
     partial.replace(path)

@@ -42,6 +42,8 @@ from zsc.models.load import Loaded
 
 PROBED = 8  # examples on which the effect of a setting is measured before it is used
 
+SHOWING = ("format", "save")
+
 Place = tuple[str, int]  # setting and seed
 
 
@@ -224,11 +226,12 @@ def manifest(experiment: Experiment) -> dict[str, Any]:
 
 
 def command_line() -> str | None:
-    """Return the command whose job this is, None outside of one."""
+    """Return the command whose job this is, without what only decides how it is shown; None outside of one."""
     if not HydraConfig.initialized():
         return None
     hydra = HydraConfig.get()
-    return shlex.join(["zsc", str(hydra.job.config_name), *contract(hydra.overrides.task)])
+    words = [word for word in contract(hydra.overrides.task) if word.partition("=")[0] not in SHOWING]
+    return shlex.join(["zsc", str(hydra.job.config_name), *(word.removeprefix("table=") for word in words)])
 
 
 def shown(knob: Knob) -> dict[str, Any]:

@@ -102,6 +102,7 @@ models beside them where there are any. `zsc ls` lists the tables. Settings as i
   zsc table questions dataset=topical_chat dataset.path=DIR dataset.limit=500 make=true format=latex
 
   make=true           generate what is missing; otherwise it is only named
+  save=DIR            write NAME.md, NAME.tex (booktabs), NAME.csv and NAME.json there
   format=FORMAT       table, md, latex, csv, json""",
     "report": """\
 usage: zsc report RUN [RUN ...] [key=value ...]
@@ -115,8 +116,11 @@ commands, signatures and versions.
 
   output=DIR          where the page and the plots go (default: runs/report)
   control=METRIC      what the knobs are to change (default: by knob)
-  fluency=METRIC      what that must not cost (default: perplexity_corpus)
-  examples=3          examples shown""",
+  fluency=METRIC      what that must not cost (default: judge_perplexity_median where all runs have it, else
+                      perplexity_corpus or perplexity_median)
+  setting=NAME        whose responses are shown beside those without knobs (default: the best trade-off)
+  examples=3          so many, a random sample drawn with shuffle=0
+  attention=true      false: do not load the model to measure where attention moved""",
     "tune": """\
 usage: zsc tune knob=NAME target=METRIC budget=COST [key=value ...]
 

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,11 +16,12 @@ from zsc.cli.plan import estimate
 from zsc.cli.score import build_scoring, check_resampling, watch
 from zsc.data import load_records
 from zsc.errors import ZscError
-from zsc.generation.cells import Cell, State
+from zsc.files import write_atomic
+from zsc.generation.cells import Cell, State, writing
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.run import score_run
-from zsc.tables.paper import PaperTable, Published, Section, adjusted, render_paper
+from zsc.tables.paper import PaperTable, Published, Section, adjusted, render_paper, written
 from zsc.tables.render import PAPER_FORMATS, check_format
 
 SPEC = {"title", "columns", "groups", "published"}
@@ -34,30 +36,39 @@ class Part:
     experiment: Experiment
 
 
-@dataclass(frozen=True)
-class Made:
-    """A scored table, and the folders of its runs."""
-
-    table: PaperTable
-    folders: list[RunFolder] = field(default_factory=list)
-
-
 def table(cfg: DictConfig) -> None:
     """Print the table that ``cfg`` (configs/table.yaml) names."""
     config = resolved(cfg)
     check_format(config["format"], PAPER_FORMATS)
     check_resampling(config["resampling"])
-    made = make(config, HydraConfig.get().runtime.choices["table"])
-    print(render_paper(made.table, config["format"]))
-    for folder in made.folders:
+    made, folders = make(config, HydraConfig.get().runtime.choices["table"])
+    print(render_paper(made, config["format"]))
+    if config["save"] is not None:
+        save(made, Path(str(config["save"])))
+    for folder in folders:
         print(f"run: {folder.path}", file=sys.stderr)
 
 
-def make(config: dict[str, Any], name: str) -> Made:
-    """Score the table that ``config["table"]`` describes, called ``name``; generate what is missing if
-    ``config["make"]`` is true.
+def save(table: PaperTable, folder: Path) -> None:
+    """Write ``table`` to ``folder`` in every format. Raises ZscError if that fails."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in written(table).items():
+            write_atomic(folder / name, text)
 
-    Raises ZscError for an ill-formed table, and where responses are missing and are not to be made.
+
+def how_made(made: dict[str, Any]) -> list[str]:
+    """Return the command in a manifest, and on what it ran."""
+    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    lines = [made["command"], f"weights {made['weights'][:12]}, {versions}, {made['device']}"]
+    return [line for line in lines if line]
+
+
+def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]]:
+    """Score the table that ``config["table"]`` describes, called ``name``, and return it with the folders of its runs.
+
+    What is missing is generated if ``config["make"]`` is true. Raises ZscError for an ill-formed table, and where
+    responses are missing and are not to be made.
     """
     spec = config["table"]
     check_spec(spec, name)
@@ -88,7 +99,9 @@ def make(config: dict[str, Any], name: str) -> Made:
         signatures |= signed
         folders.append(folder)
     published = Published(**spec["published"]) if spec.get("published") else Published()
-    return Made(PaperTable(name, spec["title"], adjusted(sections), spec["columns"], published, signatures), folders)
+    lines = how_made(folders[0].manifest())
+    paper = PaperTable(name, spec["title"], adjusted(sections), spec["columns"], published, signatures, lines)
+    return paper, folders
 
 
 def check_spec(spec: Any, name: str) -> None:

@@ -9,6 +9,7 @@ Nothing in a finished cell depends on how often it was stopped, on what it was m
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,8 +144,11 @@ class Cell:
             handle.write(_lines(items))
 
     def finish(self) -> None:
-        """Mark the cell as finished."""
-        write_atomic(self.path / "done.json", _mark(self.items.read_bytes()))
+        """Mark the cell as finished, once its items are on disk."""
+        with self.items.open("rb") as handle:
+            content = handle.read()
+            os.fsync(handle.fileno())
+        write_atomic(self.path / "done.json", _mark(content))
 
     def _whole(self, content: bytes) -> list[dict[str, Any]]:
         """Return the items of ``content`` as far as they are whole and those of the records in order."""

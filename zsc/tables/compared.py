@@ -100,7 +100,8 @@ class Group:
 
     @property
     def knobs(self) -> dict[str, Any]:
-        return {setting: knobs for run in reversed(self.runs) for setting, knobs in run.knobs.items()}
+        every = {setting: knobs for run in reversed(self.runs) for setting, knobs in run.knobs.items()}
+        return {setting: every[setting] for setting in self.settings if setting in every}
 
     @property
     def scores(self) -> Scores:
@@ -114,8 +115,7 @@ class Group:
 
     @property
     def series(self) -> list[Series]:
-        found = dose_series({setting: self.knobs[setting] for setting in self.settings if setting in self.knobs})
-        return [one for one in found if one.tested]
+        return [one for one in dose_series(self.knobs) if one.tested]
 
     @property
     def frontier(self) -> Frontier:

@@ -8,8 +8,9 @@ import pandas
 
 from zsc.metrics.resampling import holm
 from zsc.metrics.score import Row, difference, settings_of
-from zsc.tables.render import ALPHA, cell, number, numbered, render
+from zsc.tables.render import ALPHA, cell, number, numbered, render, star
 
+ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 NUMBERS = ("value", "low", "high", "n", "seeds", "dropped")
 LATEX_ESCAPES = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"})
 TESTS = ("value", "low", "high", "p", "p_holm", "p_bootstrap", "effect")
@@ -45,7 +46,8 @@ class Published:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table called ``name``, whose ``columns`` are metrics; those that were not scored are left out."""
+    """A table called ``name``, whose ``columns`` are metrics; those that were not scored are left out. ``made`` says in
+    lines how it was made."""
 
     name: str
     title: str
@@ -53,6 +55,7 @@ class PaperTable:
     columns: Sequence[str]
     published: Published
     signatures: Mapping[str, str]
+    made: Sequence[str] = ()
 
     @property
     def shown(self) -> list[str]:
@@ -101,10 +104,10 @@ def wide_rows(table: PaperTable, intervals: bool) -> list[dict[str, str]]:
 
 def _cell(section: Section, setting: str, metric: str, intervals: bool) -> str:
     row, change = section.find(setting, metric), section.change(setting, metric)
-    star = "*" if change is not None and change.p_holm is not None and change.p_holm < ALPHA else ""
+    mark = star(None if change is None else change.p_holm)
     if intervals:
-        return cell(None if row is None else asdict(row), signed=False) + star
-    return number(None if row is None else row.value, "") + star
+        return cell(None if row is None else asdict(row), signed=False) + mark
+    return number(None if row is None else row.value, "") + mark
 
 
 def long_rows(table: PaperTable) -> list[dict[str, Any]]:
@@ -132,6 +135,11 @@ def render_paper(table: PaperTable, style: str) -> str:
     return STYLES[style](table)
 
 
+def written(table: PaperTable) -> dict[str, str]:
+    """Return the table in every format that is a file, by the file's name."""
+    return {f"{table.name}.{ending}": render_paper(table, style) + "\n" for style, ending in ENDINGS.items()}
+
+
 def _terminal(table: PaperTable) -> str:
     rows = wide_rows(table, intervals=False)
     named = [
@@ -144,9 +152,9 @@ def _terminal(table: PaperTable) -> str:
 
 
 def _markdown(table: PaperTable) -> str:
-    parts = [f"# {table.title}", render(wide_rows(table, intervals=True), "md"), *table.notes, "Signatures:"]
-    signatures = "\n".join(f"- `{table.signatures[metric]}`" for metric in table.shown)
-    return "\n\n".join([*parts, signatures])
+    parts = [f"# {table.title}", render(wide_rows(table, intervals=True), "md"), *table.notes]
+    made = "\n".join(f"- `{line}`" for line in (*table.made, *(table.signatures[metric] for metric in table.shown)))
+    return "\n\n".join([*parts, "Made by, and signatures of the metrics:", made])
 
 
 def _latex(table: PaperTable) -> str:
@@ -154,7 +162,7 @@ def _latex(table: PaperTable) -> str:
     escaped = styled.format(escape="latex").format_index(escape="latex", axis=1)
     caption = table.title.translate(LATEX_ESCAPES)
     text = escaped.to_latex(hrules=True, caption=caption, label=f"tab:{table.name}", position_float="centering")
-    comments = [*table.notes, *(table.signatures[metric] for metric in table.shown)]
+    comments = [*table.notes, *table.made, *(table.signatures[metric] for metric in table.shown)]
     return "\n".join(["% needs \\usepackage{booktabs}", *(f"% {line}" for line in comments), text.rstrip()])
 
 

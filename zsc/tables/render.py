@@ -66,9 +66,8 @@ def _by_setting(rows: Cells, settings: Sequence[str]) -> Cells:
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
 
     def short(setting: str, metric: str) -> str:
-        change = cells.get((f"{DIFFERENCE}: {setting}", metric))
-        star = "*" if change is not None and change["p_holm"] < ALPHA else ""
-        return number(cells[setting, metric]["value"], "") + star
+        change = cells.get((f"{DIFFERENCE}: {setting}", metric), {})
+        return number(cells[setting, metric]["value"], "") + star(change.get("p_holm"))
 
     return [
         {"setting": setting}
@@ -93,6 +92,11 @@ def cell(row: Mapping[str, Any] | None, signed: bool) -> str:
         return "-"
     style = "+" if signed else ""
     return f"{number(row['value'], style)} [{number(row['low'], style)}, {number(row['high'], style)}]"
+
+
+def star(p_holm: float | None) -> str:
+    """Return the mark of a difference with this p-value."""
+    return "*" if p_holm is not None and p_holm < ALPHA else ""
 
 
 def _p_value(row: Mapping[str, Any] | None) -> str:

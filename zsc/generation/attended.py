@@ -1,0 +1,107 @@
+"""Where cross-attention lies along a given response, with knobs off and on, token by token of the source [D]."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import BaseModelOutput
+
+from zsc.data.layout import Source
+from zsc.generation.generate import encode
+from zsc.knobs import Knob, apply
+from zsc.knobs.probe import eager
+from zsc.knobs.spans import common_length, decoded
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of the source: its ``text`` (the name of a ``special`` one), the segment it belongs to as in
+    :class:`zsc.data.layout.Source`, and its share of attention with the knobs ``off`` and ``on``."""
+
+    text: str
+    segment: int
+    special: bool
+    off: float
+    on: float
+
+
+@dataclass(frozen=True)
+class Attended:
+    """Shares of cross-attention: of ``tokens``, of what the knobs put in front of the source (``code``, with the knobs
+    on), and of padding off and on, which is 0 unless the layout attends to it. Those of off, and of on, add up to 1."""
+
+    tokens: tuple[Token, ...]
+    code: float
+    padding: tuple[float, float]
+
+
+@torch.inference_mode()
+def attended(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: Source, knobs: Sequence[Knob], response: str
+) -> Attended:
+    """Measure cross-attention over ``source``, one row, while the decoder reads ``response``, without and with
+    ``knobs``.
+
+    Shares are means over layers, heads and the positions at which a token of the response, or its end, is chosen. The
+    attention is that of the model's own decoder, also where a knob mixes in another.
+    """
+    source = source.to(model.device)
+    ids, first = decoder_ids(model, tokenizer, response)
+    states = encode(model, source)
+
+    def shares(active: Sequence[Knob]) -> torch.Tensor:
+        with apply(model, active, source):
+            output = model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=states),
+                attention_mask=source.attention_mask,
+                decoder_input_ids=ids,
+                use_cache=False,
+                output_attentions=True,
+            )
+        return torch.stack(output.cross_attentions).float()[:, 0, :, first:].mean(dim=(0, 1, 2)).cpu()
+
+    with eager(model):
+        off, on = shares([]), shares(knobs)
+    new = len(on) - len(off)
+    code, on = float(on[:new].sum()), on[new:]
+    kept = source.attention_mask[0].bool() & (source.input_ids[0] != tokenizer.pad_token_id)
+    tokens = [
+        Token(text, int(source.segments[0, place]), special, float(off[place]), float(on[place]))
+        for place, text, special in source_texts(tokenizer, source, kept)
+    ]
+    padding = (~kept).cpu()
+    return Attended(tuple(tokens), code, (float(off[padding].sum()), float(on[padding].sum())))
+
+
+def decoder_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, response: str) -> tuple[torch.Tensor, int]:
+    """Return what the decoder reads when it says ``response``, (1, length), and the position where its choice begins.
+
+    The start token comes first, then the token that a model is forced to begin with, if it is, then the response.
+    """
+    config = model.generation_config
+    start = config.bos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
+    forced = [] if config.forced_bos_token_id is None else [config.forced_bos_token_id]
+    said = tokenizer(text_target=response, add_special_tokens=False)["input_ids"]
+    return torch.tensor([[start, *forced, *said]], device=model.device), len(forced)
+
+
+def source_texts(tokenizer: PreTrainedTokenizerBase, source: Source, kept: torch.Tensor) -> list[tuple[int, str, bool]]:
+    """Return (position, text, special) of the tokens of ``source``, one row, where ``kept`` (positions,) is true.
+
+    The texts of a segment's ordinary tokens, joined, are its text; of several tokens that make up one character, the
+    last has it.
+    """
+    ids, segments = source.input_ids[0].tolist(), source.segments[0]
+    special = set(tokenizer.all_special_ids)
+    texts: dict[int, str] = {}
+    for segment in segments[kept].unique():
+        places = (kept & (segments == segment)).nonzero().flatten().tolist()
+        plain = [place for place in places if ids[place] not in special]
+        whole = decoded(tokenizer, [ids[place] for place in plain])
+        ends = [common_length(decoded(tokenizer, [ids[p] for p in plain[: i + 1]]), whole) for i in range(len(plain))]
+        texts |= {place: whole[start:end] for place, start, end in zip(plain, [0, *ends], ends, strict=False)}
+    return [
+        (place, texts.get(place, str(tokenizer.convert_ids_to_tokens(ids[place]))), ids[place] in special)
+        for place in kept.nonzero().flatten().tolist()
+    ]
