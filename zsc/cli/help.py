@@ -102,6 +102,7 @@ models beside them where there are any. `zsc ls` lists the tables. Settings as i
   zsc table questions dataset=topical_chat dataset.path=DIR dataset.limit=500 make=true format=latex
 
   make=true           generate what is missing; otherwise it is only named
+  table.columns=[...] other metrics than the table's own
   save=DIR            write NAME.md, NAME.tex (booktabs), NAME.csv and NAME.json there
   format=FORMAT       table, md, latex, csv, json""",
     "report": """\

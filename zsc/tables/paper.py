@@ -73,6 +73,12 @@ class PaperTable:
         ]
         return notes + [f"Published: {self.published.source}."] * bool(self.published.source)
 
+    @property
+    def told(self) -> list[str]:
+        """What was published, a line for each setting that the table has."""
+        shown = {setting for section in self.sections for setting in section.settings}
+        return [f"{name}: published {text}" for name, text in self.published.rows.items() if name in shown]
+
 
 def adjusted(sections: Sequence[Section]) -> list[Section]:
     """Return ``sections`` with p-values adjusted (Holm) for all differences of all of them."""
@@ -141,14 +147,16 @@ def written(table: PaperTable) -> dict[str, str]:
 
 
 def _terminal(table: PaperTable) -> str:
-    rows = wide_rows(table, intervals=False)
-    named = [
-        {"setting": " ".join(filter(None, (row.pop("group", ""), row.pop("setting")))), **row, "published": None}
-        for row in rows
+    rows = [
+        {"setting": f"{row.pop('group', '')} {row.pop('setting')}".strip(), **row}
+        for row in _unpublished(wide_rows(table, intervals=False))
     ]
-    told = [f"{name}: published {text}" for name, text in table.published.rows.items()]
-    shown = numbered([{key: value for key, value in row.items() if key != "published"} for row in named])
-    return "\n".join([table.title, shown, *table.notes, *told])
+    return "\n".join([table.title, numbered(rows), *table.notes, *table.told])
+
+
+def _unpublished(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return ``rows`` without what was published, which stands below where columns must be narrow."""
+    return [{key: value for key, value in row.items() if key != "published"} for row in rows]
 
 
 def _markdown(table: PaperTable) -> str:
@@ -158,12 +166,16 @@ def _markdown(table: PaperTable) -> str:
 
 
 def _latex(table: PaperTable) -> str:
-    styled = pandas.DataFrame(wide_rows(table, intervals=True)).style.hide(axis="index")
+    rows = _unpublished(wide_rows(table, intervals=True))
+    styled = pandas.DataFrame(rows).style.hide(axis="index")
     escaped = styled.format(escape="latex").format_index(escape="latex", axis=1)
     caption = table.title.translate(LATEX_ESCAPES)
     text = escaped.to_latex(hrules=True, caption=caption, label=f"tab:{table.name}", position_float="centering")
-    comments = [*table.notes, *table.made, *(table.signatures[metric] for metric in table.shown)]
-    return "\n".join(["% needs \\usepackage{booktabs}", *(f"% {line}" for line in comments), text.rstrip()])
+    notes = [note.translate(LATEX_ESCAPES) for note in (*table.notes, *table.told)]
+    below = "\n".join([r"\par\smallskip\footnotesize", *(rf"{note}\par" for note in notes), r"\end{table}"])
+    comments = [*table.made, *(table.signatures[metric] for metric in table.shown)]
+    head = [r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}", *(f"% {line}" for line in comments)]
+    return "\n".join([*head, text.rstrip().removesuffix(r"\end{table}") + below])
 
 
 STYLES = {
