@@ -198,7 +198,7 @@ def test_no_answer_at_all(run, capsys):
     for answers, message in [
         ("[]", "names no file"),
         (str(folder / "pairs.csv"), "no answer in"),
-        ("no.csv", "no file"),
+        ("no.csv", "cannot read no.csv"),
     ]:
         assert main(["annotate", str(folder), f"answers={answers}"]) == 2
         assert message in capsys.readouterr().err

@@ -6,13 +6,20 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from zsc.data.control_phrases import load_phrases
 from zsc.errors import ZscError
 from zsc.metrics.judges import JUDGES, Topic, build_judges
 from zsc.metrics.judges.base import by_length, judged
-from zsc.metrics.judges.classifier import SentimentClassifier, TopicClassifier
+from zsc.metrics.judges.classifier import SentimentClassifier, TopicClassifier, positions
 from zsc.metrics.judges.embedder import Embedder
 from zsc.metrics.judges.language_model import LanguageModel, windows
 
@@ -133,6 +140,31 @@ def test_sentiment_is_the_probability_of_the_positive_label(tmp_path, tokenizer,
             logits = judge.pipeline.model(**judge.pipeline.tokenizer(text, return_tensors="pt")).logits[0]
         assert values == pytest.approx([float(logits.softmax(0)[positive])], abs=1e-5)
     assert judge.judge(["", "Yes."])[0] is None and judge.judge([""]) == [None]
+
+
+def test_a_classifier_reads_a_long_text_as_far_as_its_window_reaches(tmp_path, tokenizer):
+    long = " ".join(TEXTS * 500)
+    judge = SentimentClassifier(classifier(tmp_path / "c", tokenizer, ["NEG", "POS"]), "cpu")
+    assert judge.window == 512 and "|window:512-cut" in judge.signature
+    ids = judge.pipeline.tokenizer(long, truncation=True, max_length=512, return_tensors="pt")
+    with torch.no_grad():
+        expected = float(judge.pipeline.model(**ids).logits[0].softmax(0)[1])
+    assert ids["input_ids"].shape[1] == 512 and judge.judge([long])[0] == pytest.approx([expected], abs=1e-5)
+    topic = TopicClassifier(
+        classifier(tmp_path / "n", tokenizer, ["contradiction", "neutral", "entailment"]), "cpu", "x"
+    )
+    assert 0 < topic.judge([long])[0][0] < 1
+
+
+def test_positions_of_roberta_begin_after_its_padding():
+    config = RobertaConfig(vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
+                           intermediate_size=8, max_position_embeddings=20, pad_token_id=1)  # fmt: skip
+    model = RobertaForSequenceClassification(config).eval()
+    assert positions(model) == 18
+    with torch.no_grad():
+        assert model(torch.full((1, 18), 7)).logits.shape == (1, 2)
+    with pytest.raises((IndexError, RuntimeError)), torch.no_grad():
+        model(torch.full((1, 19), 7))
 
 
 def test_a_classifier_without_one_positive_label(tmp_path, tokenizer):

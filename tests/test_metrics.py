@@ -54,7 +54,9 @@ def test_f1_by_hand():
     # without articles and punctuation, words in common of both: cat sat, 2 of 2 and 4; dog, 1 of 1 and 2; none;
     # you know cats, 3 of 5 and 3
     assert value("knowledge_f1", RESPONSES, TEXTS) == pytest.approx((4 / 6 + 2 / 3 + 0 + 6 / 8) / 4)
-    assert value("reference_f1", ["The U.S., then!"], ["us then"]) == 1
+    # ParlAI puts a space where punctuation stands: u s then, 1 word in common of 3 and 2
+    assert value("reference_f1", ["The U.S., then!"], ["us then"]) == pytest.approx(2 * 1 / 5)
+    assert value("reference_f1", ["It's a well-known album."], ["It is a well known album"]) == pytest.approx(8 / 10)
     assert value("reference_f1", ["a b b"], ["b"]) == pytest.approx(2 * 1 / 3)
 
 
@@ -111,6 +113,26 @@ def test_question_rates_by_hand():
     assert value("question_sentence_rate", [""]) == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "count", "asked"),
+    [
+        ("How are you? 😊", 1, 1),
+        ("How are you?😊", 1, 1),
+        ("Do you like dogs? :)", 1, 1),
+        ("Really? ...", 1, 1),
+        ("Why?? !!", 1, 1),
+        ("I asked Mr. Smith?", 1, 1),
+        ("你好吗？我很好。", 2, 1),  # noqa: RUF001
+        ("كيف حالك؟ أنا بخير.", 2, 1),
+        ("He left. Did he? No.", 3, 1),
+    ],
+)
+def test_sentences_and_questions_beside_emoji_titles_and_other_scripts(text, count, asked):
+    assert len(sentences(text)) == count
+    assert value("question_sentence_rate", [text]) == pytest.approx(asked / count)
+    assert value("question_rate", [text]) == 1
+
+
 def test_sentences_by_hand():
     text = 'Hm... well. He left. "Why?" she said. (No!) 3 came. e.g. this? and that'
     split = ["Hm... well.", "He left.", '"Why?" she said.', "(No!", "3 came. e.g. this?", "and that"]
@@ -132,6 +154,11 @@ def test_distinct_by_hand():
 
 def test_most_repeated_by_hand():
     assert value("most_repeated", ["x", "x", "y", "z"]) == pytest.approx(2 / 4)
+    metric = METRICS["most_repeated"]("most_repeated")
+    for tied in (["x", "x", "y", "y", "z"], ["y", "z", "x", "y", "x"], ["a", "b", "c", "d", "e"]):
+        shares = dict(zip(tied, metric.statistics(tied, None)[:, 0], strict=True))
+        assert metric.compute(predictions=tied)["most_repeated"] == pytest.approx(max(map(tied.count, tied)) / 5)
+        assert len({share for share in shares.values() if share}) == 1  # whichever comes first
 
 
 def test_repetition_by_hand():

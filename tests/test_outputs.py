@@ -80,7 +80,8 @@ def test_likelihoods_seeds_and_ids_are_taken(tmp_path):
         for seed in (1, 0)
         for i in ("b", "a")
     ]
-    folder = import_outputs(write(tmp_path, rows), {}, tmp_path, 5)
+    rows[-1] |= {"seed": 0.0, "tokens": "2.0"}  # as tables write numbers beside missing ones
+    folder = import_outputs(write(tmp_path, rows), {"setting": None}, tmp_path, 5)
     assert folder.manifest()["settings"] == ["outputs"] and folder.manifest()["seeds"] == [0, 1]
     assert [record.id for record in folder.records()] == ["b", "a"]
     assert folder.rows()[0] == {
@@ -92,11 +93,36 @@ def test_likelihoods_seeds_and_ids_are_taken(tmp_path):
     ("change", "columns", "message"),
     [
         (lambda rows: rows[:-1], MAPPED, r"no response of new, seed 0, to example 2"),
-        (lambda rows: [{**row, "id": 1} for row in rows], MAPPED, r"several responses of base, seed 0, to example 1"),
-        (lambda rows: rows, {**MAPPED, "response": "answer"}, r"no column 'answer' for response"),
-        (lambda rows: rows, {**MAPPED, "setting": "modl"}, r"no column 'modl' for setting. Did you mean 'model'"),
-        (lambda rows: rows, {}, r"no column 'history'"),
-        (lambda rows: [{**row, "seed": "x"} for row in rows], MAPPED, r"line 2: field 'seed' must be a number"),
+        (lambda rows: [{**rows[0], "id": 1}] * 2, MAPPED, r"several responses of base, seed 0, to example 1"),
+        (
+            lambda rows: [{**row, "id": 1} for row in rows],
+            MAPPED,
+            r"line 3: the history of example 1 is not that of .*2",
+        ),
+        (
+            lambda rows: [{**row, "fact": row["model"]} for row in rows],
+            MAPPED,
+            r"the knowledge of example 1 is not that",
+        ),
+        (
+            lambda rows: [{**row, "model": "difference"} for row in rows],
+            MAPPED,
+            r"no system can be called 'difference'",
+        ),
+        (lambda rows: rows, {**MAPPED, "response": "answer"}, r"no column 'answer' for columns.response"),
+        (
+            lambda rows: rows,
+            {**MAPPED, "setting": "modl"},
+            r"no column 'modl' for columns.setting. Did you mean 'model'",
+        ),
+        (lambda rows: rows, {}, r"no column 'history' for columns.history"),
+        (lambda rows: [{**row, "seed": "x"} for row in rows], MAPPED, r"line 2: field 'seed' must be a whole number"),
+        (
+            lambda rows: [{**row, "seed": 0.5} for row in rows],
+            MAPPED,
+            r"field 'seed' must be a whole number, got '0.5'",
+        ),
+        (lambda rows: [{**row, "nll": "inf"} for row in rows], MAPPED, r"field 'nll' must be a number, got 'inf'"),
     ],
 )
 def test_what_cannot_be_compared(tmp_path, change, columns, message):

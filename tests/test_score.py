@@ -1,12 +1,15 @@
 """The metrics stage: what counts, what is dropped and said to be, and how settings are compared."""
 
 import csv
+import io
 import json
+import math
 from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
+from zsc.cli.main import main
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
@@ -166,3 +169,104 @@ def test_an_unfinished_run(tmp_path):
     folder = folder_of(tmp_path, ["off", "on"], [0, 1], lines_of(["off", "on"], [0, 1])[:-3])
     with pytest.raises(ZscError, match=r"setting on, seed 0 lacks 1 of 2 responses \(first: 1\)"):
         score_run(folder, build_metrics(["length"]), [], Topic("", []), 1, QUICK, None)
+
+
+def scored_file(tmp_path, capsys, rows, *arguments):
+    file = tmp_path / "systems.jsonl"
+    file.write_text("".join(json.dumps({"history": "Hi.", "knowledge": "It rains.", **row}) + "\n" for row in rows))
+    code = main(["score", str(file), "resampling.resamples=50", "format=csv", *arguments])
+    out, err = capsys.readouterr()
+    return code, {(row["setting"], row["metric"]): row for row in csv.DictReader(io.StringIO(out))}, err
+
+
+def two_systems(*responses, **more):
+    return [{"setting": name, "response": said, **more} for name in ("a", "b") for said in responses]
+
+
+def test_a_response_without_tokens_is_dropped_from_perplexity(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = two_systems("it rains", "", "so it does", nll=3.0, tokens=2)
+    rows[4] |= {"nll": 0, "tokens": 0}
+    code, table, _ = scored_file(tmp_path, capsys, rows, "metrics=[perplexity_median,perplexity_corpus,length]")
+    assert code == 0
+    for metric in ("perplexity_median", "perplexity_corpus"):
+        assert float(table["b", metric]["value"]) == pytest.approx(math.exp(1.5))
+        assert (table["b", metric]["n"], table["b", metric]["dropped"]) == ("2", "1")
+    assert table["b", "length"]["n"] == "3"
+
+
+def test_what_is_beyond_double_precision_has_no_value_and_no_test(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = two_systems("it rains", "so", nll=3.0, tokens=2)
+    rows[2]["nll"] = rows[3]["nll"] = 5e3
+    code, table, err = scored_file(tmp_path, capsys, rows, "metrics=[perplexity_corpus]")
+    assert code == 0 and "Warning" not in err
+    assert table["b", "perplexity_corpus"]["value"] == "" and table["difference", "perplexity_corpus"]["p"] == ""
+    (scores,) = tmp_path.glob("runs/*/scores.json")
+    assert "NaN" not in scores.read_text() and "Infinity" not in scores.read_text()
+
+
+def test_a_difference_that_is_the_same_everywhere_has_no_effect_size(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    same = [{"setting": name, "response": said} for _ in range(5) for name, said in (("a", "x y z"), ("b", "x"))]
+    _, table, _ = scored_file(tmp_path, capsys, same, "metrics=[length,knowledge_rouge1]")
+    assert float(table["difference", "length"]["value"]) == -2 and table["difference", "length"]["effect"] == ""
+
+
+def test_a_missing_response_counts_as_dropped_and_an_empty_one_does_not(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _, table, _ = scored_file(tmp_path, capsys, two_systems("it rains", None, "", "yes"), "metrics=[length,distinct1]")
+    assert all((row["n"], row["dropped"]) == ("3", "1") for (name, _), row in table.items() if name != "difference")
+    assert float(table["a", "length"]["value"]) == 1
+
+
+def test_nothing_to_score_is_one_line_and_what_is_left_out_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = two_systems("it rains", "so", knowledge=None)
+    code, _, err = scored_file(tmp_path, capsys, rows, "metrics=[knowledge_rouge1]")
+    assert code == 2 and "has a value of knowledge_rouge1" in err and "Traceback" not in err
+    code, _, err = scored_file(tmp_path, capsys, rows, "metrics=[knowledge_rouge1,length]")
+    assert code == 0 and "left out, nothing to compute them from: knowledge_rouge1" in err
+
+
+def test_a_judge_without_any_value_is_not_left_out(tmp_path):
+    class Mute(Shout):
+        def judge(self, batch):
+            return [[math.nan, 1] for _ in batch]
+
+    folder = folder_of(tmp_path, ["off", "on"], [0], lines_of(["off", "on"], [0]))
+    (metric,) = build_metrics(["judge_perplexity_corpus"])
+    unwatched = lambda judge, total: nullcontext(lambda count: None)  # noqa: E731
+    table, _ = score_run(folder, [metric], [Mute()], Topic("", []), 5, Resampling(20), unwatched)
+    assert [(row.setting, row.value, row.n, row.dropped) for row in table] == [("off", None, 0, 2), ("on", None, 0, 2)]
+
+
+def test_tests_too_coarse_for_their_number_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = scored_file(
+        tmp_path, capsys, two_systems("it rains", "so"), "metrics=[length,question_rate,distinct1]"
+    )
+    assert code == 0 and "3 differences are tested with 50 resamples: after Holm's correction none can be" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("manifest.json", "{", "manifest.json is broken"),
+        ("generations.jsonl", '{"setting": "off"', "generations.jsonl, line 1: not valid JSON"),
+        ("generations.jsonl", '{"setting": "off", "seed": 0, "id": "0"}\n', "line 1: no field 'response'"),
+        ("config.yaml", "a: [", "config.yaml cannot be read"),
+    ],
+)
+def test_broken_files_of_a_run_are_named(tmp_path, capsys, name, content, message):
+    folder = folder_of(tmp_path, ["off", "on"], [0], lines_of(["off", "on"], [0]))
+    (folder.path / name).write_text(content)
+    assert main(["score", str(folder.path), "metrics=[length]"]) == 2
+    err = capsys.readouterr().err
+    assert message in err and len(err.splitlines()) == 1
+
+
+def test_a_setting_that_cannot_be_read(tmp_path, capsys):
+    folder = folder_of(tmp_path, ["off", "on"], [0], lines_of(["off", "on"], [0]))
+    assert main(["score", str(folder.path), "metrics=[length"]) == 2
+    assert "cannot read the settings metrics=[length" in capsys.readouterr().err

@@ -59,7 +59,8 @@ def test_columns_of_other_names_and_rows_without_an_id(tmp_path):
     [
         [{"speaker": "A", "text": "Hi."}, {"speaker": "B", "text": "Hello, you."}],
         '[{"speaker": "A", "text": "Hi."}, {"speaker": "B", "text": "Hello, you."}]',
-        ["Hi.", "", "Hello, you."],
+        ["Hi.", "Hello, you.", ""],
+        "Hi.\n\nHello, you.\n",
         '["Hi.", "Hello, you."]',
         "Hi.\nHello, you.\n",
     ],

@@ -136,7 +136,7 @@ def test_broken_files_are_named(tmp_path):
     with pytest.raises(ZscError, match=r"test_freq.json, line 1: not valid JSON"):
         load(tmp_path)
     broken.write_text(whole.replace('"message"', '"massage"'))
-    with pytest.raises(ZscError, match=r"test_freq.json, conversation c1: field 'message'"):
+    with pytest.raises(ZscError, match=r"conversation c1: not in the official layout: field 'message' is missing"):
         load(tmp_path)
 
 

@@ -123,7 +123,7 @@ def test_broken_files_are_named(tmp_path):
         (
             ("r1", "annotated_sentences", 1, "confidence"),
             "x",
-            "sentence 1: field 'confidence' must be a decimal number, got 'x'",
+            "sentence 1: field 'confidence' must be a number, got 'x'",
         ),
     ],
 )

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from zsc.cli.build import check_count
+from zsc.cli.configs import dotted
 from zsc.errors import ZscError, first_line, suggestion
 from zsc.files import write_atomic
 from zsc.generation.folder import RunFolder
@@ -47,10 +47,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
         if not equals or key not in DEFAULTS:
             known = ", ".join(DEFAULTS)
             raise ZscError(f"no setting '{key}' of zsc annotate.{suggestion(key, DEFAULTS)} Known: {known}.")
-    try:
-        given: Any = OmegaConf.to_container(OmegaConf.from_dotlist(arguments))
-    except OmegaConfBaseException as error:
-        raise ZscError(f"cannot read the settings: {first_line(error)}") from error
+    given: Any = OmegaConf.to_container(dotted(arguments))
     options = DEFAULTS | given
     check_format(options["format"])
     check_count("count", options["count"])
@@ -71,6 +68,8 @@ def export(run: RunFolder, options: dict[str, Any]) -> None:
     setting, seed = options["setting"], seeds[0] if options["seed"] is None else options["seed"]
     if setting is None and len(others) == 1:
         setting = others[0]
+    if not others:
+        raise ZscError(f"{run.path} holds one setting, {off}: a pair needs two.")
     if setting not in others:
         raise ZscError(f"setting={setting} must name one of: {'; '.join(others)}.")
     if seed not in seeds:
@@ -117,7 +116,10 @@ def read_back(folder: Path, options: dict[str, Any]) -> None:
     file = folder / "key.json"
     if not file.is_file():
         raise ZscError(f"{folder} holds no key.json: name the folder that `zsc annotate RUN` has made.")
-    key = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        key = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ZscError(f"{file} is broken ({first_line(error)}). Export again with output=FOLDER.") from error
     names = options["answers"] if isinstance(options["answers"], list) else [options["answers"]]
     if not names:
         raise ZscError("answers=[] names no file.")

@@ -152,7 +152,6 @@ def knobs(patient: Patient) -> Iterator[Finding]:
 
 
 NEEDS_OTHER = ("dec_mix", "self_attn_swap")
-OTHER = "give another decoder over the same encoder: knob.other.checkpoint=NAME knob.other.decoder=null"
 REPORT = "report this with the versions above"
 
 

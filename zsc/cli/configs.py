@@ -135,6 +135,30 @@ def compose_knob(text: str, config: dict[str, Any]) -> dict[str, Any]:
     return resolved(OmegaConf.create({**config, "knob": knob}))["knob"]
 
 
+def dotted(arguments: list[str]) -> Any:
+    """Return ``key=value`` words as a config. Raises ZscError for a value that cannot be read."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        return OmegaConf.from_dotlist(arguments)
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ZscError(f"cannot read the settings {' '.join(arguments)}: {first_line(error)}") from error
+
+
+def stored_config(file: Path) -> Any:
+    """Return the config in ``file``, of a run. Raises ZscError if it cannot be read."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        return OmegaConf.load(file)
+    except (OSError, OmegaConfBaseException, YAMLError) as error:
+        raise ZscError(f"{file} cannot be read: {first_line(error)}. Repeat the command that made the run.") from error
+
+
 def check_overrides(command: str, flags: list[str], overrides: list[str]) -> None:
     """Raise ZscError, with a suggestion where there is one, for overrides Hydra would refuse.
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from zsc.cli.build import check_count
+from zsc.cli.configs import dotted, stored_config
 from zsc.cli.experiment import Experiment, prepare, shown
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line, suggestion
@@ -80,10 +80,7 @@ def parse(arguments: list[str]) -> tuple[list[Path], dict[str, Any]]:
             paths.setdefault(Path(argument).resolve(), Path(argument))
     if not paths:
         raise ZscError("zsc report needs the folders of finished runs: zsc report RUN [RUN ...] [key=value ...].")
-    try:
-        given: Any = OmegaConf.to_container(OmegaConf.from_dotlist(settings))
-    except OmegaConfBaseException as error:
-        raise ZscError(f"cannot read the settings: {first_line(error)}") from error
+    given: Any = OmegaConf.to_container(dotted(settings))
     options = DEFAULTS | given
     for key in ("control", "fluency"):
         if options[key] is not None and options[key] not in METRICS:
@@ -113,7 +110,7 @@ def load(name: str, folder: RunFolder) -> Run:
         own = (rows, scores["signatures"], scores["resampling"])
     except (ValueError, TypeError, KeyError) as error:
         raise ZscError(f"{file} cannot be read ({first_line(error)}). Run `zsc score {path}`.") from error
-    config: Any = OmegaConf.to_container(OmegaConf.load(folder.config))
+    config: Any = OmegaConf.to_container(stored_config(folder.config))
     return Run(name, config, made, *own, len(records))
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zsc.cli.build import check_count
-from zsc.cli.configs import CONFIGS
+from zsc.cli.configs import CONFIGS, dotted, stored_config
 from zsc.cli.progress import progress
 from zsc.data.control_phrases import load_phrases
 from zsc.errors import ZscError, first_line, suggestion
@@ -22,10 +22,10 @@ from zsc.metrics import build_metrics
 from zsc.metrics.base import Metric
 from zsc.metrics.judges import JUDGES, Judge, Topic, build_judges
 from zsc.metrics.run import score_run
-from zsc.metrics.score import Resampling
-from zsc.tables.render import check_format, render_scores
+from zsc.metrics.score import Resampling, Row
+from zsc.tables.render import ALPHA, check_format, render_scores
 
-SECTIONS = ("metrics", "format", "topic", "judges", "resampling")
+SECTIONS = ("layout", "metrics", "format", "topic", "judges", "resampling")
 KEYS = (
     "metrics",
     "format",
@@ -58,9 +58,9 @@ def score(arguments: list[str]) -> None:
             raise ZscError(f"no setting '{key}' of zsc score.{suggestion(key, KEYS)} Known: {', '.join(KEYS)}.")
     try:
         shipped = OmegaConf.masked_copy(OmegaConf.load(CONFIGS / "run.yaml"), list(SECTIONS))  # type: ignore[arg-type]
-        given = OmegaConf.from_dotlist(arguments[1:])
+        given = dotted(arguments[1:])
         folder = _folder(path, given)
-        merged = OmegaConf.merge(shipped, OmegaConf.load(folder.config), {"format": "table"}, given)
+        merged = OmegaConf.merge(shipped, stored_config(folder.config), {"format": "table"}, given)
     except OmegaConfBaseException as error:
         raise ZscError(f"cannot read the settings: {first_line(error)}") from error
     config: dict[str, Any] = OmegaConf.to_container(merged)  # type: ignore[assignment]
@@ -106,7 +106,28 @@ def score_and_print(folder: RunFolder, scoring: Scoring, turns: int, style: str)
     table, signatures = score_run(
         folder, scoring.metrics, scoring.judges, scoring.topic, turns, scoring.resampling, watch
     )
+    measures = [metric.measure for metric in scoring.metrics]
+    if not table:
+        raise ZscError(
+            f"no response in {folder.path} has a value of {', '.join(measures)}. They may need knowledge, references,"
+            " control phrases or a judge."
+        )
+    warn(measures, table, scoring.resampling)
     print(render_scores([asdict(row) for row in table], signatures, style))
+
+
+def warn(measures: Sequence[str], table: Sequence[Row], resampling: Resampling) -> None:
+    """Say on stderr which metrics have no value, and where the tests are too coarse for their number."""
+    scored = {row.metric for row in table}
+    if left_out := [name for name in measures if name not in scored]:
+        print(f"left out, nothing to compute them from: {', '.join(left_out)}", file=sys.stderr)
+    tests = sum(row.p is not None for row in table)
+    if tests / (resampling.resamples + 1) >= ALPHA:
+        print(
+            f"{tests} differences are tested with {resampling.resamples} resamples: after Holm's correction none can be"
+            f" significant. Set resampling.resamples={round(4 * tests / ALPHA)}.",
+            file=sys.stderr,
+        )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from zsc.cli.build import merged
 from zsc.cli.configs import compose_knob, resolved
 from zsc.cli.experiment import Experiment, Place, fill, perform, prepare
 from zsc.cli.plan import estimate
-from zsc.cli.score import build_scoring, check_resampling, watch
+from zsc.cli.score import build_scoring, check_resampling, warn, watch
 from zsc.data import load_records
 from zsc.errors import ZscError
 from zsc.files import write_atomic
@@ -99,6 +99,7 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
         signatures |= signed
         folders.append(folder)
     published = Published(**spec["published"]) if spec.get("published") else Published()
+    warn(spec["columns"], [row for section in sections for row in section.rows], scoring.resampling)
     lines = how_made(folders[0].manifest())
     paper = PaperTable(name, spec["title"], adjusted(sections), spec["columns"], published, signatures, lines)
     return paper, folders

@@ -12,28 +12,29 @@ FIELDS = ("id", "history", "reference", "knowledge", "topic")
 Row = Mapping[str, Any]
 
 
-def check_columns(columns: Any, present: Sequence[str], where: str) -> dict[str, str]:
-    """Return the column of each field that is there.
+def check_columns(columns: Any, names: Sequence[str], where: str, key: str = "dataset.columns") -> dict[str, str]:
+    """Return the column of each field that is there, ``names`` being those of the table.
 
-    ``columns`` maps fields to names, or to null for a field that is not to be read. A field under its own name may be
-    absent, except the history. Raises ZscError for an unknown field, and for a column that is named but absent.
+    ``columns``, the setting ``key``, maps fields to names, or to null for a field that is not to be read. A field under
+    its own name may be absent, except the history. Raises ZscError for an unknown field, and for a column that is named
+    but absent.
     """
     if not isinstance(columns, Mapping):
-        raise ZscError(f"dataset.columns={columns} must be a mapping of {', '.join(FIELDS)} to column names.")
+        raise ZscError(f"{key}={columns} must be a mapping of {', '.join(FIELDS)} to column names.")
     for field in columns:
         if field not in FIELDS:
-            raise ZscError(f"dataset.columns.{field} is no field of a record.{suggestion(str(field), FIELDS)}")
+            raise ZscError(f"{key}.{field} is no field of a record.{suggestion(str(field), FIELDS)}")
     chosen = {}
     for field, name in columns.items():
-        if name in present:
+        if name in names:
             chosen[field] = str(name)
         elif name is not None and (name != field or field == "history"):
             raise ZscError(
-                f"{where}: no column '{name}' for dataset.columns.{field}.{suggestion(str(name), present)} There are:"
-                f" {', '.join(present)}."
+                f"{where}: no column '{name}' for {key}.{field}.{suggestion(str(name), names)} There are:"
+                f" {', '.join(names)}."
             )
     if "history" not in chosen:
-        raise ZscError(f"{where}: dataset.columns.history must name a column. There are: {', '.join(present)}.")
+        raise ZscError(f"{where}: {key}.history must name a column. There are: {', '.join(names)}.")
     return chosen
 
 
@@ -45,7 +46,7 @@ def parse_rows(rows: Iterable[tuple[str, Row]], columns: Mapping[str, str]) -> l
     """
     records: dict[str, Record] = {}
     for number, (where, row) in enumerate(rows, start=1):
-        value = {field: _present(row.get(column)) for field, column in columns.items()}
+        value = {field: present(row.get(column)) for field, column in columns.items()}
         identity = value.get("id")
         value["id"] = str(number if identity is None else identity)
         value["history"] = turns(value["history"])
@@ -60,20 +61,20 @@ def turns(value: Any) -> Any:
     """Return a history as a list of turns with ``speaker`` and ``text``.
 
     Taken are a list of such turns, a list of texts, JSON text of either, and plain text with one turn per line. Texts
-    without speakers alternate [D]. Anything else is returned as it is.
+    without speakers alternate, an empty one in a list too, which is then left out [D]. Anything else is returned as it is.
     """
     if isinstance(value, str):
         try:
             decoded = json.loads(value)
         except ValueError:
             decoded = None
-        value = decoded if isinstance(decoded, list) else value.splitlines()
+        value = decoded if isinstance(decoded, list) else [line for line in value.splitlines() if line.strip()]
     if isinstance(value, list) and all(isinstance(turn, str) for turn in value):
-        texts = [turn for turn in value if turn.strip()]
-        return [{"speaker": "AB"[i % 2], "text": text} for i, text in enumerate(texts)]
+        return [{"speaker": "AB"[i % 2], "text": text} for i, text in enumerate(value) if text.strip()]
     return value
 
 
-def _present(value: Any) -> Any:
+def present(value: Any) -> Any:
+    """Return ``value``, None where it is NaN or a text of nothing but white space."""
     missing = (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and not value.strip())
     return None if missing else value

@@ -32,11 +32,11 @@ def read_lines(file: Path) -> Iterator[tuple[str, Any]]:
             continue
         where = f"{file}, line {number}"
         try:
-            yield where, json.loads(line.decode("utf-8"))
+            yield where, json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
         except UnicodeDecodeError:
             raise ZscError(f"{where}: not UTF-8 text.") from None
-        except json.JSONDecodeError as error:
-            raise ZscError(f"{where}: not valid JSON ({error.msg}).") from None
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ZscError(f"{where}: not valid JSON ({getattr(error, 'msg', 'nested too deeply')}).") from None
 
 
 def read_rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

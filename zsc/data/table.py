@@ -37,9 +37,11 @@ def read_rows(file: Path) -> list[tuple[str, Row]]:
 
 def _csv(file: Path) -> Iterator[tuple[str, Row]]:
     csv.field_size_limit(2**31 - 1)  # a long history is one field
-    delimiter = "\t" if file.suffix.lower() == ".tsv" else ","
     try:
         with file.open(encoding="utf-8-sig", newline="") as handle:
+            header = handle.readline()
+            delimiter = "\t" if file.suffix.lower() == ".tsv" else max(",;", key=header.count)
+            handle.seek(0)
             reader = csv.DictReader(handle, delimiter=delimiter, strict=True)
             for row in reader:
                 where = f"{file}, line {reader.line_num}"
@@ -47,9 +49,11 @@ def _csv(file: Path) -> Iterator[tuple[str, Row]]:
                     raise ZscError(f"{where}: not as many fields as the header has. {AGAIN}")
                 yield where, row
     except UnicodeDecodeError as error:
+        with file.open("rb") as binary:
+            encoding = "UTF-16" if binary.read(2) in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
         raise ZscError(
             f"{file}: not UTF-8 text at byte {error.start}. Convert it, for instance by"
-            f" `iconv -f WINDOWS-1252 -t UTF-8 {file.name} > new{file.suffix}`."
+            f" `iconv -f {encoding} -t UTF-8 {file.name} > new{file.suffix}`."
         ) from error
     except csv.Error as error:
         raise ZscError(f"{file}: not a whole table ({error}). {AGAIN}") from error

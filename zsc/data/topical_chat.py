@@ -36,15 +36,17 @@ def load(path: str | None, split: str, min_history: int, min_similarity: float) 
     folder = dataset_folder("topical_chat", path, FETCH)
     enriched = folder / "TopicalChatEnriched" / f"{split}.json"
     conversations = enriched if enriched.is_file() else folder / "conversations" / f"{split}.json"
-    reading_sets, sections = _reading_sets(folder, split)
     records: list[Record] = []
-    where = str(conversations)
+    where = str(folder / "reading_sets")
     try:
+        reading_sets, sections = _reading_sets(folder, split)
+        where = str(conversations)
         for key, conversation in read_json(conversations, FETCH).items():
             where = f"{conversations}, conversation {key}"
             records += _records(key, conversation, reading_sets[key], sections, min_history, min_similarity)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ZscError(f"{where}: field {error} is missing or of the wrong type. Fetch the files again.") from error
+        lacking = f"field {error} is missing" if isinstance(error, LookupError) else f"a wrong type ({error})"
+        raise ZscError(f"{where}: not in the official layout: {lacking}. Fetch the files again.") from error
     return records
 
 
@@ -54,6 +56,8 @@ def _reading_sets(folder: Path, split: str) -> tuple[dict[str, Any], Sections]:
         return read_json(built, FETCH), {}
     wiki = read_json(folder / "src" / "wiki" / "wiki.json", FETCH)
     sections = {number: text for kind in wiki.values() for text, number in kind.items()}
+    if not sections:
+        raise ValueError("src/wiki/wiki.json holds no section")
     return read_json(folder / "reading_sets" / "pre-build" / f"{split}.json", FETCH), sections
 
 
@@ -130,4 +134,4 @@ def _annotated(turn: dict[str, Any], reading_set: dict[str, Any], sections: Sect
         else:
             found = "" if sections else fact["fun_facts"][note["index"]]
     sentence = " ".join(found.split())
-    return (sentence, topic, float(note["score"])) if sentence else None
+    return (sentence, topic, float(note["score"] or 0)) if sentence else None

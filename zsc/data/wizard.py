@@ -27,7 +27,7 @@ SPLITS = {
 FETCH = "Download and unpack http://parl.ai/downloads/wizard_of_wikipedia/wizard_of_wikipedia.tgz."
 FETCH_AGAIN = "Fetch the file again."
 UNUSED = "no_passages_used"
-KINDS: dict[type, str] = {str: "a string", float: "a decimal number", list: "a list", dict: "an object"}
+KINDS: dict[type, str] = {str: "a string", float: "a number", list: "a list", dict: "an object"}
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ def field(value: Any, name: str, kind: type[T], where: str) -> T:
     if not isinstance(value, dict):
         raise ZscError(f"{where}: must be an object with field '{name}', got {reprlib.repr(value)}. {FETCH_AGAIN}")
     found = value.get(name)
-    if not isinstance(found, kind):
+    if not isinstance(found, (int, float) if kind is float else kind):
         got = reprlib.repr(found) if name in value else "nothing"
         raise ZscError(f"{where}: field '{name}' must be {KINDS[kind]}, got {got}. {FETCH_AGAIN}")
     return found

@@ -4,7 +4,8 @@
               items.jsonl   one response per record, in the order of the records, written as they come
               done.json     how many items there are, and their hash: the mark of a finished cell
 
-Nothing in a finished cell depends on how often it was stopped, on what it was made together with, or on who made it.
+Nothing in a finished cell depends on how often it was stopped, on what it was made together with, or on who made it;
+likelihoods alone may differ in the fifth decimal with the size of the batch.
 """
 
 import hashlib

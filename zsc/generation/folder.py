@@ -15,9 +15,13 @@ from filelock import FileLock
 
 from zsc.data import jsonl
 from zsc.data.record import Record
-from zsc.errors import ZscError
+from zsc.errors import ZscError, first_line
 from zsc.files import write_atomic
 from zsc.generation.cells import writing
+
+DIFFERENCE = "difference"  # no name of a setting: tables of scores call so what compares two
+AGAIN = "Repeat the command that made the run."
+ROW = {"setting", "seed", "id", "response"}
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,17 @@ class RunFolder:
     def manifest(self) -> dict[str, Any]:
         """Return what the run's maker recorded, or nothing where that is missing."""
         file = self.path / "manifest.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if not file.is_file():
+            return {}
+        try:
+            made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ZscError(f"{file} is broken ({first_line(error)}). {AGAIN}") from error
+        return made
 
     def write_scores(self, scores: dict[str, Any]) -> None:
         with self.writing():
-            write_atomic(self.path / "scores.json", json.dumps(scores, indent=2) + "\n")
+            write_atomic(self.path / "scores.json", json.dumps(scores, indent=2, allow_nan=False) + "\n")
 
     def write_items(self, items: Sequence[dict[str, Any]]) -> None:
         """Write one line per response to ``items.csv``; None is an empty field."""
@@ -88,7 +98,11 @@ class RunFolder:
         """Return every generation, in the order written; none of a run that was stopped."""
         if not self.generations.is_file():
             return []
-        return [json.loads(line) for line in self.generations.read_bytes().splitlines()]
+        rows = [row for _, row in jsonl.read_rows(self.generations)]
+        for number, row in enumerate(rows, start=1):
+            if lacking := ROW - set(row):
+                raise ZscError(f"{self.generations}, line {number}: no field '{min(lacking)}'. {AGAIN}")
+        return rows
 
     def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write the generations, unless they are there already."""

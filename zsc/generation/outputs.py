@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from zsc import __version__
-from zsc.data.columns import FIELDS, Row, check_columns, parse_rows
+from zsc.data.columns import FIELDS, Row, check_columns, parse_rows, present
 from zsc.data.record import Record
 from zsc.data.table import read_rows
 from zsc.errors import ZscError, suggestion
-from zsc.generation.folder import RunFolder
+from zsc.generation.folder import DIFFERENCE, RunFolder
 
 OWN = ("response", "setting", "seed", "nll", "tokens")
 COLUMNS = {field: field for field in (*FIELDS, *OWN)}
@@ -25,21 +26,24 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
     A row holds a ``response`` and the example it answers (a history, and what else a record has), and may name the
     ``setting`` or system it is of, its ``seed``, and its ``nll`` and ``tokens`` under the model that made it.
     ``columns`` overrides the names of columns. Rows of the same id are of the same example; without ids the first rows
-    of all settings and seeds are, and so on [D]. Raises ZscError where a setting and seed lacks an example.
+    of all settings and seeds are, and so on [D]. A missing response (null) has no value in any metric; an empty one
+    does. Raises ZscError where a setting and seed lacks an example, and where rows of one id hold different examples.
     """
     rows = read_rows(file)
+    if not rows:
+        raise ZscError(f"{file} holds no row.")
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     named = {**COLUMNS, **columns}
     own = {field: named.pop(field) for field in OWN}
-    chosen = check_columns(named, names, str(file))
+    chosen = check_columns(named, names, str(file), "columns")
     for field, name in own.items():
-        if name not in names and (field == "response" or name != field):
+        if name not in names and name is not None and (field == "response" or name != field):
             raise ZscError(
-                f"{file}: no column '{name}' for {field}.{suggestion(str(name), names)} There are: {', '.join(names)}."
+                f"{file}: no column '{name}' for columns.{field}.{suggestion(str(name), names)} There are:"
+                f" {', '.join(names)}."
             )
     lines = _lines(rows, own, chosen.get("id"))
-    examples = {line["id"]: (where, {**row, "id": line["id"]}) for line, (where, row) in zip(lines, rows, strict=True)}
-    records = parse_rows(examples.values(), {**chosen, "id": "id"})
+    records = parse_rows(_examples(rows, lines, chosen), {**chosen, "id": "id"})
     settings = list(dict.fromkeys(line["setting"] for line in lines))
     seeds = sorted({line["seed"] for line in lines})
     _check_whole(records, lines, settings, seeds, file)
@@ -53,28 +57,54 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
     return folder
 
 
+def _examples(
+    rows: Sequence[tuple[str, Row]], lines: Sequence[Row], columns: Mapping[str, str]
+) -> list[tuple[str, Row]]:
+    """Return the row of each example, with where it first stands. Raises ZscError if rows disagree on what it holds."""
+    first: dict[str, tuple[str, Row]] = {}
+    for line, (where, row) in zip(lines, rows, strict=True):
+        known_at, known = first.setdefault(line["id"], (where, {**row, "id": line["id"]}))
+        for field, column in columns.items():
+            if field != "id" and present(row.get(column)) != present(known.get(column)):
+                raise ZscError(
+                    f"{where}: the {field} of example {line['id']} is not that of {known_at}. Systems are compared on"
+                    " the same examples: give different ones different ids."
+                )
+    return list(first.values())
+
+
 def _lines(rows: Sequence[tuple[str, Row]], own: Mapping[str, Any], id_column: str | None) -> list[dict[str, Any]]:
     lines, seen = [], Counter[tuple[str, int]]()
     for where, row in rows:
         response = row.get(own["response"])
-        if response is not None and not isinstance(response, str):
+        missing = response is None or response != response  # NaN, which is not equal to itself
+        if not missing and not isinstance(response, str):
             raise ZscError(f"{where}: field '{own['response']}' must be text, got {response!r}.")
-        setting, seed = str(row.get(own["setting"]) or "outputs"), _number(row, own["seed"], int, where) or 0
+        setting, seed = str(present(row.get(own["setting"])) or "outputs"), _number(row, own["seed"], int, where) or 0
+        if setting.partition(":")[0] == DIFFERENCE:
+            raise ZscError(f"{where}: no system can be called '{setting}', which tables use: rename it.")
         seen[setting, seed] += 1
-        identity = row.get(id_column) if id_column else None
-        line: dict[str, Any] = {"setting": setting, "seed": seed, "id": str(identity or seen[setting, seed])}
-        line["response"] = " ".join((response or "").split())
+        identity = present(row.get(id_column)) if id_column else None
+        named = str(seen[setting, seed] if identity is None else identity)
+        line: dict[str, Any] = {"setting": setting, "seed": seed, "id": " ".join(named.split())}
+        line["response"] = None if missing else " ".join(str(response).split())
         line["tokens"], line["nll"] = _number(row, own["tokens"], int, where), _number(row, own["nll"], float, where)
         lines.append(line)
     return lines
 
 
 def _number(row: Row, column: str, kind: type, where: str) -> Any:
-    value = row.get(column)
+    """Return a finite number, a whole one for the kind ``int``, None where the field is empty."""
+    value = present(row.get(column))
     try:
-        return None if value in (None, "") else kind(value)
+        found = None if value is None else float(value)
     except (TypeError, ValueError):
-        raise ZscError(f"{where}: field '{column}' must be a number, got {value!r}.") from None
+        found = math.nan
+    if found is None:
+        return None
+    if not math.isfinite(found) or (kind is int and not found.is_integer()):
+        raise ZscError(f"{where}: field '{column}' must be a {'whole ' * (kind is int)}number, got {value!r}.")
+    return kind(found)
 
 
 def _check_whole(

@@ -42,8 +42,13 @@ class Uniqueness(Metric):
 
 
 class MostRepeated(Metric):
-    """Share of a seed's responses that are its most frequent one; from 1/n to 1. Counts are kept as in Distinct."""
+    """Share of a seed's responses that are its most frequent one; from 1/n to 1. Counts are kept as in Distinct.
+
+    Where several are the most frequent, each of them counts in proportion, so that no order matters.
+    """
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        ((most, _),) = Counter(predictions).most_common(1)
-        return np.array([[response == most] for response in predictions], dtype=np.float64)
+        counts = Counter(predictions)
+        most = max(counts.values())
+        tied = sum(count == most for count in counts.values())
+        return np.array([[(counts[response] == most) / tied] for response in predictions])

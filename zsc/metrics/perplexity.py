@@ -21,10 +21,12 @@ class Perplexity(Metric):
         super().__init__(name, tokens, nll)
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        return np.column_stack([predictions, references or []]).astype(np.float64)
+        found = np.column_stack([predictions, references or []]).astype(np.float64)
+        found[found[:, 1] < 1] = np.nan  # a response without a token has no perplexity
+        return found
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        return np.exp(sums[..., 0] / sums[..., 1])
+        return exp(sums[..., 0] / sums[..., 1])
 
     def options(self) -> list[str]:
         return [f"level:{self.level}"]
@@ -42,4 +44,10 @@ class MedianPerplexity(Perplexity):
         reached = np.repeat(weights, statistics.shape[1], axis=1)[:, order].cumsum(axis=1)
         half = reached[:, -1:] / 2
         lower, upper = (reached < half).sum(axis=1), (reached <= half).sum(axis=1)
-        return np.exp((rates[order][lower] + rates[order][upper]) / 2)
+        return exp((rates[order][lower] + rates[order][upper]) / 2)
+
+
+def exp(nats: np.ndarray) -> np.ndarray:
+    """Return e to the power of ``nats``, infinite where that is beyond double precision."""
+    with np.errstate(over="ignore"):
+        return np.exp(nats)

@@ -8,8 +8,8 @@ import numpy as np
 from zsc.metrics.base import Metric, ratio
 from zsc.metrics.words import sentences
 
-MARKS = "?？"  # noqa: RUF001
-ENDING = re.compile(rf"[.!{MARKS}…\s\"'’”)\]*]*$")  # noqa: RUF001
+MARKS = "?？؟"  # noqa: RUF001
+ENDING = re.compile(r"[^\w]*$")
 
 
 class QuestionRate(Metric):
@@ -20,7 +20,8 @@ class QuestionRate(Metric):
 
 
 class QuestionSentenceRate(Metric):
-    """Share of all sentences that end as a question: also ``?!``, ``!?``, ``?...`` and before quotes; from 0 to 1."""
+    """Share of all sentences that end as a question: also ``?!``, ``!?``, ``?...``, before quotes and before an emoji;
+    from 0 to 1."""
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         split = [sentences(response) for response in predictions]

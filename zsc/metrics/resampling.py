@@ -10,6 +10,7 @@ import numpy as np
 from zsc.metrics.base import Metric
 
 BLOCK = 1_000_000  # numbers of a block of weights
+ROUNDING = 1e-9  # a deviation that means nothing, in proportion to the numbers
 
 Scored = tuple[Metric, Sequence[np.ndarray]]  # statistics (examples, seeds, numbers) of each setting
 
@@ -81,8 +82,9 @@ def sign_flip(scored: Sequence[Scored], count: int, seed: int) -> list[list[floa
         swapped = rng.integers(2, size=(rows, examples), dtype=np.int8).astype(np.float64)
         one_way = weighing.values(np.concatenate([1 - swapped, swapped], axis=1))
         other_way = weighing.values(np.concatenate([swapped, 1 - swapped], axis=1))
-        for found, one, other, least in zip(extreme, one_way, other_way, observed, strict=True):
-            found += (np.abs(one - other) >= least[:, None] * (1 - 1e-12)).sum(axis=1)
+        with np.errstate(invalid="ignore"):  # of what is beyond double precision no use is made
+            for found, one, other, least in zip(extreme, one_way, other_way, observed, strict=True):
+                found += (np.abs(one - other) >= least[:, None] * (1 - 1e-12)).sum(axis=1)
     return [((found + 1) / (count + 1)).tolist() for found in extreme]
 
 
@@ -106,10 +108,13 @@ def effect_size(difference: float, samples: np.ndarray, examples: int) -> float 
     """Return the difference over the standard deviation of one example's difference: Cohen's d of paired samples.
 
     The deviation is that of the bootstrap ``samples`` of the difference times the root of ``examples``, which for a
-    mean is the deviation of the examples' differences, and which every other metric has too [D]. None where it is 0.
+    mean is the deviation of the examples' differences, and which every other metric has too [D]. None where it is 0 but
+    for rounding.
     """
-    deviation = samples.std() * np.sqrt(examples)
-    return float(difference / deviation) if deviation > 0 else None
+    deviation = samples.std()
+    if deviation <= ROUNDING * np.abs(samples).max():
+        return None
+    return float(difference / (deviation * np.sqrt(examples)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -47,7 +47,7 @@ def score_run(
     columns = {cell: build_columns(records, rows, turns, phrases, topic.phrases) for cell, rows in cells.items()}
     signs = {"nll": f"model:{made['weights'][:12]}"} if made.get("weights") else {}
     for judge in judges:
-        texts = dict.fromkeys(text for of_one in columns.values() for text in of_one["response"])
+        texts = dict.fromkeys(text for of_one in columns.values() for text in of_one["response"] if text is not None)
         with folder.writing(), watch(judge, len(texts)) as advance:
             values = judged(judge, texts, folder.path, advance)
         columns = {cell: _with_judged(of_one, judge, values) for cell, of_one in columns.items()}
@@ -55,7 +55,9 @@ def score_run(
     statistics = {
         metric: {cell: cell_statistics(metric, of_one) for cell, of_one in columns.items()} for metric in metrics
     }
-    table = score_statistics(statistics, settings, seeds, resampling)
+    columns_judged = {name for judge in judges for name in judge.columns}
+    judged_by_one = [metric for metric in metrics if metric.predictions in columns_judged]
+    table = score_statistics(statistics, settings, seeds, resampling, judged_by_one)
     scored = {row.metric for row in table}
     shown = [metric for metric in metrics if metric.measure in scored]
     seeded = f"seeds:{','.join(map(str, seeds))}|{resampling.signature}"
@@ -88,7 +90,7 @@ def finished(
 
 
 def _with_judged(columns: Columns, judge: Judge, values: dict[str, Any]) -> Columns:
-    found = [values[text] for text in columns["response"]]
+    found = [None if text is None else values[text] for text in columns["response"]]
     return {**columns} | {
         name: [None if one is None else one[i] for one in found] for i, name in enumerate(judge.columns)
     }

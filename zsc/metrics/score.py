@@ -1,16 +1,16 @@
 """The metrics stage: from columns of responses to rows of setting, metric, value, interval and tests."""
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from zsc.generation.folder import DIFFERENCE
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
 from zsc.metrics.resampling import bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
-
-DIFFERENCE = "difference"
 
 Cell = tuple[str, int]  # setting and seed
 Statistics = Mapping[Metric, Mapping[Cell, np.ndarray]]
@@ -54,11 +54,16 @@ class Row:
 
 
 def score_statistics(
-    statistics: Statistics, settings: Sequence[str], seeds: Sequence[int], resampling: Resampling
+    statistics: Statistics,
+    settings: Sequence[str],
+    seeds: Sequence[int],
+    resampling: Resampling,
+    judged: Collection[Metric] = (),
 ) -> list[Row]:
     """Score ``settings`` and the difference of each to the first, paired by example.
 
     A metric is left out where no response has a value: without control phrases, or without the judge that it needs.
+    Of those ``judged``, whose judge was there, the rows say that every response was dropped.
     """
     rows: dict[Metric, list[Row]] = {}
     alike: dict[bytes, dict[Metric, Grouped]] = defaultdict(dict)  # metrics that have values on the same examples
@@ -66,7 +71,7 @@ def score_statistics(
         grouped = Grouped([[cells[setting, seed] for seed in seeds] for setting in settings])
         if grouped.kept.any():
             alike[grouped.kept.tobytes()][metric] = grouped
-        elif not all(one.all() for one in grouped.lacking):
+        elif metric in judged or not all(one.all() for one in grouped.lacking):
             rows[metric] = [
                 Row(setting, metric.measure, None, None, None, 0, len(seeds), lost)
                 for setting, lost in zip(settings, grouped.dropped, strict=True)
@@ -122,26 +127,30 @@ def _score_together(
         dropped = together[metric].dropped
         values = [metric.value(one) for one in statistics]
         rows[metric] = [
-            Row(setting, metric.measure, values[i], *interval(drawn[i], resampling.confidence), n, seeds, dropped[i])
+            measured(
+                Row(setting, metric.measure, None, None, None, n, seeds, dropped[i]), values[i], drawn[i], resampling
+            )
             for i, setting in enumerate(settings)
         ]
         for i in range(1, len(settings)):
-            change, changes = values[i] - values[0], drawn[i] - drawn[0]
-            rows[metric].append(
-                Row(
-                    difference(settings[i], settings),
-                    metric.measure,
-                    change,
-                    *interval(changes, resampling.confidence),
-                    n,
-                    seeds,
-                    dropped[0] + dropped[i],
-                    p=p[i - 1],
-                    p_bootstrap=paired_bootstrap_p(change, changes),
-                    effect=effect_size(change, changes, n),
-                )
-            )
+            change, changes, lost = values[i] - values[0], drawn[i] - drawn[0], dropped[0] + dropped[i]
+            row = Row(difference(settings[i], settings), metric.measure, None, None, None, n, seeds, lost)
+            row = measured(row, change, changes, resampling)
+            if row.low is not None:
+                tested = paired_bootstrap_p(change, changes)
+                row = replace(row, p=p[i - 1], p_bootstrap=tested, effect=effect_size(change, changes, n))
+            rows[metric].append(row)
     return rows
+
+
+def measured(row: Row, value: float, samples: np.ndarray, resampling: Resampling) -> Row:
+    """Return ``row`` with ``value`` and its interval, without what is beyond double precision."""
+    if not math.isfinite(value):
+        return row
+    if not np.isfinite(samples).all():
+        return replace(row, value=value)
+    low, high = interval(samples, resampling.confidence)
+    return replace(row, value=value, low=low, high=high)
 
 
 def lacks(statistics: np.ndarray) -> np.ndarray:
@@ -152,8 +161,14 @@ def lacks(statistics: np.ndarray) -> np.ndarray:
 def each_response(metric: Metric, statistics: np.ndarray) -> list[float | None]:
     """Return the metric of each response by itself from its ``statistics`` (responses, numbers)."""
     present = ~lacks(statistics)
+    if not present.any():
+        return [None] * len(statistics)
     values = iter(metric.from_sums(statistics[present], np.ones(present.sum())).tolist())
-    return [next(values) if has else None for has in present]
+    return [finite(next(values)) if has else None for has in present]
+
+
+def finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def difference(setting: str, settings: Sequence[str]) -> str:

@@ -5,7 +5,10 @@ from functools import lru_cache
 
 WORD = re.compile(r"[a-z0-9]+")
 OPENING, CLOSING = "[\"'“‘(\\[]", "[\"'’”)\\]]"  # noqa: RUF001
-SENTENCE = re.compile(rf"(?<=[?!])\s+|(?<=[.?!]){CLOSING}+\s+(?={OPENING}*[A-Z0-9])|(?<=\.)\s+(?={OPENING}*[A-Z0-9])")
+SENTENCE = re.compile(
+    rf"(?<=[?!؟])\s+|(?<=[。？！])|(?<=[.?!]){CLOSING}+\s+(?={OPENING}*[A-Z0-9])|(?<=\.)\s+(?={OPENING}*[A-Z0-9])"  # noqa: RUF001
+)
+TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St)\.$")
 TOKENIZATION = "tok:lower-alnum"
 
 
@@ -21,5 +24,14 @@ def ngrams(tokens: tuple[str, ...], order: int) -> list[tuple[str, ...]]:
 
 
 def sentences(text: str) -> list[str]:
-    """Split after ``?`` and ``!``, and after a full stop or a closing quote before a capital or digit."""
-    return [sentence for sentence in SENTENCE.split(text) if sentence.strip()]
+    """Split after ``?`` and ``!``, and after a full stop or a closing quote before a capital or digit.
+
+    A piece without a letter or digit belongs to the sentence before it; a title such as ``Mr.`` ends none.
+    """
+    found: list[str] = []
+    for piece in filter(str.strip, SENTENCE.split(text)):
+        if found and (not re.search(r"\w", piece) or TITLE.search(found[-1])):
+            found[-1] += f" {piece}"
+        else:
+            found.append(piece)
+    return found

@@ -27,29 +27,39 @@ def read_votes(file: Path, sides: Mapping[str, str], questions: Sequence[str]) -
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ZscError(f"no file {file}.") from None
+    except OSError as error:
+        raise ZscError(f"cannot read {file}: {error.strerror or error}.") from None
     except UnicodeDecodeError as error:
         raise ZscError(f"{file}: not UTF-8 text at byte {error.start}. Save it again as UTF-8.") from error
+    csv.field_size_limit(2**31 - 1)  # a long history is one field
     header = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text), delimiter=";" if header.count(";") > header.count(",") else ",")
     lacking = [name for name in ("pair", *questions) if name not in (reader.fieldnames or [])]
     if lacking:
         raise ZscError(f"{file}: no column '{lacking[0]}'. Keep the sheet's columns: pair, {', '.join(questions)}.")
     votes: Votes = {question: {} for question in questions}
-    for row in reader:
-        where, pair = f"{file}, line {reader.line_num}", (row["pair"] or "").strip()
-        if pair not in sides:
-            raise ZscError(f"{where}: pair '{pair}' is none of this key's {len(sides)} pairs.")
-        annotator = (row.get("annotator") or "").strip() or file.stem
-        for question in questions:
-            answer = _answer((row[question] or "").strip(), where, question)
-            if answer is None:
-                continue
-            if (annotator, pair) in votes[question]:
-                raise ZscError(f"{where}: {annotator} answers pair {pair} twice.")
-            votes[question][annotator, pair] = answer if answer == "tie" else "on" if answer == sides[pair] else "off"
+    try:
+        for row in reader:
+            if any((value or "").strip() for value in row.values() if not isinstance(value, list)):
+                _read_row(row, f"{file}, line {reader.line_num}", file.stem, sides, votes)
+    except csv.Error as error:
+        raise ZscError(f"{file}, line {reader.line_num}: not a whole table ({error}).") from error
     return votes
+
+
+def _read_row(row: Mapping[str, Any], where: str, sheet: str, sides: Mapping[str, str], votes: Votes) -> None:
+    """Put the answers of one line of the ``sheet`` into ``votes``."""
+    pair = (row["pair"] or "").strip()
+    if pair not in sides:
+        raise ZscError(f"{where}: pair '{pair}' is none of this key's {len(sides)} pairs.")
+    annotator = (row.get("annotator") or "").strip() or sheet
+    for question, answers in votes.items():
+        answer = _answer((row[question] or "").strip(), where, question)
+        if answer is None:
+            continue
+        if (annotator, pair) in answers:
+            raise ZscError(f"{where}: {annotator} answers pair {pair} twice.")
+        answers[annotator, pair] = answer if answer == "tie" else "on" if answer == sides[pair] else "off"
 
 
 def _answer(text: str, where: str, question: str) -> str | None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zsc.errors import ZscError, suggestion
-from zsc.metrics.score import DIFFERENCE
+from zsc.generation.folder import DIFFERENCE
 
 ALPHA = 0.05
 FORMATS = ("table", "md", "csv", "json")
@@ -115,6 +115,8 @@ def number(value: float | None, sign: str) -> str:
     """Return ``value`` with three digits below 10, one above, ``sign`` as in a format; a dash where there is none."""
     if value is None:
         return "-"
+    if abs(value) >= 1e6:
+        return f"{value:{sign}.3g}"
     digits = 3 if abs(value) < 10 else 1
     return f"{value:{sign}.{digits}f}"
 

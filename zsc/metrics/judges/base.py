@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,9 +93,13 @@ def by_length(texts: Sequence[str], lengths: Sequence[int], budget: int) -> Iter
 
 
 def _read(file: Path) -> dict[str, Values]:
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    return {row["text"]: row["values"] for row in rows}
+    """Return what is kept in ``file``; a line that cannot be read is judged again."""
+    known: dict[str, Values] = {}
+    for line in file.read_bytes().splitlines() if file.is_file() else []:
+        with suppress(ValueError, TypeError, KeyError):
+            row = json.loads(line)
+            known[row["text"]] = row["values"]
+    return known
 
 
 def _line(text: str, values: Values) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from zsc.errors import ZscError, first_line
 from zsc.metrics.judges.base import Values, by_length, check_complete, fingerprint
 from zsc.models.load import resolve_device
@@ -26,11 +28,13 @@ class Classifier:
         except Exception as error:  # the library passes on those of every format and of the network
             raise ZscError(f"{setting}={name} cannot be loaded as a classifier: {first_line(error)}") from error
         check_complete(f"{setting}={name}", loading)
+        self.window = min(tokenizer.model_max_length, positions(model))
+        tokenizer.model_max_length = self.window
         self.name, self.fingerprint = Path(name).name, fingerprint(self.pipeline.model)
 
     @property
     def signature(self) -> str:
-        return f"model:{self.name}|weights:{self.fingerprint}"
+        return f"model:{self.name}|weights:{self.fingerprint}|window:{self.window}-cut"
 
     def batches(self, texts: Sequence[str]) -> Iterable[list[str]]:
         return by_length(texts, [len(text) for text in texts], BUDGET)
@@ -42,6 +46,14 @@ class Classifier:
 
     def probabilities(self, texts: list[str]) -> list[float]:
         raise NotImplementedError
+
+
+def positions(model: nn.Module) -> int:
+    """Return how many tokens the position embeddings of ``model`` reach; those of RoBERTa begin after its padding."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return 2**31
 
 
 class TopicClassifier(Classifier):

@@ -35,7 +35,7 @@ class LanguageModel:
                 folder, dtype=torch.float32, output_loading_info=True, **given
             )
             self.tokenizer = AutoTokenizer.from_pretrained(folder, **given)
-        except (OSError, ValueError, ImportError) as error:
+        except Exception as error:  # the library passes on those of every format
             raise ZscError(
                 f"judges.language_model={name} cannot be loaded as a causal language model: {first_line(error)}"
             ) from error
