@@ -60,8 +60,9 @@ def parse_rows(rows: Iterable[tuple[str, Row]], columns: Mapping[str, str]) -> l
 def turns(value: Any) -> Any:
     """Return a history as a list of turns with ``speaker`` and ``text``.
 
-    Taken are a list of such turns, a list of texts, JSON text of either, and plain text with one turn per line. Texts
-    without speakers alternate, an empty one in a list too, which is then left out [D]. Anything else is returned as it is.
+    Taken are a list of such turns, a list of texts, JSON text of either, and plain text with one turn per line.
+    Speakers of texts without any alternate, also past an empty one in a list, which is then left out [D]. Anything else
+    is returned as it is.
     """
     if isinstance(value, str):
         try:

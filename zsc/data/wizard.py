@@ -62,7 +62,9 @@ def field(value: Any, name: str, kind: type[T], where: str) -> T:
     if not isinstance(value, dict):
         raise ZscError(f"{where}: must be an object with field '{name}', got {reprlib.repr(value)}. {FETCH_AGAIN}")
     found = value.get(name)
-    if not isinstance(found, (int, float) if kind is float else kind):
+    if kind is float and type(found) is int:
+        found = float(found)
+    if not isinstance(found, kind):
         got = reprlib.repr(found) if name in value else "nothing"
         raise ZscError(f"{where}: field '{name}' must be {KINDS[kind]}, got {got}. {FETCH_AGAIN}")
     return found
