@@ -29,8 +29,8 @@ def main(folder: RunFolder, names: list[str]) -> None:
         raise ZscError(f"{folder.path} has one seed: make a run with at least two, such as seeds=[0,1,2].")
     phrases = control_phrases(folder)
     columns = {
-        cell: build_columns(records, rows, 5, phrases, phrases)
-        for cell, rows in finished(records, folder.rows(), [off, on], seeds).items()
+        (setting, seed): build_columns(records, rows, 5, phrases[setting], phrases[setting])
+        for (setting, seed), rows in finished(records, folder.rows(), [off, on], seeds).items()
     }
     table = []
     for metric in build_metrics(names):

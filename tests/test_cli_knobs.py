@@ -103,8 +103,9 @@ def test_several_knobs_together(zsc, tmp_path):
         "attn_bias(knowledge, 2)+ctx_aug(questions, 1, K=10)",
         "attn_bias(knowledge, 2)+ctx_aug(questions, 3, K=10)",
     ]
-    drawn = RunFolder(tmp_path / "out").manifest()["made_from"]["phrases"]["questions"]
-    assert len(drawn) == 10 and all(phrase.endswith("?") for phrase in drawn)
+    drawn = RunFolder(tmp_path / "out").manifest()["made_from"]["phrases"]
+    assert list(drawn) == settings_of(done)[1:] and all(list(sets) == ["questions"] for sets in drawn.values())
+    assert all(len(sets["questions"]) == 10 and sets["questions"][0].endswith("?") for sets in drawn.values())
     assert "phrase_copy_rate" in done.stdout
 
 

@@ -258,7 +258,7 @@ def test_the_choice_of_examples_depends_on_its_seed(run):
     [
         (lambda made: made.update(weights="0" * 64), "the weights of .* have changed since the run"),
         (lambda made: made["knobs"][SETTINGS[1]][0].update(size=3), "do not make attn_bias"),
-        (lambda made: made.update(made_from={"phrases": {"x": ["y"]}}), "control phrases, .*, have changed"),
+        (lambda made: made.update(made_from={"phrases": {"x": {"y": ["z"]}}}), "control phrases, .*, have changed"),
         (lambda made: made.update(identity="0"), "measured with another version of the code"),
         (lambda made: None, "^$"),
     ],

@@ -124,7 +124,7 @@ class Shout:
 def folder_of(tmp_path, settings, seeds, lines):
     folder = RunFolder(tmp_path / "run")
     made = {"identity": "x", "settings": settings, "seeds": seeds, "weights": "ab" * 20,
-            "made_from": {"phrases": {"mine": ["why not"]}}}  # fmt: skip
+            "made_from": {"phrases": {"on": {"mine": ["why not"]}}}}  # fmt: skip
     folder.create("layout: {}", made, records("It rains.", "He ran."))
     folder.write_rows(lines)
     return folder
@@ -270,3 +270,22 @@ def test_a_setting_that_cannot_be_read(tmp_path, capsys):
     folder = folder_of(tmp_path, ["off", "on"], [0], lines_of(["off", "on"], [0]))
     assert main(["score", str(folder.path), "metrics=[length"]) == 2
     assert "cannot read the settings metrics=[length" in capsys.readouterr().err
+
+
+def test_a_setting_is_charged_with_copies_of_its_own_phrases(tmp_path):
+    settings, said = ["off", "one", "two"], {"0": "Why not.", "1": "So it is."}
+    lines = [
+        {"setting": setting, "seed": 0, "id": i, "response": text, "nll": 1.0, "tokens": 3}
+        for setting in settings
+        for i, text in said.items()
+    ]
+    folder = RunFolder(tmp_path / "run")
+    drawn = {"one": {"a": ["why not"]}, "two": {"b": ["never", "so is it"]}}
+    made = {"identity": "x", "settings": settings, "seeds": [0], "made_from": {"phrases": drawn}}
+    folder.create("layout: {}", made, records("It rains.", "He ran."))
+    folder.write_rows(lines)
+    unwatched = lambda judge, total: nullcontext(lambda count: None)  # noqa: E731
+    (metric,) = build_metrics(["phrase_copy_rate"])
+    table, _ = score_run(folder, [metric], [], Topic("", []), 5, QUICK, unwatched)
+    rates = {row.setting: row.value for row in table if row.setting in settings}
+    assert rates == {"off": 0.5, "one": 0.5, "two": 0.0}  # off: the phrases of all

@@ -21,8 +21,9 @@ LISTS = ("layers", "heads")  # settings whose values are lists
 
 @dataclass(frozen=True)
 class Built:
-    """``settings`` by name; what decides their knobs beside the config, namely phrases drawn and the weights of other
-    models; and by name, all that decides what the knobs of a setting do."""
+    """``settings`` by name; what decides their knobs beside the config, namely the weights of other models and, of each
+    setting that draws control phrases, those by the name of their set; and by name, all that decides what the knobs of
+    a setting do."""
 
     settings: dict[str, Sequence[Knob]]
 
@@ -63,6 +64,8 @@ def build_knobs(knob: dict[str, Any], model: dict[str, Any], loaded: Loaded) -> 
         _check_new(name, built.settings)
         built.settings[name] = list(knobs)
         built.deciding[name] = [deciding(one, made_from) for one in knobs]
+        if drawn := {knob.label: knob.drawn for knob in knobs if isinstance(knob, ContextAugmentation)}:
+            made_from.setdefault("phrases", {})[name] = drawn
     return built
 
 
@@ -129,7 +132,7 @@ def _expanded(options: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, made_from: dict[str, Any]) -> Knob:
-    """Build one knob. What its settings only name (phrases, another model) is loaded and noted in ``made_from``."""
+    """Build one knob. What its settings only name is loaded; another model is noted in ``made_from``."""
     name = options["name"]
     if name not in KNOBS:
         raise ZscError(f"no knob '{name}'.{suggestion(str(name), KNOBS)} Known: {', '.join(KNOBS)}.")
@@ -148,12 +151,9 @@ def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, 
             other = _load_other(given["other"], model)
             made_from[f"{name}.other"], given["other"] = other.fingerprint, other.model
     try:
-        knob = KNOBS[name](**given)
+        return KNOBS[name](**given)
     except (TypeError, ValueError) as error:
         raise ZscError(f"knob {name}: {error}") from error
-    if isinstance(knob, ContextAugmentation):
-        made_from.setdefault("phrases", {})[knob.label] = knob.drawn
-    return knob
 
 
 def _load_other(settings: Any, model: dict[str, Any]) -> Loaded:

@@ -84,7 +84,10 @@ def _folder(path: Path, given: DictConfig) -> RunFolder:
 
 def build_scoring(config: dict[str, Any], made_from: dict[str, Any]) -> Scoring:
     """Build metrics and judges. The topic is that of ``config``, or else the control phrases in ``made_from``."""
-    drawn = made_from.get("phrases", {})
+    drawn: dict[str, dict[str, None]] = {}
+    for sets in made_from.get("phrases", {}).values():
+        for label, phrases in sets.items():
+            drawn.setdefault(label, {}).update(dict.fromkeys(phrases))
     if config["topic"] is not None:
         topic = Topic(Path(str(config["topic"])).stem, load_phrases(str(config["topic"])))
     else:

@@ -20,10 +20,16 @@ Rows = dict[str, dict[str, Any]]  # of one setting and seed, by record id
 Watch = Callable[[Judge, int], AbstractContextManager[Callable[[int], None]]]
 
 
-def control_phrases(folder: RunFolder) -> list[str]:
-    """Return the control phrases drawn for the run in ``folder``, sorted."""
-    made_from = folder.manifest().get("made_from", {})
-    return sorted({phrase for drawn in made_from.get("phrases", {}).values() for phrase in drawn})
+def control_phrases(folder: RunFolder) -> dict[str, list[str]]:
+    """Return the control phrases of each setting of the run in ``folder``, sorted: those drawn for it or, where it has
+    none, those drawn for any."""
+    made = folder.manifest()
+    drawn = {
+        setting: {phrase for phrases in sets.values() for phrase in phrases}
+        for setting, sets in made.get("made_from", {}).get("phrases", {}).items()
+    }
+    every = set().union(*drawn.values())
+    return {setting: sorted(drawn.get(setting, every)) for setting in made["settings"]}
 
 
 def score_run(
@@ -44,7 +50,10 @@ def score_run(
     settings, seeds = made["settings"], made["seeds"]
     cells = finished(records, folder.rows(), settings, seeds)
     phrases = control_phrases(folder)
-    columns = {cell: build_columns(records, rows, turns, phrases, topic.phrases) for cell, rows in cells.items()}
+    columns = {
+        (setting, seed): build_columns(records, rows, turns, phrases[setting], topic.phrases)
+        for (setting, seed), rows in cells.items()
+    }
     signs = {"nll": f"model:{made['weights'][:12]}"} if made.get("weights") else {}
     for judge in judges:
         texts = dict.fromkeys(text for of_one in columns.values() for text in of_one["response"] if text is not None)
