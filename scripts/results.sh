@@ -25,7 +25,7 @@ every="informativeness questions topics decoder_mixing self_attention combinatio
 tables small informativeness dataset.limit=20 seeds=[0] decoding=greedy
 tables parlor "$every"
 report parlor
-zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=200 repeats=3 format=md \
+zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=200 format=md \
   > results/bench-sweep.md
 if [ -n "${ZSC_DATA:-}" ]; then
   tables test_freq "$every" dataset=topical_chat dataset.limit=300

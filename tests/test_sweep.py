@@ -174,7 +174,7 @@ def test_bench_of_a_sweep_does_the_same_work_in_each_way(command, checkpoint, mo
     monkeypatch.setattr(bench_sweep, "fill_fresh", lambda of, names: (filled.append(len(names)), true(of, names)))
     monkeypatch.setattr(bench_sweep, "plain_generate", lambda of: (plain.append(1), library(of)))
     code, out, err = command(
-        "bench", "knob=attn_bias", "knob.strength=[2,5,9]", f"model={checkpoint}", *QUICK, "repeats=2", "format=json"
+        "bench", "knob=attn_bias", "knob.strength=[2,5,9]", f"model={checkpoint}", *QUICK, "repeats=10", "format=json"
     )
     (row,) = json.loads(out)
     assert code == 0, err

@@ -31,7 +31,11 @@ def bench(cfg: DictConfig) -> None:
     if not knob_parts(config["knob"]):
         raise ZscError("zsc bench needs a knob, such as knob=attn_bias.")
     repeats = check_count("repeats", config["repeats"])
-    row = bench_knob(config, repeats) if count_settings(config["knob"]) == 1 else bench_sweep(config, repeats)
+    row = (
+        bench_knob(config, repeats)
+        if count_settings(config["knob"]) == 1
+        else bench_sweep(config, max(1, repeats // 5))
+    )
     print(render([row], config["format"]))
 
 

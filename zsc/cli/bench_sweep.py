@@ -1,5 +1,6 @@
 """`zsc bench` of a sweep: many settings at once against one after the other, and against the library's own loop."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,6 +58,7 @@ def bench_sweep(config: dict[str, Any], repeats: int) -> dict[str, Any]:
     for repeat in range(repeats):
         for name in list(ways)[:: 1 if repeat % 2 == 0 else -1]:
             seconds[name].append(timed(ways[name]))
+            print(f"{name}: {seconds[name][-1]:.1f} s", file=sys.stderr)
             if repeat == 0 and name == "sweep":
                 peak = peak_megabytes()
     ratios = {

@@ -221,8 +221,13 @@ the final model is DIR/model.
     "bench": """\
 usage: zsc bench [key=value ...]
 
-Prints time(knob on) / time(knob off) of generating the same batch with the same number of steps, in one run.
+Prints time(knob on) / time(knob off) of generating the same batch with the same number of steps, in one run. With
+several settings, the time of a sweep relative to the same settings one after the other, and to the library's own
+generate() on the same batches; what takes a process to start is left out.
 
   zsc bench knob=attn_bias
-  zsc bench knob=attn_bias batch_size=8 repeats=21 model.device=cuda""",
+  zsc bench knob=attn_bias batch_size=8 repeats=21 model.device=cuda
+  zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=200 repeats=5
+
+  repeats=15          pairs measured; of a sweep a fifth as many""",
 }
