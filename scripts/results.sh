@@ -25,8 +25,6 @@ every="informativeness questions topics decoder_mixing self_attention combinatio
 tables small informativeness dataset.limit=20 seeds=[0] decoding=greedy
 tables parlor "$every"
 report parlor
-zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=200 format=md \
-  > results/bench-sweep.md
 if [ -n "${ZSC_DATA:-}" ]; then
   tables test_freq "$every" dataset=topical_chat dataset.limit=300
   report test_freq
@@ -39,14 +37,14 @@ for knob in "attn_bias knob.strength=2" ctx_aug; do
   python scripts/pairing.py "runs/results/pairing-${knob%% *}"
   echo
 done > results/pairing.md
+zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=200 format=md \
+  > results/bench-sweep.md
 [ -z "$judge" ] && exit
-for name in parlor test_freq test_rare; do
-  for table in informativeness self_attention; do
-    run="runs/results/$name/$table"
-    [ -d "$run" ] || continue
-    python scripts/with_references.py "$run" > "$run.jsonl"
-    zsc score "$run.jsonl" judges.language_model="$judge" format=md \
-      "metrics=[judge_perplexity_median,judge_perplexity_corpus,repetition,distinct2,self_bleu,length]" \
-      > "results/$name/$table-judge.md"
-  done
+for name in parlor test_freq; do
+  run="runs/results/$name/self_attention"
+  [ -d "$run" ] || continue
+  python scripts/with_references.py "$run" > "$run.jsonl"
+  zsc score "$run.jsonl" judges.language_model="$judge" format=md \
+    "metrics=[judge_perplexity_median,judge_perplexity_corpus,repetition,distinct2,self_bleu,length]" \
+    > "results/$name/self_attention-judge.md"
 done

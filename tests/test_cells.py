@@ -1,6 +1,5 @@
 """Cells: what decides responses decides where they lie, and what lies there is checked before it is used."""
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -49,7 +48,8 @@ def test_states_from_missing_to_done(cell):
 def test_a_line_cut_short_is_cut_off_and_the_rest_kept(cell):
     filled(cell, 2, finish=False)
     whole = cell.items.read_bytes()
-    cell.items.write_bytes(whole + json.dumps(ITEMS[2], ensure_ascii=False).encode()[:-4])
+    cell.append(ITEMS[2:])
+    cell.items.write_bytes(cell.items.read_bytes()[:-4])
     assert cell.stored().items == ITEMS[:2] and cell.begin(None) == ITEMS[:2]
     assert cell.items.read_bytes() == whole
 
@@ -61,12 +61,18 @@ def test_a_whole_line_without_its_end_is_not_trusted(cell):
 
 
 @pytest.mark.parametrize(
-    "line", ["[]", '{"id": "c"}', '{"id": "x", "response": "", "tokens": 1, "nll": 0}', '"c"', "\x00"]
+    "line", ["[]", '{"id": "c"}', '{"id": "c", "response": "", "tokens": 1, "nll": 0, "check": "0"}', '"c"', "\x00"]
 )
-def test_a_line_that_is_no_item_of_the_next_record_ends_what_is_trusted(cell, line):
+def test_a_whole_line_that_was_not_written_so_breaks_the_cell(cell, line):
     filled(cell, 2, finish=False)
     cell.items.write_bytes(cell.items.read_bytes() + line.encode() + b"\n")
-    assert cell.stored() == cells.Stored(State.BEGUN, ITEMS[:2])
+    assert cell.stored().state is State.BROKEN and cell.begin(None) == []
+
+
+def test_an_item_of_another_record_breaks_the_cell(cell):
+    filled(cell, 2, finish=False)
+    cell.append([ITEMS[0]])
+    assert cell.stored().state is State.BROKEN
 
 
 def test_what_another_cell_or_nothing_readable_describes_is_broken_and_emptied(cell):

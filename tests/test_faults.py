@@ -1,6 +1,7 @@
 """What must not lose or spoil responses: kills, a full disk, a folder that cannot be written, two at once, decay."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -142,7 +143,37 @@ def gone(cell: Path) -> None:
     (cell / "items.jsonl").unlink()
 
 
-@pytest.mark.parametrize("spoil", [cut, flip, foreign, garbled, unmarked, gone])
+def effectless(cell: Path) -> None:
+    spec = json.loads((cell / "cell.json").read_text())["spec"]
+    (cell / "cell.json").write_text(json.dumps({"spec": spec}))
+
+
+def binary_mark(cell: Path) -> None:
+    (cell / "done.json").write_bytes(b"\xff\xfe")
+
+
+def folder_for_a_mark(cell: Path) -> None:
+    (cell / "done.json").unlink()
+    (cell / "done.json").mkdir()
+
+
+def folder_for_items(cell: Path) -> None:
+    (cell / "items.jsonl").unlink()
+    (cell / "items.jsonl").mkdir()
+
+
+def wrong_and_unfinished(cell: Path) -> None:
+    (cell / "done.json").unlink()
+    lines = (cell / "items.jsonl").read_bytes().splitlines(keepends=True)[:9]
+    lines[3] = lines[3].replace(b'"response": "', b'"response": "WRONG ')
+    (cell / "items.jsonl").write_bytes(b"".join(lines))
+
+
+SPOILS = [cut, flip, foreign, garbled, unmarked, gone, effectless, binary_mark, folder_for_a_mark, folder_for_items,
+          wrong_and_unfinished]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
 def test_a_spoiled_cell_is_noticed_and_made_again(sweep, whole, spoil):
     expected, victim = files(whole), cells(whole)[1]
     spoil(victim)

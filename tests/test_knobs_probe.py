@@ -7,6 +7,7 @@ from tests.reference import cross_attentions, reweighted
 from zsc.data.layout import BucketLayout
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
 from zsc.knobs.probe import PROBED_TOKENS, NoEffect, moved, probe
+from zsc.models.load import load_model
 
 
 @pytest.fixture
@@ -73,3 +74,10 @@ def test_knobs_that_change_nothing_are_refused(tiny, source):
     with pytest.raises(NoEffect):
         probe(model, [DecoderMixing(tiny("bart", "sdpa"), 0.5, "probs")], source)  # the same weights
     probe(model, [AttentionBias(strength=1.0)], source)
+
+
+def test_in_half_precision_weak_knobs_are_not_taken_for_none(parlor):
+    loaded = load_model("mini", device="cpu", dtype="bfloat16")
+    source = BucketLayout().encode(parlor[:4], loaded.tokenizer)
+    for strength in (1.5, 2.0, 5.0):
+        assert probe(loaded.model, [AttentionBias("knowledge", strength)], source).cross_moved > 0

@@ -34,7 +34,7 @@ def table():
     signatures = {"length": "length|zsc", "questions": "questions|zsc"}
     published = Published("Somebody (2020)", {"a(1)": "theirs: 50% & more"})
     columns = ["questions", "unscored", "length"]
-    return PaperTable("mine", "Title_of it", adjusted([first, second]), columns, published, signatures)
+    return PaperTable("mine", "Title_of it ~ \\w^", adjusted([first, second]), columns, published, signatures)
 
 
 def test_holms_correction_spans_the_whole_table(table):
@@ -89,7 +89,10 @@ def test_latex_is_escaped_and_ruled(table):
         and r"b\_c(2)" in text
         and not any(re.search(r"(?<!\\)[_%]", line) for line in body if "label" not in line)
     )
-    assert r"\caption{Title\_of it}" in text and r"\label{tab:mine}" in text
+    assert (
+        r"\caption{Title\_of it \textasciitilde{} \textbackslash{}w\textasciicircum{}}" in text
+        and r"\label{tab:mine}" in text
+    )
     cells = [line.count(" & ") for line in body if line.endswith(r"\\")]
     assert len(set(cells)) == 1 and len(cells) == 1 + 6
 
@@ -113,6 +116,12 @@ def test_every_shipped_table_is_well_formed_and_its_knobs_compose(name):
         ({"groups": []}, "non-empty list"),
         ({"groups": [{"run": ["knob=attn_bias"]}]}, "A group holds runs"),
         ({"groups": [{"runs": []}, {"runs": []}]}, "different labels"),
+        ({"groups": [{"runs": [{"knob": "attn_bias"}]}]}, "A group holds runs, a list of texts"),
+        ({"groups": [{"runs": [], "label": 1}]}, "Groups need different labels, texts"),
+        ({"columns": []}, "columns must be a list of metrics"),
+        ({"published": {"sauce": "x"}}, "published holds source, a text, and rows"),
+        ({"published": {"source": "x", "rows": ["a"]}}, "published holds source, a text, and rows"),
+        ({"published": {"source": "x", "rows": {False: "1"}}}, "quote names such as"),
     ],
 )
 def test_ill_formed_tables(change, message):
@@ -120,6 +129,11 @@ def test_ill_formed_tables(change, message):
     spec = {key: value for key, value in spec.items() if value is not ...}
     with pytest.raises(ZscError, match=message):
         check_spec(spec, "mine")
+
+
+def test_runs_of_a_table_hold_knobs_alone():
+    with pytest.raises(ZscError, match="in a table's runs: only knobs"):
+        compose_knob("knob=attn_bias model=x", {"model": {}})
 
 
 @pytest.fixture

@@ -121,7 +121,11 @@ def changed_tokenizer(folder):
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
 
 
-@pytest.mark.parametrize("change", [changed_weights, changed_config, changed_tokenizer])
+def renamed_file(folder):
+    (folder / "generation_config.json").rename(folder / "generation_config_old.json")
+
+
+@pytest.mark.parametrize("change", [changed_weights, changed_config, changed_tokenizer, renamed_file])
 def test_a_changed_model_under_the_same_name_is_made_again(command, tmp_path, checkpoint, change):
     shutil.copytree(checkpoint, tmp_path / "model")
     arguments = ["run", "knob=attn_bias", "model=model", *QUICK]

@@ -17,6 +17,7 @@ from zsc.generation.cells import Cell
 from zsc.generation.encoded import EncodedBatches
 from zsc.generation.fill import Filler, Task, fitting
 from zsc.generation.generate import Job
+from zsc.models.load import load_model
 
 
 class Silent:
@@ -33,9 +34,9 @@ def bench_sweep(config: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Return a row of times, in seconds, and their ratios, medians over ``repeats`` measured in turn.
 
     ``sweep`` fills a cell for every setting with knobs of ``config``, side by side; ``separate`` does so one setting at
-    a time, each with its own pass of the encoder, the model loaded before; ``plain`` calls the library's own
-    ``generate`` on the same batches as many times, sampling without knobs, storage or likelihoods. Every response is
-    made equally long. Models stay loaded: what a separate process costs to start is left out.
+    a time. Both begin with loading the model, once or for each setting; what a process costs to start is left out.
+    ``plain`` calls the library's own ``generate`` on the same batches as many times, with the model loaded before, and
+    without knobs, storage or likelihoods. Every response is made equally long.
     """
     decoding = config["decoding"] | {"min_new_tokens": config["decoding"]["max_new_tokens"]}
     experiment = prepare({**config, "decoding": decoding, "seeds": [0]}, [config["knob"]])
@@ -91,8 +92,10 @@ def together(experiment: Experiment) -> int:
 
 
 def fill_fresh(experiment: Experiment, names: Sequence[str]) -> None:
-    """Fill cells of the settings ``names`` in a folder of their own, from encoding to marking them finished."""
-    batches = EncodedBatches(experiment.loaded.model, experiment.source, experiment.config["batch_size"])
+    """Fill cells of the settings ``names`` in a folder of their own, from loading the model to the mark of the last."""
+    loaded = load_model(**experiment.config["model"])
+    source = experiment.layout.encode(experiment.records, loaded.tokenizer)
+    batches = EncodedBatches(loaded.model, source, experiment.config["batch_size"])
     with TemporaryDirectory() as folder:
         tasks = [
             Task(
@@ -102,7 +105,7 @@ def fill_fresh(experiment: Experiment, names: Sequence[str]) -> None:
             )
             for name in names
         ]
-        Filler(experiment.loaded, batches, experiment.decoding, together(experiment), Silent()).fill(tasks)
+        Filler(loaded, batches, experiment.decoding, together(experiment), Silent()).fill(tasks)
 
 
 @torch.inference_mode()

@@ -129,6 +129,9 @@ def compose_knob(text: str, config: dict[str, Any]) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     overrides = expand(shlex.split(text))
+    for override in overrides:
+        if not override.startswith(("knob=", "knob.", "+knob@")):
+            raise ZscError(f"'{override}' in a table's runs: only knobs and their settings can stand there.")
     check_overrides("run", [], overrides)
     with shipped_configs():
         knob = OmegaConf.to_container(compose("run", overrides).knob)

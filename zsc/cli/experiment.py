@@ -4,7 +4,8 @@ import hashlib
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -114,8 +115,9 @@ def common_spec(loaded: Loaded, layout: BucketLayout, decoding: Decoding, record
     }
 
 
-def perform(experiment: Experiment, name: str) -> RunFolder:
-    """Generate what the cells of ``experiment`` lack, and return its folder, written from them.
+@contextmanager
+def performed(experiment: Experiment, name: str) -> Iterator[RunFolder]:
+    """Generate what the cells of ``experiment`` lack, and open a context with its folder, written from them and locked.
 
     ``name`` begins the name of a folder for which the config has none.
     """
@@ -125,15 +127,15 @@ def perform(experiment: Experiment, name: str) -> RunFolder:
     effects = fill(experiment)
     acting = {setting: effects[setting] for setting, knobs in built.settings.items() if knobs}
     made = manifest(experiment) | {"effects": acting}
-    folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), made, experiment.records)
     with folder.locked():
+        folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), made, experiment.records)
         folder.write_rows(
             {"setting": setting, "seed": seed, **item}
             for seed in experiment.seeds
             for setting in built.settings
             for item in finished(experiment.cells[setting, seed])
         )
-    return folder
+        yield folder
 
 
 def finished(cell: Cell) -> list[dict[str, Any]]:

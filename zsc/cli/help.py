@@ -222,8 +222,8 @@ the final model is DIR/model.
 usage: zsc bench [key=value ...]
 
 Prints time(knob on) / time(knob off) of generating the same batch with the same number of steps, in one run. With
-several settings, the time of a sweep relative to the same settings one after the other, and to the library's own
-generate() on the same batches; what takes a process to start is left out.
+several settings, the time of a sweep relative to a run for each, from loading the model on, and to the library's own
+generate() on the same batches.
 
   zsc bench knob=attn_bias
   zsc bench knob=attn_bias batch_size=8 repeats=21 model.device=cuda

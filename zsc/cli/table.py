@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from zsc.cli.build import merged
 from zsc.cli.configs import compose_knob, resolved
-from zsc.cli.experiment import Experiment, Place, fill, perform, prepare
+from zsc.cli.experiment import Experiment, Place, fill, performed, prepare
 from zsc.cli.plan import estimate
 from zsc.cli.score import build_scoring, check_resampling, warn, watch
 from zsc.data import load_records
@@ -79,9 +79,10 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
     whole = union([part.experiment for part in parts], config)
     if missing := missing_cells(whole):
         if not config["make"]:
+            lacking = f"{len(missing)} of the {len(whole.cells)} cells of this table"
             raise ZscError(
-                f"{len(missing)} of the {len(whole.cells)} cells of this table are not in {config['cells']}. Repeat the"
-                f" command with make=true to generate them. {estimate(whole)}"
+                f"{lacking} are not in {config['cells']}, or not whole. Repeat the command with make=true to generate"
+                f" them. {estimate(whole)}"
             )
         fill(whole)
     sections: list[Section] = []
@@ -89,8 +90,7 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
     folders: list[RunFolder] = []
     for part in parts:
         scoring = build_scoring(part.experiment.config, part.experiment.built.made_from)
-        folder = perform(part.experiment, f"table-{name}")
-        with folder.locked():
+        with performed(part.experiment, f"table-{name}") as folder:
             rows, signed = score_run(
                 folder, scoring.metrics, scoring.judges, scoring.topic, part.experiment.layout.turns,
                 scoring.resampling, watch,
@@ -99,6 +99,9 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
         signatures |= signed
         folders.append(folder)
     published = Published(**spec["published"]) if spec.get("published") else Published()
+    known = {setting for section in sections for setting in section.settings}
+    if unknown := [setting for setting in published.rows if setting not in known]:
+        print(f"published, but no setting of this table: {', '.join(unknown)}", file=sys.stderr)
     warn(spec["columns"], [row for section in sections for row in section.rows], scoring.resampling)
     lines = how_made(folders[0].manifest())
     paper = PaperTable(name, spec["title"], adjusted(sections), spec["columns"], published, signatures, lines)
@@ -110,16 +113,32 @@ def check_spec(spec: Any, name: str) -> None:
     form = f"table {name}: see the files in configs/table for the form."
     if not isinstance(spec, dict) or not {"title", "columns", "groups"} <= set(spec) <= SPEC:
         raise ZscError(f"{form} It holds title, columns, groups and perhaps published.")
+    if not isinstance(spec["columns"], list) or not spec["columns"]:
+        raise ZscError(f"{form} columns must be a list of metrics, such as [length, question_rate].")
     build_metrics(spec["columns"])
     groups = spec["groups"]
     if not isinstance(groups, list) or not groups:
         raise ZscError(f"{form} groups must be a non-empty list.")
     for group in groups:
-        if not isinstance(group, dict) or not {"runs"} <= set(group) <= GROUP or not isinstance(group["runs"], list):
-            raise ZscError(f"{form} A group holds runs, a list, and perhaps label and topic; got {group}.")
+        if not isinstance(group, dict) or not {"runs"} <= set(group) <= GROUP or not texts(group["runs"]):
+            raise ZscError(f"{form} A group holds runs, a list of texts, and perhaps label and topic; got {group}.")
     labels = [group.get("label", "") for group in groups]
-    if len(set(labels)) < len(labels):
-        raise ZscError(f"{form} Groups need different labels, got {', '.join(labels)}.")
+    if not texts(labels) or len(set(labels)) < len(labels):
+        raise ZscError(f"{form} Groups need different labels, texts, got {labels}.")
+    published = spec.get("published") or {"source": "", "rows": {}}
+    if (
+        not isinstance(published, dict)
+        or set(published) != {"source", "rows"}
+        or not isinstance(published["rows"], dict)
+    ):
+        raise ZscError(f"{form} published holds source, a text, and rows, a mapping of settings to texts.")
+    if not texts([published["source"], *published["rows"], *published["rows"].values()]):
+        raise ZscError(f'{form} published holds texts; quote names such as "off". Got {published["rows"]}.')
+
+
+def texts(values: Any) -> bool:
+    """Say whether ``values`` is a list of texts."""
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def prepare_group(config: dict[str, Any], group: dict[str, Any], records: list[Any]) -> Experiment:

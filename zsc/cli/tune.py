@@ -1,5 +1,6 @@
 """`zsc tune`: the strongest dose of a knob whose cost stays inside a budget, confirmed on examples not searched on."""
 
+import math
 import random
 import re
 import shlex
@@ -13,7 +14,7 @@ from omegaconf import DictConfig
 
 from zsc.cli.build import check_count, count_settings, knob_parts
 from zsc.cli.configs import contract, resolved
-from zsc.cli.experiment import perform, prepare
+from zsc.cli.experiment import performed, prepare
 from zsc.cli.score import build_scoring, check_resampling, watch
 from zsc.data import load_records
 from zsc.data.record import Record
@@ -28,7 +29,7 @@ DOSES = ("strength", "weight")
 WEAKEST = {"attn_bias": 1.0, "self_attn_bias": 1.0, "ctx_aug": 0.1, "dec_mix": 0.0}
 STRONGEST = {"strength": 100.0, "weight": 1.0}
 LEAST = 4  # examples
-ALIKE = ("knob", "model", "dataset", "decoding")  # keys of the command that apply to a run with the dose found
+ALIKE = ("knob", "model", "dataset", "decoding", "layout")  # what a run with the dose shares with its command
 
 
 @dataclass(frozen=True)
@@ -157,8 +158,7 @@ def trials(config: dict[str, Any], axis: str, doses: list[float], budget: Budget
     metrics = list(dict.fromkeys([config["target"], budget.metric]))
     experiment = prepare({**config, "knob": knob, "metrics": metrics, "output": None}, [knob], records)
     scoring = build_scoring(experiment.config, experiment.built.made_from)
-    folder = perform(experiment, f"tune-{knob['name']}")
-    with folder.locked():
+    with performed(experiment, f"tune-{knob['name']}") as folder:
         rows, _ = score_run(
             folder, scoring.metrics, scoring.judges, scoring.topic, experiment.layout.turns, scoring.resampling, watch
         )
@@ -167,16 +167,20 @@ def trials(config: dict[str, Any], axis: str, doses: list[float], budget: Budget
     for metric in metrics:
         if (off, metric) not in found or found[off, metric].value is None:
             raise ZscError(f"{metric} has no value on these examples: it needs a judge, a topic, or other data.")
-    base = found[off, budget.metric].value or 0
+    base = number_of(found[off, budget.metric])
     results = []
     for dose, setting in zip(doses, settings, strict=True):
         (target, gain), (spent, rise) = (
             (found[setting, metric], found[difference(setting, [off, *settings]), metric])
             for metric in (config["target"], budget.metric)
         )
-        cost = budget.cost(base, spent.value or 0)
+        cost = budget.cost(base, number_of(spent))
         results.append(Trial(dose, setting, target, gain, spent, rise, cost))
     return results
+
+
+def number_of(row: Row) -> float:
+    return math.nan if row.value is None else row.value
 
 
 def shown(trial: Trial, budget: Budget, half: str) -> dict[str, Any]:
@@ -203,6 +207,7 @@ def say(best: Trial, held_out: Trial, budget: Budget, axis: str, strongest: floa
     ]
     if best.dose == strongest and axis == "strength":
         lines.append(f"The budget is not used up at strongest={strongest:g}: a stronger one may fit too.")
-    own = [word for word in contract(HydraConfig.get().overrides.task) if re.split(r"[=.]", word)[0] in ALIKE]
+    given = contract(HydraConfig.get().overrides.task)
+    own = [word for word in given if re.split(r"[=.]", word)[0] in ALIKE and not word.startswith(f"knob.{axis}=")]
     lines.append(shlex.join(["zsc", "run", *own, f"knob.{axis}={best.dose:g}"]))
     return "\n".join(lines)

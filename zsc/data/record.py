@@ -55,6 +55,10 @@ def _text(value: Mapping[str, Any], field: str, where: str, prefix: str = "") ->
     text = value.get(field)
     if not isinstance(text, str) or not text.strip():
         raise ZscError(f"{where}: field '{prefix}{field}' must be a non-empty string, got {text!r}.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ZscError(f"{where}: field '{prefix}{field}' holds half of a character (a lone surrogate).") from None
     return " ".join(text.split())
 
 

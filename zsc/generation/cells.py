@@ -1,7 +1,8 @@
 """Cells: the responses of one setting and seed to a list of records, stored under a hash of all that decides them.
 
     ROOT/HASH/cell.json     what the hash is of, and the effect of the setting as probed
-              items.jsonl   one response per record, in the order of the records, written as they come
+              items.jsonl   one response per record, in the order of the records, written as they come, each with a
+                            checksum of its own
               done.json     how many items there are, and their hash: the mark of a finished cell
 
 Nothing in a finished cell depends on how often it was stopped, on what it was made together with, or on who made it;
@@ -11,6 +12,7 @@ likelihoods alone may differ in the fifth decimal with the size of the batch.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock
 
-from zsc.errors import ZscError
+from zsc.errors import ZscError, first_line
 from zsc.files import write_atomic
 
 PACKAGE = Path(__file__).parents[1]
@@ -30,6 +32,7 @@ DECIDING = ("data/layout.py", "models/*.py", "knobs/*.py", "generation/encoded.p
             "generation/decoding.py", "generation/noise.py", "generation/top_p.py")  # fmt: skip
 LIBRARIES = ("torch", "transformers", "tokenizers")
 FIELDS = {"id", "response", "tokens", "nll"}
+CHECK, LOCK = "check", ".lock"
 
 
 class State(Enum):
@@ -98,26 +101,27 @@ class Cell:
     @property
     def lock(self) -> BaseFileLock:
         """A lock for whoever writes."""
-        return FileLock(self.path / ".lock")
+        return FileLock(self.path / LOCK)
 
     def stored(self) -> Stored:
         """Return what is there, checked against the cell's hash, its records and its mark."""
         try:
             described = json.loads((self.path / "cell.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            mark = _content(self.path / "done.json")  # before the responses, which may be finished meanwhile
+            content = _content(self.items) or b""
+        except (FileNotFoundError, NotADirectoryError):
             return Stored(State.MISSING, [])
         except (ValueError, OSError) as error:
-            return Stored(State.BROKEN, [], f"cell.json cannot be read ({error})")
-        if not isinstance(described, dict) or canonical(described.get("spec")) != canonical(self.spec):
+            return Stored(State.BROKEN, [], f"its files cannot be read ({first_line(error)})")
+        known = isinstance(described, dict) and set(described) == {"spec", "effect"}
+        if not known or canonical(described["spec"]) != canonical(self.spec):
             return Stored(State.BROKEN, [], "cell.json describes another cell")
-        content = self.items.read_bytes() if self.items.is_file() else b""
         items = self._whole(content)
-        mark = self.path / "done.json"
-        if not mark.exists():
-            return Stored(State.BEGUN, items)
-        if mark.read_text(encoding="utf-8") != _mark(content) or len(items) < len(self.ids):
+        if mark is not None and (mark != _mark(content).encode() or len(items) < len(self.ids)):
             return Stored(State.BROKEN, [], "its responses are not those it was finished with")
-        return Stored(State.DONE, items)
+        if mark is None and len(items) < content.count(b"\n"):
+            return Stored(State.BROKEN, [], "a response is not the one that was written")
+        return Stored(State.BEGUN if mark is None else State.DONE, items)
 
     def effect(self) -> dict[str, Any] | None:
         """Return the effect recorded with the cell."""
@@ -131,8 +135,11 @@ class Cell:
         """
         found = self.stored()
         if found.state in (State.MISSING, State.BROKEN):
-            (self.path / "done.json").unlink(missing_ok=True)
-            self.items.unlink(missing_ok=True)
+            for part in self.path.iterdir():
+                if part.is_dir():
+                    shutil.rmtree(part)
+                elif part.name != LOCK:
+                    part.unlink()
             described = {"spec": self.spec, "effect": effect}
             write_atomic(self.path / "cell.json", json.dumps(described, indent=2, ensure_ascii=False) + "\n")
         whole = _lines(found.items)
@@ -159,14 +166,24 @@ class Cell:
                 item = json.loads(line)
             except ValueError:
                 break
-            if not line.endswith(b"\n") or not isinstance(item, dict) or set(item) != FIELDS or item["id"] != identity:
+            if not line.endswith(b"\n") or not isinstance(item, dict) or item.pop(CHECK, None) != _check(item):
+                break
+            if set(item) != FIELDS or item["id"] != identity:
                 break
             items.append(item)
         return items
 
 
+def _content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.exists() else None
+
+
 def _lines(items: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+    return "".join(json.dumps({**item, CHECK: _check(item)}, ensure_ascii=False) + "\n" for item in items)
+
+
+def _check(item: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _mark(content: bytes) -> str:

@@ -60,8 +60,10 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder against a second writer, waiting for one that is there. Raises ZscError if writing fails."""
-        with self.writing(), FileLock(self.path / ".lock"):
-            yield
+        with self.writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path / ".lock"):
+                yield
 
     def writing(self) -> AbstractContextManager[None]:
         """Return a context that turns a failure to write into a ZscError that names the folder."""

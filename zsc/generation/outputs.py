@@ -51,8 +51,8 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
     identity = hashlib.sha256(content.encode()).hexdigest()
     folder = RunFolder(parent / f"outputs-{file.stem}-{identity[:10]}")
     made = {"identity": identity, "outputs": file.name, "settings": settings, "seeds": seeds, "zsc": __version__}
-    folder.create(json.dumps({"layout": {"turns": turns}}) + "\n", made, records)
     with folder.locked():
+        folder.create(json.dumps({"layout": {"turns": turns}}) + "\n", made, records)
         folder.write_rows(lines)
     return folder
 

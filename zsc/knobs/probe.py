@@ -74,7 +74,7 @@ def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source) -> Effe
     off, on = log_probabilities([]), log_probabilities(knobs)
     for knob in knobs:
         alone = on if len(knobs) == 1 else log_probabilities([knob])
-        if not knob.neutral and (alone - off).abs().max() <= ROUNDING * torch.finfo(model.dtype).eps * off.abs().max():
+        if not knob.neutral and (alone - off).abs().max() <= rounding(model.dtype) * off.abs().max():
             raise NoEffect(f"{knob} changes nothing on this batch.")
     divergence = (on.exp() * (on - off)).sum(dim=-1)[kept].mean()
     with eager(model):
@@ -84,6 +84,14 @@ def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source) -> Effe
         for part in ("cross_attentions", "decoder_attentions")
     )
     return Effect(float(divergence), cross, past)
+
+
+def rounding(dtype: torch.dtype) -> float:
+    """Return up to what share of a log-probability a difference means nothing.
+
+    In half precision rounding is as large as weak effects are, so there only what is no difference means nothing.
+    """
+    return ROUNDING * torch.finfo(dtype).eps if dtype == torch.float32 else 0.0
 
 
 def moved(off: torch.Tensor, on: torch.Tensor, kept: torch.Tensor) -> float:

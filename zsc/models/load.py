@@ -170,9 +170,10 @@ def resolve_device(device: str) -> torch.device:
 
 
 def hash_files(files: list[Path]) -> str:
-    """Return the SHA-256 over the contents of ``files`` in their order."""
+    """Return the SHA-256 over the names and contents of ``files`` in their order."""
     digest = hashlib.sha256()
     for file in files:
+        digest.update(file.name.encode() + b"\0")
         with file.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest()

@@ -12,7 +12,10 @@ from zsc.tables.render import ALPHA, cell, number, numbered, render, star
 
 ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 NUMBERS = ("value", "low", "high", "n", "seeds", "dropped")
-LATEX_ESCAPES = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"})
+LATEX_ESCAPES = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+)
 TESTS = ("value", "low", "high", "p", "p_holm", "p_bootstrap", "effect")
 
 
