@@ -20,8 +20,9 @@ ROWS, SOURCE, TARGET = 2, 6, 5
 
 @pytest.fixture
 def batch():
-    ids = torch.randint(10, 500, (ROWS, SOURCE + TARGET), generator=torch.Generator().manual_seed(0))
-    return {"input_ids": ids[:, :SOURCE], "decoder_input_ids": ids[:, SOURCE:], "labels": ids[:, SOURCE:]}
+    generator = torch.Generator().manual_seed(0)
+    source, target = (torch.randint(10, 500, (ROWS, length), generator=generator) for length in (SOURCE, TARGET))
+    return {"input_ids": source, "decoder_input_ids": target, "labels": target}
 
 
 def weights(model):
@@ -65,9 +66,11 @@ def test_counts_of_bart_by_hand(tokenizer):
 def test_counts_of_t5_by_hand(tied):
     d, inner, ff, layers, heads = T5["d_model"], T5["num_heads"] * T5["d_kv"], T5["d_ff"], T5["num_layers"], 4
     attention, feed_forward, relative = 4 * d * inner, 2 * d * ff, 32 * heads
-    model = AutoModelForSeq2SeqLM.from_config(T5Config(vocab_size=600, tie_word_embeddings=tied, **T5))
+    config = T5Config(vocab_size=600, **T5)
+    config.tie_word_embeddings = tied
+    model = AutoModelForSeq2SeqLM.from_config(config)
     assert weights(model) == {
-        "embeddings": 600 * d,
+        "embeddings": 600 * d * (1 if tied else 3),  # shared, and those of the encoder and the decoder
         "encoder": layers * (attention + feed_forward + 2 * d) + relative + d,
         "self_attention": layers * attention + relative,
         "cross_attention": layers * attention,
@@ -170,10 +173,10 @@ def test_what_is_kept_beside_a_frozen_encoder_is_what_the_decoder_alone_keeps(to
 
 
 def test_frozen_modules_do_not_keep_their_inputs(tokenizer, batch):
-    """Counted by hand for BART without dropout: a linear map with frozen weights needs no input to pass a gradient on.
+    """Counted by hand for BART without dropout: a linear map with frozen weights passes a gradient on without its input.
 
-    Of self-attention that is the layer's input, which queries, keys and values share, and the heads' joint output; of
-    feed-forward what fc2 reads: fc1 shares its input's place with nothing that must stay, and GELU keeps its own.
+    Of self-attention that frees the layer's input, which queries, keys and values share, and the joint output of the
+    heads; of feed-forward what fc1 and fc2 read. The attention itself and GELU keep what they did.
     """
     model = tiny_model("bart", tokenizer).eval()
     whole, _ = kept(model, lambda: model(**batch).loss)
