@@ -173,7 +173,7 @@ def test_what_is_kept_beside_a_frozen_encoder_is_what_the_decoder_alone_keeps(to
 
 
 def test_frozen_modules_do_not_keep_their_inputs(tokenizer, batch):
-    """Counted by hand for BART without dropout: a linear map with frozen weights passes a gradient on without its input.
+    """Counted by hand for BART without dropout: a linear map with frozen weights passes gradients on without its input.
 
     Of self-attention that frees the layer's input, which queries, keys and values share, and the joint output of the
     heads; of feed-forward what fc1 and fc2 read. The attention itself and GELU keep what they did.

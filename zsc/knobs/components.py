@@ -6,8 +6,8 @@ Each parameter belongs to exactly one, so that counts add up and freezing two co
     every embedding outside the layers (tokens, positions, segments), with whatever is tied to one, such as most output
     projections.
 ``encoder``
-    all else in the encoder: its attentions with their relative position biases, feed-forwards and layer norms; also the
-    projection of its states to a decoder of another width, so that decoders trained beside a frozen encoder can be mixed.
+    all else in the encoder: its attentions with their relative position biases, feed-forwards and layer norms; also
+    the projection of its states to a decoder of another width, since decoders mix if they read the same states.
 ``self_attention``, ``cross_attention``, ``feed_forward``
     the modules of these names in the decoder layers, whole: a relative position bias (T5) and a layer norm inside the
     module (BERT) go along. ``self_attention`` is thus what the knob ``self_attn_swap`` replaces.
@@ -41,14 +41,17 @@ def components(model: PreTrainedModel) -> dict[str, dict[str, nn.Parameter]]:
 
     stack = model.get_decoder().base_model
     claim("embeddings", embeddings(model))
-    claim("encoder", [model.get_encoder(), *([model.enc_to_dec_proj] if hasattr(model, "enc_to_dec_proj") else [])])
+    claim("encoder", [model.get_encoder()])
+    claim("encoder", [module for name, module in model.named_children() if name == "enc_to_dec_proj"])
     for layer in decoder_layers(model):
         for component in COMPONENTS:
             claim(component, (module for _, module in layer.modules(component)))
     claim("norms", filter(is_norm, stack.modules()))
     for name, parameter in stack.named_parameters():
         if parameter not in owners:
-            raise UnsupportedModel(f"{name} in the decoder of {type(model).__name__} belongs to no component known here.")
+            raise UnsupportedModel(
+                f"{name} in the decoder of {type(model).__name__} belongs to no component known here."
+            )
     claim("output", [model])
     found: dict[str, dict[str, nn.Parameter]] = {component: {} for component in ALL_COMPONENTS}
     for name, parameter in model.named_parameters():

@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
@@ -80,7 +81,7 @@ def train(
     ``output/model``. The optimiser holds the parameters that train and no others.
 
     ``seed`` decides the order of the data and dropout. ``arguments`` are fields of
-    :class:`transformers.TrainingArguments`. Returns what was measured; steps of an earlier process are not timed.
+    :class:`transformers.TrainingArguments`. Returns what was measured; what an earlier process did is not timed.
     """
     times = StepTimes()
     try:
@@ -110,7 +111,12 @@ def train(
     resume = last_checkpoint(output)
     if resume:
         print(f"resuming from {resume}", file=sys.stderr)
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    done = TrainerState.load_from_json(str(resume / "trainer_state.json")) if resume else trainer.state
+    if resume and 0 < training_arguments.max_steps <= done.global_step:  # the Trainer would make one step more
+        model.load_state_dict(AutoModelForSeq2SeqLM.from_pretrained(resume).state_dict())
+        trainer.state = done
+    else:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     loss = trainer.evaluate()["eval_loss"]
     partial = output / "model.partial"
     trainer.save_model(str(partial))
@@ -122,5 +128,5 @@ def train(
         "steps_timed": len(times.seconds),
         "seconds_per_step": statistics.median(times.seconds) if times.seconds else None,
         "validation_loss": loss,
-        "optimiser_bytes": optimiser_bytes(trainer.optimizer),
+        "optimiser_bytes": optimiser_bytes(trainer.optimizer) if trainer.optimizer else None,
     }
