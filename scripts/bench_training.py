@@ -3,7 +3,8 @@
 In one run, on one model (mini) and the same batches of parlor: for each setting of freeze, the median time of an
 optimiser step (forward, backward, AdamW; fp32), the bytes that a forward pass keeps for the backward pass, and the
 bytes of the optimiser's state. Times are compared repeat by repeat, each of which goes through all settings, every
-other time in the reverse order; ratios are to full fine-tuning, as medians over repeats.
+other time in the reverse order; ratios are to full fine-tuning, as medians over repeats, that of
+time with the least and the greatest.
 """
 
 import argparse
@@ -69,19 +70,20 @@ def measure(model: PreTrainedModel, frozen: list[str], batches: list[Batch]) -> 
 def row(frozen: list[str], own: list[dict[str, Any]], full: list[dict[str, Any]]) -> dict[str, str]:
     """Return one line of the table: ``own`` repeats of a setting against those of ``full`` fine-tuning."""
 
-    def ratio(field: str) -> str:
-        return f"{statistics.median(a[field] / b[field] for a, b in zip(own, full, strict=True)):.2f}"
+    def ratios(field: str) -> list[float]:
+        return [one[field] / other[field] for one, other in zip(own, full, strict=True)]
 
+    times = ratios("seconds")
     return {
         "frozen": " + ".join(frozen) or "nothing",
         "trained / all": f"{own[0]['trained / all']:.1%}",
         "without embeddings": f"{own[0]['without embeddings']:.1%}",
         "ms per step": f"{1000 * statistics.median(one['seconds'] for one in own):.0f}",
-        "time": ratio("seconds"),
+        "time": f"{statistics.median(times):.2f} [{min(times):.2f}, {max(times):.2f}]",
         "activations MB": f"{own[0]['kept'] / 2**20:.1f}",
-        "activations": ratio("kept"),
+        "activations": f"{statistics.median(ratios('kept')):.2f}",
         "optimiser MB": f"{own[0]['state'] / 2**20:.1f}",
-        "optimiser": ratio("state"),
+        "optimiser": f"{statistics.median(ratios('state')):.2f}",
     }
 
 
