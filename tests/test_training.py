@@ -1,4 +1,4 @@
-"""Noise, segments, freezing, and a real training run that is killed and resumed."""
+"""Noise, segments, and a real training run that is killed and resumed."""
 
 import os
 import signal
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import BertConfig, EncoderDecoderConfig, EncoderDecoderModel
 
 from tests.conftest import tiny_model
 from zsc.data.layout import BucketLayout
@@ -19,7 +18,6 @@ from zsc.data.record import Record, Turn
 from zsc.data.text import check_text, read_documents, split_sentences
 from zsc.errors import ZscError
 from zsc.training.dialogue import dialogue_collator
-from zsc.training.freeze import COMPONENTS, describe, freeze, parameters_of
 from zsc.training.noise import check_noise, infill, permute_sentences, span_lengths
 from zsc.training.segments import DenoisingCollator, Segments, Targets, pack, segment_documents
 from zsc.training.train import last_checkpoint, wants_bf16
@@ -143,50 +141,7 @@ def test_clean_segments_are_left_as_they_are(tokenizer):
     assert noised.float().mean() == pytest.approx(0.75, abs=0.07)
 
 
-def test_components_cover_every_weight_of_the_families_once(tokenizer):
-    for family in ("bart", "mbart", "marian", "t5"):
-        model = tiny_model(family, tokenizer)
-        names = Counter(name for component in COMPONENTS for name in parameters_of(model, component))
-        rest = {name for name, _ in model.named_parameters()} - set(names)
-        assert max(names.values()) == 1
-        assert all("norm" in name for name in rest), rest
-
-
-def test_components_of_an_encoder_decoder_put_together_from_two_models():
-    sizes = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, vocab_size=20)
-    config = EncoderDecoderConfig.from_encoder_decoder_configs(BertConfig(**sizes), BertConfig(**sizes))
-    model = EncoderDecoderModel(config)
-    parts = {component: set(parameters_of(model, component)) for component in COMPONENTS}
-    assert sum(map(len, parts.values())) == len(set.union(*parts.values()))
-    assert all(name.startswith("encoder.") for name in parts["encoder"])
-    layer = "decoder.bert.encoder.layer.0."
-    assert f"{layer}attention.self.query.weight" in parts["self_attention"]
-    assert f"{layer}crossattention.self.query.weight" in parts["cross_attention"]
-    assert f"{layer}output.dense.weight" in parts["feed_forward"]
-
-
-def test_frozen_parts_get_no_gradient_and_the_rest_does(tokenizer):
-    model = tiny_model("bart", tokenizer)
-    freeze(model, ["encoder", "embeddings"])
-    model(input_ids=torch.tensor([[5, 6]]), labels=torch.tensor([[7, 2]])).loss.backward()
-    assert all(p.grad is None for c in ("encoder", "embeddings") for p in parameters_of(model, c).values())
-    assert all(p.grad is not None for p in parameters_of(model, "cross_attention").values())
-
-
-def test_describe_counts_weights(tokenizer):
-    model = tiny_model("bart", tokenizer)
-    freeze(model, ["encoder", "embeddings"])
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    bare = sum(p.numel() for p in model.parameters()) - sum(
-        p.numel() for p in parameters_of(model, "embeddings").values()
-    )
-    assert f"training {trained:,} of {sum(p.numel() for p in model.parameters()):,} weights" in describe(model)
-    assert f"without embeddings {trained:,} of {bare:,}" in describe(model)
-
-
-def test_unknown_component_and_precision(tokenizer):
-    with pytest.raises(ZscError, match="Did you mean 'encoder'"):
-        freeze(tiny_model("bart", tokenizer), ["encodr"])
+def test_precision():
     with pytest.raises(ZscError, match="auto, fp32, bf16"):
         wants_bf16("half")
     assert wants_bf16("bf16") and not wants_bf16("fp32")

@@ -204,7 +204,9 @@ and Krippendorff's alpha.
 usage: zsc train output=DIR [key=value ...]
 
 Trains an encoder-decoder with the Hugging Face Trainer. A run that was stopped is resumed by the same command;
-the final model is DIR/model.
+the final model is DIR/model. What trains is printed first, as a table of components with their weights, and kept in
+DIR/plan.json; DIR/training.json says at the end what it took: weights trained, bytes of optimiser state, seconds per
+step, peak memory, and the validation loss.
 
   zsc train output=runs/denoise task=denoise task.text=train.txt task.heldout=heldout.txt trainer.max_steps=2000
   zsc train output=runs/long task=denoise task.checkpoint=runs/denoise/model task.segment_tokens=128 \
@@ -212,10 +214,14 @@ the final model is DIR/model.
   ZSC_DATA=DIR zsc train output=runs/dialogue task=dialogue task.checkpoint=runs/long/model
   zsc train output=runs/all task=dialogue task.checkpoint=facebook/bart-base freeze=[] \
       "task.train=[{loader: jsonl, path: train.jsonl}]" "task.heldout=[{loader: jsonl, path: heldout.jsonl}]"
+  ZSC_DATA=DIR zsc train output=runs/less task=dialogue task.checkpoint=facebook/bart-base \
+      freeze=[encoder,embeddings,self_attention]
 
   task=denoise        text infilling and sentence permutation, from nothing or from task.checkpoint
   task=dialogue       fine-tuning on grounded dialogue
-  freeze=[NAME,...]   parts that do not train: embeddings, encoder, self_attention, cross_attention, feed_forward
+  freeze=[NAME,...]   parts that do not train: embeddings (with an output projection tied to them), encoder, and the
+                      decoder's self_attention, cross_attention, feed_forward, norms, output (one that is not tied)
+  seed=0              of the order of the data, dropout and new weights
   precision=auto      bf16 where the hardware computes it; fp32; bf16
   trainer.FIELD=X     any field of transformers.TrainingArguments (+trainer.FIELD=X if it is not in the config)""",
     "bench": """\

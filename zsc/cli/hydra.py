@@ -26,7 +26,8 @@ JOBS = {
 def launch(command: str, arguments: list[str]) -> None:
     """Check ``arguments`` and run ``command`` (a key of JOBS) on every config they compose."""
     flags, overrides = split_arguments(arguments)
-    overrides = expand(overrides)
+    if command != "train":  # whose seed is one number, and which has no model or knob
+        overrides = expand(overrides)
     check_overrides(command, flags, overrides)
     sys.argv = [f"zsc {command}", *flags, *overrides]
     hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(job(JOBS[command]))()

@@ -1,22 +1,31 @@
 """`zsc train`: from a composed config to a training run."""
 
+import json
+import platform
+import sys
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
+from zsc import __version__
 from zsc.cli.build import build_layout
 from zsc.cli.configs import resolved
+from zsc.cli.memory import device_peak_megabytes, peak_megabytes
 from zsc.data import load_records
 from zsc.data.text import check_text
 from zsc.errors import ZscError
 from zsc.files import write_atomic
+from zsc.generation.cells import library_versions
 from zsc.generation.checks import check_lengths
 from zsc.models.load import load_model
+from zsc.tables.render import render
 from zsc.training.denoise import denoising_data, tokenizer_for
 from zsc.training.dialogue import dialogue_collator
+from zsc.training.freeze import freeze
 from zsc.training.noise import check_noise
+from zsc.training.plan import describe, plan_of, plan_rows
 from zsc.training.train import new_model, train
 
 MAY_CHANGE = ("max_steps", "logging_steps", "eval_steps", "save_steps", "save_total_limit")
@@ -25,13 +34,20 @@ Prepared = tuple[PreTrainedModel, PreTrainedTokenizerBase, Any, Any, Any, list[T
 
 
 def run(cfg: DictConfig) -> None:
-    """Train as ``cfg`` (configs/train.yaml) says and print where the model lies."""
+    """Train as ``cfg`` (configs/train.yaml) says and print where the model lies.
+
+    ``plan.json`` in the output folder says what trains, ``training.json`` what it took and gave.
+    """
     config = resolved(cfg)
     set_seed(config["seed"])
     output = Path(str(config["output"]))
     keep_settings(output, config)
     model, tokenizer, train_data, heldout, collator, callbacks = TASKS[config["task"]["name"]](config["task"], output)
-    train(
+    freeze(model, config["freeze"])
+    plan = plan_of(model)
+    print(render(plan_rows(plan), "table"), describe(plan), sep="\n", file=sys.stderr)
+    write_json(output / "plan.json", {"freeze": config["freeze"], **plan})
+    measured = train(
         model,
         tokenizer,
         train_data,
@@ -39,12 +55,36 @@ def run(cfg: DictConfig) -> None:
         collator,
         output,
         config["trainer"],
-        config["freeze"],
         config["precision"],
         config["seed"],
         callbacks,
     )
+    report = output / "training.json"
+    if measured["steps_timed"] or not report.is_file():
+        write_json(report, training_report(plan, measured, config["seed"]))
     print(output / "model")
+
+
+def training_report(plan: dict[str, Any], measured: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Return the content of ``training.json``: what trained, what it took and gave, and with which versions."""
+    return {
+        "trained_weights": plan["all"]["trained"],
+        "trained_share": plan["all"]["share"],
+        "trained_share_without_embeddings": plan["without_embeddings"]["share"],
+        **measured,
+        "peak_megabytes": peak_megabytes(),
+        "device_peak_megabytes": device_peak_megabytes(),
+        "seed": seed,
+        "versions": library_versions() | {"zsc": __version__, "python": platform.python_version()},
+    }
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write ``content`` to ``path``, whole or not at all. Raises ZscError if that cannot be done."""
+    try:
+        write_atomic(path, json.dumps(content, indent=2) + "\n")
+    except OSError as error:
+        raise ZscError(f"cannot write {path}: {error.strerror}.") from error
 
 
 def keep_settings(output: Path, config: dict[str, Any]) -> None:

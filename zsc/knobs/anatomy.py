@@ -1,15 +1,16 @@
 """Where a decoder keeps its parts, across the encoder-decoder families of transformers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
 
-COMPONENTS = {
+COMPONENTS = {  # what their modules are called in the decoder layers of BART, T5, BERT and GPT-2
     "self_attention": ("self_attn", "SelfAttention", "attention", "attn"),
     "cross_attention": ("encoder_attn", "EncDecAttention", "crossattention"),
+    "feed_forward": ("fc1", "fc2", "DenseReluDense", "intermediate", "output", "mlp"),
 }
 
 
@@ -24,21 +25,43 @@ class Layer:
     path: str
     module: nn.Module
 
+    def modules(self, name: str) -> list[tuple[str, nn.Module]]:
+        """Return the modules of one of ``COMPONENTS``, with their names inside the decoder. Raises UnsupportedModel.
+
+        What lies inside a module of another component is that one's.
+        """
+        found = [(path, module) for component, path, module in _parts(self.path, self.module) if component == name]
+        if not found:
+            raise UnsupportedModel(f"the decoder layer {self.path} has no {name.replace('_', '-')} module known here.")
+        return found
+
     def component(self, name: str) -> tuple[str, nn.Module]:
-        """Return the module of one of ``COMPONENTS`` and its name inside the decoder. Raises UnsupportedModel."""
-        for path, module in self.module.named_modules():
-            if path.rpartition(".")[2] in COMPONENTS[name]:
-                return f"{self.path}.{path}", module
-        raise UnsupportedModel(f"the decoder layer {self.path} has no {name.replace('_', '-')} module known here.")
+        """Return the first of :meth:`modules`, which is the only one of an attention. Raises UnsupportedModel."""
+        return self.modules(name)[0]
+
+
+def _parts(path: str, module: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
+    """Yield component, path and module of the outermost modules in ``module`` that belong to a component."""
+    for name, child in module.named_children():
+        component = next((component for component, names in COMPONENTS.items() if name in names), None)
+        if component:
+            yield component, f"{path}.{name}", child
+        else:
+            yield from _parts(f"{path}.{name}", child)
 
 
 def decoder_layers(model: PreTrainedModel) -> list[Layer]:
     """Return the layers of ``model``'s decoder, first to last. Raises UnsupportedModel if there are none."""
-    decoder = model.get_decoder()
-    for path, module in decoder.named_modules():
+    path, layers = layer_list(model.get_decoder())
+    return [Layer(f"{path}.{i}", layer) for i, layer in enumerate(layers)]
+
+
+def layer_list(stack: nn.Module) -> tuple[str, nn.ModuleList]:
+    """Return the list of layers of an encoder or decoder and its name inside it. Raises UnsupportedModel."""
+    for path, module in stack.named_modules():
         if isinstance(module, nn.ModuleList) and len(module):
-            return [Layer(f"{path}.{i}", layer) for i, layer in enumerate(module)]
-    raise UnsupportedModel(f"the decoder of {type(model).__name__} has no list of layers.")
+            return path, module
+    raise UnsupportedModel(f"{type(stack).__name__} has no list of layers.")
 
 
 def check_indices(name: str, indices: Sequence[int] | None) -> None:

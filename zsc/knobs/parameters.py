@@ -38,8 +38,9 @@ def component_parameters(
 ) -> dict[str, nn.Parameter]:
     """Return the parameters of a component (see :data:`zsc.knobs.anatomy.COMPONENTS`) by name inside the decoder."""
     modules = [
-        layer.component(component)
+        part
         for number, layer in enumerate(decoder_layers(model))
         if layers is None or number in layers
+        for part in layer.modules(component)
     ]
     return {f"{path}.{name}": parameter for path, module in modules for name, parameter in module.named_parameters()}

@@ -15,6 +15,9 @@ from zsc.training.segments import pad_right, wrap
 class ProgressLines(TrainerCallback):
     """One line on stderr per log: step, loss or metrics, and the estimated time to the end."""
 
+    def __init__(self) -> None:
+        self.started, self.first_step = time.monotonic(), 0
+
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.started, self.first_step = time.monotonic(), state.global_step
 

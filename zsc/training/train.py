@@ -1,6 +1,7 @@
 """Train an encoder-decoder with the Hugging Face Trainer, from nothing or from a checkpoint, with resume."""
 
 import shutil
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
 
 from zsc.errors import ZscError
-from zsc.training.freeze import describe, freeze
+from zsc.training.measure import StepTimes, optimiser_bytes
 from zsc.training.progress import ProgressLines
 
 
@@ -71,17 +73,17 @@ def train(
     collator: Any,
     output: Path,
     arguments: dict[str, Any],
-    frozen: list[str],
     precision: str,
     seed: int,
     callbacks: list[TrainerCallback],
-) -> None:
-    """Train, resuming from ``output`` if a complete checkpoint lies there; save the final model to ``output/model``.
+) -> dict[str, Any]:
+    """Train what is not frozen, resuming from ``output`` if a complete checkpoint lies there; save the final model to
+    ``output/model``. The optimiser holds the parameters that train and no others.
 
-    ``arguments`` are fields of :class:`transformers.TrainingArguments`.
+    ``seed`` decides the order of the data and dropout. ``arguments`` are fields of
+    :class:`transformers.TrainingArguments`. Returns what was measured; what an earlier process did is not timed.
     """
-    freeze(model, frozen)
-    print(describe(model), file=sys.stderr)
+    times = StepTimes()
     try:
         training_arguments = TrainingArguments(
             output_dir=str(output),
@@ -103,16 +105,28 @@ def train(
         eval_dataset=eval_data,
         data_collator=collator,
         processing_class=tokenizer,
-        callbacks=[*callbacks, ProgressLines()],
+        callbacks=[*callbacks, ProgressLines(), times],
     )
     trainer.remove_callback(PrinterCallback)
     resume = last_checkpoint(output)
     if resume:
         print(f"resuming from {resume}", file=sys.stderr)
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    trainer.evaluate()
+    done = TrainerState.load_from_json(str(resume / "trainer_state.json")) if resume else trainer.state
+    if resume and 0 < training_arguments.max_steps <= done.global_step:  # the Trainer would make one step more
+        model.load_state_dict(AutoModelForSeq2SeqLM.from_pretrained(resume).state_dict())
+        trainer.state = done
+    else:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    loss = trainer.evaluate()["eval_loss"]
     partial = output / "model.partial"
     trainer.save_model(str(partial))
     final = output / "model"
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
+    return {
+        "steps": trainer.state.global_step,
+        "steps_timed": len(times.seconds),
+        "seconds_per_step": statistics.median(times.seconds) if times.seconds else None,
+        "validation_loss": loss,
+        "optimiser_bytes": optimiser_bytes(trainer.optimizer) if trainer.optimizer else None,
+    }

@@ -1,0 +1,120 @@
+"""What freezing saves: python scripts/bench_training.py [MODEL] [--repeats N] [--batch-size N] [--format FORMAT]
+
+In one run, on one model (mini) and the same batches of parlor: for each setting of freeze, the median time of an
+optimiser step (forward, backward, AdamW; fp32), the bytes that a forward pass keeps for the backward pass, and the
+bytes of the optimiser's state. Times are compared repeat by repeat, each of which goes through all settings, every
+other time in the reverse order; ratios are to full fine-tuning, as medians over repeats, that of
+time with the least and the greatest.
+"""
+
+import argparse
+import statistics
+import sys
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from zsc.data.embedded import load_parlor
+from zsc.data.layout import BucketLayout
+from zsc.models.load import load_model
+from zsc.tables.render import render
+from zsc.training.dialogue import dialogue_collator
+from zsc.training.freeze import freeze
+from zsc.training.measure import now, optimiser_bytes, saved_activations
+from zsc.training.plan import plan_of
+
+SETTINGS = (
+    [],
+    ["self_attention"],
+    ["self_attention", "feed_forward"],
+    ["encoder", "embeddings"],
+    ["encoder", "embeddings", "self_attention"],
+    ["encoder", "embeddings", "self_attention", "feed_forward"],
+)
+BATCHES = 3
+TARGET_TOKENS = 40
+
+Batch = dict[str, torch.Tensor]
+
+
+def optimiser_for(model: PreTrainedModel, frozen: list[str]) -> torch.optim.Optimizer:
+    """Freeze ``frozen``, and nothing else, and return an optimiser of the rest."""
+    model.requires_grad_(True)
+    freeze(model, frozen)
+    return torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
+
+
+def step(model: PreTrainedModel, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
+    """Make one step and return its seconds."""
+    started = now()
+    model(**batch).loss.backward()
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return now() - started
+
+
+def measure(model: PreTrainedModel, frozen: list[str], batches: list[Batch]) -> dict[str, Any]:
+    """Return seconds per step (median over ``batches``) and bytes; the first step, which makes the state, is extra."""
+    optimiser = optimiser_for(model, frozen)
+    step(model, optimiser, batches[0])
+    seconds = statistics.median(step(model, optimiser, batch) for batch in batches)
+    with saved_activations(model) as saved:
+        model(**batches[0])
+        kept = saved.bytes
+    plan = plan_of(model)
+    shares = {"trained / all": plan["all"]["share"], "without embeddings": plan["without_embeddings"]["share"]}
+    return shares | {"seconds": seconds, "kept": kept, "state": optimiser_bytes(optimiser)}
+
+
+def row(frozen: list[str], own: list[dict[str, Any]], full: list[dict[str, Any]]) -> dict[str, str]:
+    """Return one line of the table: ``own`` repeats of a setting against those of ``full`` fine-tuning."""
+
+    def ratios(field: str) -> list[float]:
+        return [one[field] / other[field] for one, other in zip(own, full, strict=True)]
+
+    times = ratios("seconds")
+    return {
+        "frozen": " + ".join(frozen) or "nothing",
+        "trained / all": f"{own[0]['trained / all']:.1%}",
+        "without embeddings": f"{own[0]['without embeddings']:.1%}",
+        "ms per step": f"{1000 * statistics.median(one['seconds'] for one in own):.0f}",
+        "time": f"{statistics.median(times):.2f} [{min(times):.2f}, {max(times):.2f}]",
+        "activations MB": f"{own[0]['kept'] / 2**20:.1f}",
+        "activations": f"{statistics.median(ratios('kept')):.2f}",
+        "optimiser MB": f"{own[0]['state'] / 2**20:.1f}",
+        "optimiser": f"{statistics.median(ratios('state')):.2f}",
+    }
+
+
+def main(checkpoint: str, repeats: int, batch_size: int, style: str) -> None:
+    loaded = load_model(checkpoint)
+    model = loaded.model.train()
+    collate = dialogue_collator(model, loaded.tokenizer, BucketLayout(), TARGET_TOKENS)
+    records = load_parlor()[: BATCHES * batch_size]
+    batches = [
+        {name: tensor.to(model.device) for name, tensor in collate(records[start : start + batch_size]).items()}
+        for start in range(0, len(records), batch_size)
+    ]
+    measured: list[list[dict[str, Any]]] = [[] for _ in SETTINGS]
+    for repeat in range(-1, repeats):  # the first warms up
+        order = range(len(SETTINGS)) if repeat % 2 == 0 else reversed(range(len(SETTINGS)))
+        for place in order:
+            one = measure(model, SETTINGS[place], batches)
+            measured[place] += [one] if repeat >= 0 else []
+    print(
+        f"{checkpoint}, {len(batches)} batches of {batch_size}, {repeats} repeats, {model.device},"
+        f" {torch.get_num_threads()} threads",
+        file=sys.stderr,
+    )
+    print(render([row(frozen, own, measured[0]) for frozen, own in zip(SETTINGS, measured, strict=True)], style))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default="mini")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--format", default="table")
+    given = parser.parse_args()
+    main(given.model, given.repeats, given.batch_size, given.format)
