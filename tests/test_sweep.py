@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from zsc.cli import bench_sweep, build
 from zsc.generation import fill
+from zsc.generation.generate import Job
 
 QUICK = ["dataset.limit=10", "batch_size=4", "decoding.max_new_tokens=8", "resampling.resamples=20",
          "model.device=cpu", "seeds=[0,1]", "metrics=[length,question_rate]"]  # fmt: skip
@@ -102,6 +103,14 @@ def test_settings_go_side_by_side_as_far_as_asked_and_the_memory_allows(command,
     monkeypatch.setattr(fill, "generate", lambda *a: (_ for _ in ()).throw(torch.OutOfMemoryError("too many")))
     code, _, said = command(*arguments, "together=1", "cells=none")
     assert code == 2 and "4 examples at a time exceed the memory: reduce batch_size" in said
+
+
+@pytest.mark.parametrize(
+    ("tasks", "most", "size"), [(10, 8, 5), (8, 8, 8), (9, 4, 3), (1, 8, 1), (17, 8, 6), (3, 1, 1)]
+)
+def test_groups_are_even(tasks, most, size):
+    job = Job([], 0)
+    assert fill.evenly([fill.Task(None, job, None)] * tasks, most) == size
 
 
 def changed_weights(folder):

@@ -1,5 +1,6 @@
 """Fill cells: every setting on the same examples, several side by side, resumed where they stopped."""
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class Filler:
         pending = [task for task in tasks if not self._found(task)]
         while pending:
             with writing(pending[0].cell.root), ExitStack() as locks:
-                group = lock_group(pending, self.together, locks)
+                group = lock_group(pending, evenly(pending, self.together), locks)
                 if not group:
                     group = pending[:1]
                     self.watcher.note(f"another process is making cell {group[0].cell.path.name}: waiting.")
@@ -132,6 +133,12 @@ class Filler:
             task.cell.append(items)
             self.watcher.advance(len(items))
         return True
+
+
+def evenly(pending: Sequence[Task], most: int) -> int:
+    """Return how many tasks, at most ``most``, go side by side so that those that fit the first make even groups."""
+    fitting_first = sum(fit_together(pending[0].job, task.job) for task in pending)
+    return math.ceil(fitting_first / math.ceil(fitting_first / most))
 
 
 def lock_group(pending: Sequence[Task], together: int, locks: ExitStack) -> list[Task]:
