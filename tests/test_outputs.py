@@ -128,3 +128,12 @@ def test_likelihoods_seeds_and_ids_are_taken(tmp_path):
 def test_what_cannot_be_compared(tmp_path, change, columns, message):
     with pytest.raises(ZscError, match=message):
         import_outputs(write(tmp_path, change(ROWS)), columns, tmp_path, 5)
+
+
+def test_an_id_of_zero_is_an_id_and_an_empty_file_is_named(tmp_path):
+    file = tmp_path / "zero.jsonl"
+    file.write_text("".join(f'{{"id": {i}, "history": "Hi.", "response": "a"}}\n' for i in (0, 1)))
+    assert [record.id for record in import_outputs(file, {}, tmp_path, 5).records()] == ["0", "1"]
+    (tmp_path / "none.csv").write_text("id,history,response\n")
+    with pytest.raises(ZscError, match=r"none.csv holds no row"):
+        import_outputs(tmp_path / "none.csv", {}, tmp_path, 5)

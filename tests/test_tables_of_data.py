@@ -10,6 +10,7 @@ from pyarrow import parquet
 from zsc.data import chitchat, load_records
 from zsc.data.columns import FIELDS, turns
 from zsc.data.record import Record, Turn
+from zsc.data.table import read_rows
 from zsc.errors import ZscError
 
 COLUMNS = {field: field for field in FIELDS}
@@ -223,3 +224,18 @@ def test_without_the_chitchat_package(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "chitchat_dataset", None)
     with pytest.raises(ZscError, match="pip install chitchat-dataset"):
         load_records("chitchat", min_history=1)
+
+
+def test_tables_as_spreadsheets_write_them(tmp_path):
+    (tmp_path / "semi.csv").write_bytes("\ufeffid;history\r\n7;Hi, you.\r\n".encode())
+    (tmp_path / "bom.jsonl").write_bytes('\ufeff{"id": 0, "history": "Hi."}\n{"id": 1, "history": "Yes."}\n'.encode())
+    assert read_rows(tmp_path / "semi.csv") == [
+        (f"{tmp_path / 'semi.csv'}, line 2", {"id": "7", "history": "Hi, you."})
+    ]
+    assert [row["id"] for _, row in read_rows(tmp_path / "bom.jsonl")] == [0, 1]
+    (tmp_path / "wide.csv").write_bytes("id,history\n1,Hi.\n".encode("utf-16"))
+    with pytest.raises(ZscError, match="iconv -f UTF-16 -t UTF-8"):
+        read_rows(tmp_path / "wide.csv")
+    (tmp_path / "half.jsonl").write_text('{"id": "1", "history": ["Hi \\ud83d there"]}\n')
+    with pytest.raises(ZscError, match=r"line 1: field 'history.0..text' holds half of a character"):
+        table(tmp_path / "half.jsonl")
