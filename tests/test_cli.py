@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from zsc.cli.configs import CONFIGS, GROUPS, check_overrides, contract, expand, group_options, split_arguments
 from zsc.cli.help import COMMANDS, OVERVIEW
+from zsc.cli.interrupts import deferred_interrupts
 from zsc.cli.main import RUNNERS, main, named
 from zsc.data import DATASETS
 from zsc.data.record import Record, Turn
@@ -123,6 +124,17 @@ def test_an_interrupted_run_resumes_to_the_same_responses(tmp_path, quick):
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == expected.stdout
     assert lines(stopped) == lines(whole) and len(lines(whole)) == 240
+
+
+def test_an_interrupt_waits_until_what_cannot_be_stopped_is_done():
+    done = []
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        done.append(True)
+    assert done and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(ValueError, match="its own"), deferred_interrupts():
+        raise ValueError("its own")
 
 
 @pytest.mark.parametrize(

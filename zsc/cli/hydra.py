@@ -8,6 +8,7 @@ import hydra
 from omegaconf import DictConfig
 
 from zsc.cli.configs import CONFIGS, check_overrides, expand, split_arguments
+from zsc.cli.interrupts import deferred_interrupts
 from zsc.errors import ZscError
 
 JOBS = {
@@ -28,7 +29,8 @@ def launch(command: str, arguments: list[str]) -> None:
     flags, overrides = split_arguments(arguments)
     if command != "train":  # whose seed is one number, and which has no model or knob
         overrides = expand(overrides)
-    check_overrides(command, flags, overrides)
+    with deferred_interrupts():
+        check_overrides(command, flags, overrides)
     sys.argv = [f"zsc {command}", *flags, *overrides]
     hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(job(JOBS[command]))()
 
@@ -38,8 +40,10 @@ def job(path: str) -> Callable[[DictConfig], None]:
 
     def run(cfg: DictConfig) -> None:
         module, _, name = path.partition(":")
+        with deferred_interrupts():
+            function = getattr(import_module(module), name)
         try:
-            getattr(import_module(module), name)(cfg)
+            function(cfg)
         except ZscError as error:  # must not reach Hydra, which would bury it in a trace
             print(f"zsc: {error}", file=sys.stderr)
             raise SystemExit(error.code) from None
