@@ -105,10 +105,13 @@ def check_resampling(settings: dict[str, Any]) -> None:
         raise ZscError(f"resampling.seed={settings['seed']} must be a whole number of at least 0.")
 
 
+def scored(folder: RunFolder, scoring: Scoring, turns: int) -> tuple[list[Row], dict[str, str]]:
+    """Score the run in ``folder``, judges under a progress bar; return the table and the signatures of its metrics."""
+    return score_run(folder, scoring.metrics, scoring.judges, scoring.topic, turns, scoring.resampling, watch)
+
+
 def score_and_print(folder: RunFolder, scoring: Scoring, turns: int, style: str) -> None:
-    table, signatures = score_run(
-        folder, scoring.metrics, scoring.judges, scoring.topic, turns, scoring.resampling, watch
-    )
+    table, signatures = scored(folder, scoring, turns)
     measures = [metric.measure for metric in scoring.metrics]
     if not table:
         raise ZscError(

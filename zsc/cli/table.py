@@ -13,14 +13,13 @@ from zsc.cli.build import merged
 from zsc.cli.configs import compose_knob, resolved
 from zsc.cli.experiment import Experiment, Place, fill, performed, prepare
 from zsc.cli.plan import estimate
-from zsc.cli.score import build_scoring, check_resampling, warn, watch
+from zsc.cli.score import build_scoring, check_resampling, scored, warn
 from zsc.data import load_records
 from zsc.errors import ZscError
 from zsc.files import write_atomic
 from zsc.generation.cells import Cell, State, writing
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
-from zsc.metrics.run import score_run
 from zsc.tables.paper import PaperTable, Published, Section, adjusted, render_paper, written
 from zsc.tables.render import PAPER_FORMATS, check_format
 
@@ -91,10 +90,7 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
     for part in parts:
         scoring = build_scoring(part.experiment.config, part.experiment.built.made_from)
         with performed(part.experiment, f"table-{name}") as folder:
-            rows, signed = score_run(
-                folder, scoring.metrics, scoring.judges, scoring.topic, part.experiment.layout.turns,
-                scoring.resampling, watch,
-            )  # fmt: skip
+            rows, signed = scored(folder, scoring, part.experiment.layout.turns)
         sections.append(Section(part.label, rows))
         signatures |= signed
         folders.append(folder)

@@ -15,13 +15,12 @@ from omegaconf import DictConfig
 from zsc.cli.build import check_count, count_settings, knob_parts
 from zsc.cli.configs import contract, resolved
 from zsc.cli.experiment import performed, prepare
-from zsc.cli.score import build_scoring, check_resampling, watch
+from zsc.cli.score import build_scoring, check_resampling, scored
 from zsc.data import load_records
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.metrics import build_metrics
 from zsc.metrics.budget import Budget, between, parse_budget, strongest_allowed
-from zsc.metrics.run import score_run
 from zsc.metrics.score import Row, difference, settings_of
 from zsc.tables.render import cell, check_format, render
 
@@ -159,9 +158,7 @@ def trials(config: dict[str, Any], axis: str, doses: list[float], budget: Budget
     experiment = prepare({**config, "knob": knob, "metrics": metrics, "output": None}, [knob], records)
     scoring = build_scoring(experiment.config, experiment.built.made_from)
     with performed(experiment, f"tune-{knob['name']}") as folder:
-        rows, _ = score_run(
-            folder, scoring.metrics, scoring.judges, scoring.topic, experiment.layout.turns, scoring.resampling, watch
-        )
+        rows, _ = scored(folder, scoring, experiment.layout.turns)
     found = {(row.setting, row.metric): row for row in rows}
     off, *settings = settings_of(rows) or [""]
     for metric in metrics:
