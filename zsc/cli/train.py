@@ -127,7 +127,7 @@ def prepare_denoise(task: dict[str, Any], output: Path) -> Prepared:
 
 
 def prepare_dialogue(task: dict[str, Any], output: Path) -> Prepared:
-    loaded, layout = load_model(task["checkpoint"]), build_layout(task["layout"])
+    loaded, layout = load_model(task["checkpoint"], task["decoder"]), build_layout(task["layout"])
     check_lengths(loaded.model, layout.positions, task["target_tokens"])
     collator = dialogue_collator(loaded.model, loaded.tokenizer, layout, task["target_tokens"])
     train_data, heldout = ([r for one in task[part] for r in load_records(**one)] for part in ("train", "heldout"))
