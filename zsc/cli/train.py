@@ -21,11 +21,13 @@ from zsc.generation.cells import library_versions
 from zsc.generation.checks import check_lengths
 from zsc.models.load import load_model
 from zsc.tables.render import render
-from zsc.training.denoise import denoising_data, tokenizer_for
+from zsc.training.denoise import EVAL_SEGMENTS, denoising_data, segments_of, tokenizer_for
 from zsc.training.dialogue import dialogue_collator
 from zsc.training.freeze import freeze
+from zsc.training.language_model import LanguageModelCollator, new_language_model
 from zsc.training.noise import check_noise
 from zsc.training.plan import describe, plan_of, plan_rows
+from zsc.training.segments import Targets
 from zsc.training.train import new_model, train
 
 MAY_CHANGE = ("max_steps", "logging_steps", "eval_steps", "save_steps", "save_total_limit")
@@ -137,4 +139,16 @@ def prepare_dialogue(task: dict[str, Any], output: Path) -> Prepared:
     return loaded.model, loaded.tokenizer, train_data, heldout, collator, []
 
 
-TASKS = {"denoise": prepare_denoise, "dialogue": prepare_dialogue}
+def prepare_language_model(task: dict[str, Any], output: Path) -> Prepared:
+    text, heldout = check_text(Path(task["text"])), check_text(Path(task["heldout"]))
+    loaded = load_model(task["checkpoint"])
+    check_lengths(loaded.model, 0, task["segment_tokens"] + 2)
+    train_data, held = (
+        segments_of(one, output, loaded.tokenizer, task["segment_tokens"]) for one in (text, heldout)
+    )
+    held = held.select(range(min(EVAL_SEGMENTS, len(held))))
+    collator = LanguageModelCollator(loaded.tokenizer, Targets.of(loaded.model, loaded.tokenizer))
+    return new_language_model(loaded.model), loaded.tokenizer, train_data, held, collator, []
+
+
+TASKS = {"denoise": prepare_denoise, "dialogue": prepare_dialogue, "language_model": prepare_language_model}

@@ -1,4 +1,4 @@
-"""The parameters of an encoder-decoder, divided into components [D].
+"""The parameters of an encoder-decoder, or of a causal language model like its decoder, divided into components [D].
 
 Each parameter belongs to exactly one, so that counts add up and freezing two components freezes nothing twice:
 
@@ -41,7 +41,7 @@ def components(model: PreTrainedModel) -> dict[str, dict[str, nn.Parameter]]:
 
     stack = model.get_decoder().base_model
     claim("embeddings", embeddings(model))
-    claim("encoder", [model.get_encoder()])
+    claim("encoder", encoders(model))
     claim("encoder", [module for name, module in model.named_children() if name == "enc_to_dec_proj"])
     for layer in decoder_layers(model):
         for component in COMPONENTS:
@@ -61,9 +61,14 @@ def components(model: PreTrainedModel) -> dict[str, dict[str, nn.Parameter]]:
 
 def embeddings(model: PreTrainedModel) -> list[nn.Embedding]:
     """Return the embeddings outside the encoder's and the decoder's layers."""
-    stacks = model.get_encoder(), model.get_decoder()
+    stacks = [*encoders(model), model.get_decoder()]
     inside = {module for stack in stacks for module in layer_list(stack)[1].modules()}
     return [module for module in model.modules() if isinstance(module, nn.Embedding) and module not in inside]
+
+
+def encoders(model: PreTrainedModel) -> list[nn.Module]:
+    """Return the encoder of ``model``; a causal language model has none."""
+    return [model.get_encoder()] if model.config.is_encoder_decoder else []
 
 
 def is_norm(module: nn.Module) -> bool:

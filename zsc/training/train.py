@@ -113,7 +113,7 @@ def train(
         print(f"resuming from {resume}", file=sys.stderr)
     done = TrainerState.load_from_json(str(resume / "trainer_state.json")) if resume else trainer.state
     if resume and 0 < training_arguments.max_steps <= done.global_step:  # the Trainer would make one step more
-        model.load_state_dict(AutoModelForSeq2SeqLM.from_pretrained(resume).state_dict())
+        model.load_state_dict(type(model).from_pretrained(resume).state_dict())
         trainer.state = done
     else:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
