@@ -13,7 +13,7 @@ rows() {  # KNOB [key=value ...]: the row of one knob, without the head of its t
   rows knob=attn_bias knob.layers=[0] knob.heads=[0] "$@"
   rows knob=ctx_aug "$@"
   rows knob=self_attn_bias "$@"
-  rows knob=self_attn_swap "$@"
+  rows knob=swap "$@"
   for level in weights hidden cross_attention probs; do rows knob=dec_mix knob.level=$level "$@"; done
 } > results/bench.md.part
 mv results/bench.md.part results/bench.md

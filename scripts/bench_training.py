@@ -19,7 +19,7 @@ from zsc.data.embedded import load_parlor
 from zsc.data.layout import BucketLayout
 from zsc.models.load import load_model
 from zsc.tables.render import render
-from zsc.training.dialogue import dialogue_collator
+from zsc.training.dialogue import DialogueCollator
 from zsc.training.freeze import freeze
 from zsc.training.measure import now, optimiser_bytes, saved_activations
 from zsc.training.plan import plan_of
@@ -90,7 +90,7 @@ def row(frozen: list[str], own: list[dict[str, Any]], full: list[dict[str, Any]]
 def main(checkpoint: str, repeats: int, batch_size: int, style: str) -> None:
     loaded = load_model(checkpoint)
     model = loaded.model.train()
-    collate = dialogue_collator(model, loaded.tokenizer, BucketLayout(), TARGET_TOKENS)
+    collate = DialogueCollator(BucketLayout(), loaded, TARGET_TOKENS)
     records = load_parlor()[: BATCHES * batch_size]
     batches = [
         {name: tensor.to(model.device) for name, tensor in collate(records[start : start + batch_size]).items()}

@@ -32,7 +32,7 @@ def test_a_healthy_installation(capsys, checkpoint, monkeypatch, tmp_path):
     assert code == 0 and found["model"][0]["state"] == found["batches"][0]["state"] == "ok"
     for name in ("attn_bias", "ctx_aug", "self_attn_bias"):
         assert found[f"knob {name}"][0]["found"].startswith("identity exact; acts")
-    for name in ("dec_mix", "self_attn_swap"):  # the shipped other decoder is not this checkpoint's
+    for name in ("dec_mix", "swap"):  # the shipped other decoder is not this checkpoint's
         assert (
             found[f"knob {name}"][0]["state"] == "warn" and "knob.other.checkpoint" in found[f"knob {name}"][0]["next"]
         )

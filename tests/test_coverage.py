@@ -20,10 +20,10 @@ from zsc.generation.generate import Job, decode, encode
 from zsc.knobs import (
     KNOBS,
     AttentionBias,
+    ComponentSwap,
     ContextAugmentation,
     DecoderMixing,
     SelfAttentionBias,
-    SelfAttentionSwap,
     UnsupportedModel,
     apply,
 )
@@ -85,7 +85,7 @@ def knob_of(name, other, neutral=False):
         "ctx_aug": lambda: ContextAugmentation(["a", "b"], Words(), strength=0.0 if neutral else 6.0, count=2),
         "dec_mix": lambda: DecoderMixing(other, 0.0 if neutral else 0.4, "probs"),
         "self_attn_bias": lambda: SelfAttentionBias("uniform", 1.0 if neutral else 6.0),
-        "self_attn_swap": lambda: SelfAttentionSwap(other=other),
+        "swap": lambda: ComponentSwap(other=other),
     }[name]()
 
 
@@ -174,7 +174,7 @@ def test_a_knob_equals_its_definition_or_says_why_it_cannot_work(name, family, b
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "self_attn_swap"])
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "swap"])
 def test_neutral_settings_are_bit_equal(name, family, backend):
     if family in EAGER_ONLY and backend != "eager":
         with pytest.raises(ValueError, match="does not support an attention implementation"):

@@ -37,7 +37,7 @@ def test_series_by_hand():
         "d2": [bias(2, profile="dialog")],
         "k0": [bias(0.0)],
         "both": [bias(5), {"knob": "ctx_aug", "strength": 5, "label": "questions"}],
-        "swap": [{"knob": "self_attn_swap", "by": "random"}],
+        "swap": [{"knob": "swap", "by": "random"}],
         "k2": [bias(2.0)],
         "c": [{"knob": "ctx_aug", "strength": 5, "label": "questions", "count": 10}],
         "c3": [{"knob": "ctx_aug", "strength": 1, "label": "questions", "count": 3}],

@@ -9,7 +9,8 @@ from transformers import AutoModelForSeq2SeqLM, T5Config
 from tests.conftest import tiny_model
 from tests.families import BART, FAMILIES, T5
 from zsc.errors import ZscError
-from zsc.knobs import SelfAttentionSwap
+from zsc.knobs import ComponentSwap
+from zsc.knobs.anatomy import COMPONENTS
 from zsc.knobs.components import ALL_COMPONENTS, components
 from zsc.training.freeze import freeze
 from zsc.training.measure import optimiser_bytes, saved_activations
@@ -38,11 +39,12 @@ def test_every_parameter_belongs_to_exactly_one_component(tokenizer, family):
     assert sum(weights(model).values()) == model.num_parameters()
 
 
+@pytest.mark.parametrize("component", COMPONENTS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_frozen_self_attention_is_what_the_swap_replaces(tokenizer, family):
+def test_what_is_frozen_is_what_the_swap_replaces(tokenizer, family, component):
     model = tiny_model(family, tokenizer)
-    swapped = SelfAttentionSwap("random").values(model)
-    frozen = components(model)["self_attention"]
+    swapped = ComponentSwap(component, "random").values(model)
+    frozen = components(model)[component]
     decoder = dict(model.get_decoder().named_parameters())
     assert {id(decoder[name]) for name in swapped} == {id(p) for p in frozen.values()}
 

@@ -13,10 +13,10 @@ from zsc.generation.generate import Job, decode, encode
 from zsc.knobs import (
     KNOBS,
     AttentionBias,
+    ComponentSwap,
     ContextAugmentation,
     DecoderMixing,
     SelfAttentionBias,
-    SelfAttentionSwap,
     UnsupportedModel,
     apply,
 )
@@ -33,7 +33,7 @@ def records(parlor):
 
 def every_knob(tokenizer, other, level):
     return [
-        SelfAttentionSwap("shuffled", layers=[1]),
+        ComponentSwap(by="shuffled", layers=[1]),
         DecoderMixing(other, 0.4, level),
         AttentionBias("knowledge", 4.0),
         AttentionBias("gradual", 3.0, steps=4, layers=[1]),
@@ -135,7 +135,7 @@ def test_a_knob_that_fails_to_start_leaves_nothing_of_those_before_it(tokenizer,
     source = BucketLayout().encode(records, tokenizer)
     plain = logits(model, source)
     with pytest.raises(ValueError, match="layer 9"):
-        apply(model, [SelfAttentionSwap("random"), AttentionBias(layers=[9])], source).__enter__()
+        apply(model, [ComponentSwap(by="random"), AttentionBias(layers=[9])], source).__enter__()
     assert torch.equal(logits(model, source), plain)
 
 
@@ -207,7 +207,7 @@ def test_a_cache_of_fixed_size_is_refused(records, tokenizer, pair):
     model, other = pair("bart")
     source = BucketLayout().encode(records, tokenizer)
     for knob in every_knob(tokenizer, other, "probs"):
-        if isinstance(knob, SelfAttentionSwap):
+        if isinstance(knob, ComponentSwap):
             continue
         with pytest.raises(ValueError, match="cache that grows"), apply(model, [knob], source):
             model.generate(

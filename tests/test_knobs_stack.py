@@ -7,7 +7,7 @@ from tests.families import tiny_family
 from zsc.data.layout import BucketLayout, Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode, encode, fit_together, generate
-from zsc.knobs import AttentionBias, ContextAugmentation, SelfAttentionBias, SelfAttentionSwap, apply
+from zsc.knobs import AttentionBias, ComponentSwap, ContextAugmentation, SelfAttentionBias, apply
 from zsc.knobs.stack import additive, stacked
 
 DECODINGS = {
@@ -79,7 +79,7 @@ def test_seeds_side_by_side_for_a_knob_that_replaces_weights(tokenizer, parlor, 
     model = tiny("bart")
     source, states = laid_out(model, tokenizer, parlor[:3])
     ids = [record.id for record in parlor[:3]]
-    swap = [SelfAttentionSwap(by="random", seed=1)]
+    swap = [ComponentSwap(by="random", seed=1)]
     assert not additive(swap) and not fit_together(Job(swap, 0), Job([], 0))
     jobs = [Job(swap, 0), Job(swap, 1)]
     assert fit_together(*jobs)

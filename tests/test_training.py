@@ -17,7 +17,8 @@ from zsc.data.layout import BucketLayout
 from zsc.data.record import Record, Turn
 from zsc.data.text import check_text, read_documents, split_sentences
 from zsc.errors import ZscError
-from zsc.training.dialogue import dialogue_collator
+from zsc.models.load import Loaded
+from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
 from zsc.training.noise import check_noise, infill, permute_sentences, span_lengths
 from zsc.training.segments import DenoisingCollator, Segments, Targets, pack, segment_documents
 from zsc.training.train import last_checkpoint, wants_bf16
@@ -92,7 +93,7 @@ def test_collator_targets_are_the_original(tokenizer):
 
 def test_the_decoder_starts_from_the_start_token_also_where_a_target_was_cut(tokenizer, parlor):
     model = tiny_model("mbart", tokenizer)
-    collate = dialogue_collator(model, tokenizer, BucketLayout(), target_tokens=6)
+    collate = DialogueCollator(BucketLayout(), Loaded(model, tokenizer, tokenizer, ""), target_tokens=6)
     short = Record("s", (Turn("a", "Hi."),), "Yes.")
     batch = collate([parlor[0], short])
     reference = tokenizer(parlor[0].reference, add_special_tokens=False)["input_ids"]
@@ -111,7 +112,7 @@ def test_speaker_tokens_a_checkpoint_lacks_start_as_the_end_token(tokenizer_fold
 
     own = AutoTokenizer.from_pretrained(tokenizer_folder)
     model = tiny_model("bart", own)
-    dialogue_collator(model, own, BucketLayout(speaker_tokens=("<you>", "<me>")), 8)
+    add_speaker_tokens(Loaded(model, own, own, ""), BucketLayout(speaker_tokens=("<you>", "<me>")))
     rows = model.get_input_embeddings().weight
     new = own.convert_tokens_to_ids(["<you>", "<me>"])
     assert rows.shape[0] == len(own) and torch.equal(rows[new[0]], rows[2]) and torch.equal(rows[new[1]], rows[2])

@@ -13,7 +13,8 @@ from tests.families import BART, T5
 from zsc.data import load_records
 from zsc.data.embedded import PARLOR
 from zsc.data.layout import BucketLayout
-from zsc.training.dialogue import dialogue_collator
+from zsc.models.load import Loaded
+from zsc.training.dialogue import DialogueCollator
 
 FROZEN = ["self_attention", "feed_forward"]
 STEPS = 4
@@ -98,7 +99,7 @@ def test_a_plan_before_and_a_report_after(tmp_path, checkpoints, tokenizer, trai
 def heldout_loss(folder):
     """The mean cross-entropy of the tokens of the eight held-out references, which the Trainer reads in one batch."""
     model, own = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
-    batch = dialogue_collator(model, own, BucketLayout(), 40)(load_records("parlor", limit=8))
+    batch = DialogueCollator(BucketLayout(), Loaded(model, own, own, ""), 40)(load_records("parlor", limit=8))
     labels = batch.pop("labels")
     with torch.no_grad():
         logits = model(**batch).logits

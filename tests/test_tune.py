@@ -135,7 +135,7 @@ def test_no_dose_inside_is_said_with_what_was_tried(tune):
         (["knob=attn_bias", "target=length", "budget=10%"], "must say how far"),
         (["target=length", "budget=fluency:+1"], "searches the dose of one knob"),
         (["knob=[attn_bias,ctx_aug]", "target=length", "budget=fluency:+1"], "searches the dose of one knob"),
-        (["knob=self_attn_swap", "knob.by=random", "target=length", "budget=fluency:+1"], "searches the dose of one"),
+        (["knob=swap", "knob.by=random", "target=length", "budget=fluency:+1"], "searches the dose of one"),
         (["knob=attn_bias", "knob.strength=[1,2]", "target=length", "budget=fluency:+1"], "give no lists"),
         (["knob=attn_bias", "target=length", "budget=fluency:+1", "strongest=0"], "strongest=0 must be a number above"),
         (["knob=attn_bias", "target=length", "budget=fluency:+1", "weakest=7", "strongest=7"], "nothing between"),

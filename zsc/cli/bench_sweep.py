@@ -127,4 +127,4 @@ def plain_generate(experiment: Experiment) -> None:
             min_new_tokens=decoding.min_new_tokens,
             max_new_tokens=decoding.max_new_tokens,
         )
-        experiment.loaded.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        experiment.loaded.target_tokenizer.batch_decode(tokens, skip_special_tokens=True)

@@ -14,6 +14,8 @@ from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError, suggestion
 from zsc.generation.checks import Settings
 from zsc.knobs import KNOBS, ContextAugmentation, Knob
+from zsc.knobs.anatomy import decoder_layers
+from zsc.knobs.swap import OF_ANOTHER, SOURCES
 from zsc.models.load import Loaded, load_model
 
 LISTS = ("layers", "heads")  # settings whose values are lists
@@ -55,8 +57,10 @@ def build_settings(knob: dict[str, Any], model: dict[str, Any], loaded: Loaded) 
 def build_knobs(knob: dict[str, Any], model: dict[str, Any], loaded: Loaded) -> Built:
     """Return those of the settings of :func:`build_settings` that have the knobs on."""
     made_from: dict[str, Any] = {}
+    depth = len(decoder_layers(loaded.model))
     axes = [
-        [_build_knob(options, model, loaded, made_from) for options in _expanded(part)] for part in knob_parts(knob)
+        [_build_knob(options, model, loaded, made_from) for options in _expanded(part, depth)]
+        for part in knob_parts(knob)
     ]
     built = Built({}, made_from, {})
     for knobs in product(*axes) if axes else []:
@@ -112,15 +116,18 @@ def knob_parts(knob: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def count_settings(knob: dict[str, Any]) -> int:
-    """Return how many settings with knobs on a knob config makes."""
-    return prod(len(_expanded(part)) for part in knob_parts(knob))
+    """Return how many settings with knobs on a knob config makes, with a decoder of two layers."""
+    return prod(len(_expanded(part, depth=2)) for part in knob_parts(knob))
 
 
-def _expanded(options: dict[str, Any]) -> list[dict[str, Any]]:
+def _expanded(options: dict[str, Any], depth: int) -> list[dict[str, Any]]:
     """Return one mapping for every combination of the values that are listed.
 
-    Layers and heads are lists themselves: several of them are a list of lists.
+    Layers and heads are lists themselves: several of them are a list of lists. ``layers: each`` is each of the
+    ``depth`` layers of the decoder by itself.
     """
+    if options.get("layers") == "each":
+        options = options | {"layers": [[number] for number in range(depth)]}
     listed = {
         key: value
         for key, value in options.items()
@@ -145,7 +152,7 @@ def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, 
             raise ZscError(f"knob.phrases={given['phrases']} must name a set of phrases or a text file.")
         given |= {"phrases": load_phrases(given["phrases"]), "label": Path(given["phrases"]).stem}
     if "other" in known:
-        if given.get("by", "other") != "other":
+        if given.get("by") in SOURCES and given["by"] not in OF_ANOTHER:
             given["other"] = None
         else:
             other = _load_other(given["other"], model)

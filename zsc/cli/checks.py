@@ -151,7 +151,7 @@ def knobs(patient: Patient) -> Iterator[Finding]:
             yield Finding(f"knob {name}", "fail", "left the model with other weights", REPORT)
 
 
-NEEDS_OTHER = ("dec_mix", "self_attn_swap")
+NEEDS_OTHER = ("dec_mix", "swap")
 REPORT = "report this with the versions above"
 
 
@@ -170,8 +170,10 @@ def _check_knob(name: str, model: dict[str, Any], loaded: Loaded, records: list[
 
 def shipped_knob(name: str, model: dict[str, Any]) -> dict[str, Any]:
     """Return the shipped config of a knob for ``model``."""
-    both = OmegaConf.create({"model": model, "knob": OmegaConf.load(CONFIGS / "knob" / f"{name}.yaml")})
-    return OmegaConf.to_container(both, resolve=True)["knob"]  # type: ignore[index, call-overload, return-value]
+    other = OmegaConf.load(CONFIGS / "run.yaml").other
+    knob = OmegaConf.load(CONFIGS / "knob" / f"{name}.yaml")
+    whole = OmegaConf.create({"model": model, "other": other, "knob": knob})
+    return OmegaConf.to_container(whole, resolve=True)["knob"]  # type: ignore[index, call-overload, return-value]
 
 
 @torch.inference_mode()
@@ -193,7 +195,9 @@ def batches(patient: Patient) -> Iterator[Finding]:
     def texts(rows: list[int]) -> dict[int, str]:
         some = source.select(rows)
         states = encode(loaded.model, some)
-        (said,) = generate(loaded.model, loaded.tokenizer, some, states, [ids[i] for i in rows], [Job([], 0)], decoding)
+        (said,) = generate(
+            loaded.model, loaded.target_tokenizer, some, states, [ids[i] for i in rows], [Job([], 0)], decoding
+        )
         return {row: response.text for row, response in zip(rows, said, strict=True)}
 
     every = list(range(len(ids)))

@@ -41,7 +41,7 @@ settings, a star marks those that differ from off at p < .05. A run that was sto
   zsc run knob=attn_bias "knob.profile='text:film|movie'"
   zsc run knob=ctx_aug knob.phrases=topic_music
   zsc run knob=dec_mix knob.level=probs knob.weight=[0.25,0.5,0.75]
-  zsc run knob=self_attn_swap knob.by=random
+  zsc run knob=swap knob.by=random
   zsc run knob=[attn_bias,ctx_aug] knob.attn_bias.strength=2 knob.ctx_aug.strength=5
   zsc run knob=attn_bias model=facebook/bart-base dataset=topical_chat dataset.path=DIR dataset.limit=500
   zsc run knob=attn_bias model=./my-checkpoint dataset=jsonl dataset.path=records.jsonl
@@ -51,7 +51,7 @@ settings, a star marks those that differ from off at p < .05. A run that was sto
   model=NAME          mini, mini_denoiser, a folder, or a name on the Hugging Face hub
   dataset=NAME        parlor, topical_chat, wow_plus_plus, wizard, wizard_hub, chitchat, jsonl, table (CSV and others),
                       hub; dataset.path, dataset.split, dataset.limit, dataset.columns.FIELD
-  knob=NAME           none, attn_bias, ctx_aug, dec_mix, self_attn_bias, self_attn_swap; its settings as knob.SETTING,
+  knob=NAME           none, attn_bias, ctx_aug, dec_mix, self_attn_bias, swap; its settings as knob.SETTING,
                       all listed by --cfg job; a list of values makes one setting of each
   knob=[NAME,NAME]    several knobs together; their settings as knob.NAME.SETTING
   decoding=NAME       sample, greedy, beam; decoding.temperature, decoding.top_p, decoding.max_new_tokens

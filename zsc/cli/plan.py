@@ -42,7 +42,9 @@ def estimate(experiment: Experiment) -> str:
     loaded, job = experiment.loaded, Job(experiment.built.settings[name], seed)
     source = experiment.source.select(rows).to(loaded.model.device)
     started = time.perf_counter()
-    generate(loaded.model, loaded.tokenizer, source, encode(loaded.model, source), ids, [job], experiment.decoding)
+    generate(
+        loaded.model, loaded.target_tokenizer, source, encode(loaded.model, source), ids, [job], experiment.decoding
+    )
     each = (time.perf_counter() - started) / len(rows)
     return (
         f"{len(stored)} cells, {len(stored) - len(open_places)} done; {count} responses to make, about"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
+from transformers import set_seed
 
 from zsc import __version__
 from zsc.cli.build import build_layout
@@ -21,18 +21,17 @@ from zsc.generation.cells import library_versions
 from zsc.generation.checks import check_lengths
 from zsc.models.load import load_model
 from zsc.tables.render import render
+from zsc.training.assemble import assembled, new_parameters
 from zsc.training.denoise import EVAL_SEGMENTS, denoising_data, segments_of, tokenizer_for
-from zsc.training.dialogue import dialogue_collator
+from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
 from zsc.training.freeze import freeze
 from zsc.training.language_model import LanguageModelCollator, new_language_model
 from zsc.training.noise import check_noise
 from zsc.training.plan import describe, plan_of, plan_rows
 from zsc.training.segments import Targets
-from zsc.training.train import new_model, train
+from zsc.training.train import Prepared, new_model, train
 
 MAY_CHANGE = ("max_steps", "logging_steps", "eval_steps", "save_steps", "save_total_limit")
-
-Prepared = tuple[PreTrainedModel, PreTrainedTokenizerBase, Any, Any, Any, list[TrainerCallback]]
 
 
 def run(cfg: DictConfig) -> None:
@@ -44,23 +43,17 @@ def run(cfg: DictConfig) -> None:
     set_seed(config["seed"])
     output = Path(str(config["output"]))
     keep_settings(output, config)
-    model, tokenizer, train_data, heldout, collator, callbacks = TASKS[config["task"]["name"]](config["task"], output)
-    freeze(model, config["freeze"])
-    plan = plan_of(model)
+    prepared = TASKS[config["task"]["name"]](config["task"], output)
+    freeze(prepared.model, config["freeze"])
+    if not all(parameter.requires_grad for parameter in prepared.new):
+        raise ZscError(
+            f"freeze={config['freeze']} would leave new weights as they were drawn: do not freeze cross_attention, nor,"
+            " where encoder and decoder differ in width, encoder."
+        )
+    plan = plan_of(prepared.model)
     print(render(plan_rows(plan), "table"), describe(plan), sep="\n", file=sys.stderr)
     write_json(output / "plan.json", {"freeze": config["freeze"], **plan})
-    measured = train(
-        model,
-        tokenizer,
-        train_data,
-        heldout,
-        collator,
-        output,
-        config["trainer"],
-        config["precision"],
-        config["seed"],
-        callbacks,
-    )
+    measured = train(prepared, output, config["trainer"], config["precision"], config["seed"])
     report = output / "training.json"
     if measured["steps_timed"] or not report.is_file():
         write_json(report, training_report(plan, measured, config["seed"]))
@@ -125,30 +118,39 @@ def prepare_denoise(task: dict[str, Any], output: Path) -> Prepared:
     train_data, held, collator, check = denoising_data(
         text, heldout, output, model, tokenizer, task["segment_tokens"], task["noise"]
     )
-    return model, tokenizer, train_data, held, collator, [check]
+    return Prepared(model, tokenizer, train_data, held, collator, [check])
 
 
 def prepare_dialogue(task: dict[str, Any], output: Path) -> Prepared:
-    loaded, layout = load_model(task["checkpoint"], task["decoder"]), build_layout(task["layout"])
+    layout, checkpoint, alternative = build_layout(task["layout"]), task["checkpoint"], task["language_model"]
+    if alternative is not None and task["decoder"] is not None:
+        raise ZscError("task.decoder and task.language_model both name the decoder to start from: give one of them.")
+    loaded = assembled(checkpoint, alternative) if alternative else load_model(checkpoint, task["decoder"])
     check_lengths(loaded.model, layout.positions, task["target_tokens"])
-    collator = dialogue_collator(loaded.model, loaded.tokenizer, layout, task["target_tokens"])
+    add_speaker_tokens(loaded, layout)
     train_data, heldout = ([r for one in task[part] for r in load_records(**one)] for part in ("train", "heldout"))
     for record in (*train_data, *heldout):
         if record.reference is None:
             raise ZscError(f"record {record.id} has no reference to train on. Leave such records out.")
-    return loaded.model, loaded.tokenizer, train_data, heldout, collator, []
+    return Prepared(
+        loaded.model,
+        loaded.tokenizer,
+        train_data,
+        heldout,
+        DialogueCollator(layout, loaded, task["target_tokens"]),
+        target_tokenizer=None if loaded.target_tokenizer is loaded.tokenizer else loaded.target_tokenizer,
+        new=new_parameters(loaded.model) if alternative else (),
+    )
 
 
 def prepare_language_model(task: dict[str, Any], output: Path) -> Prepared:
     text, heldout = check_text(Path(task["text"])), check_text(Path(task["heldout"]))
     loaded = load_model(task["checkpoint"])
     check_lengths(loaded.model, 0, task["segment_tokens"] + 2)
-    train_data, held = (
-        segments_of(one, output, loaded.tokenizer, task["segment_tokens"]) for one in (text, heldout)
-    )
+    train_data, held = (segments_of(one, output, loaded.tokenizer, task["segment_tokens"]) for one in (text, heldout))
     held = held.select(range(min(EVAL_SEGMENTS, len(held))))
     collator = LanguageModelCollator(loaded.tokenizer, Targets.of(loaded.model, loaded.tokenizer))
-    return new_language_model(loaded.model), loaded.tokenizer, train_data, held, collator, []
+    return Prepared(new_language_model(loaded.model), loaded.tokenizer, train_data, held, collator)
 
 
 TASKS = {"denoise": prepare_denoise, "dialogue": prepare_dialogue, "language_model": prepare_language_model}

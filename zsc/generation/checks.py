@@ -49,7 +49,9 @@ def probe_settings(loaded: Loaded, settings: Settings, source: Source) -> dict[s
 
 def check_lengths(model: PreTrainedModel, positions: int, new_tokens: int) -> None:
     """Raise ZscError if sources or responses are longer than the position embeddings of ``model``, if it has such."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    for what, length, key in [("sources", positions, "layout"), ("responses", new_tokens, "decoding.max_new_tokens")]:
+    parts = [("sources", positions, "layout", model.get_encoder())] if positions else []
+    parts.append(("responses", new_tokens, "decoding.max_new_tokens", model.get_decoder()))
+    for what, length, key, part in parts:
+        limit = getattr(part.config, "max_position_embeddings", None)
         if limit is not None and length > limit:
             raise ZscError(f"{what} take {length} positions, but this model has {limit}. Reduce {key}.")

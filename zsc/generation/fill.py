@@ -118,7 +118,7 @@ class Filler:
         ids = [tasks[0].cell.ids[i] for i in rows]
         jobs = [task.job for task in tasks]
         try:
-            said = generate(self.loaded.model, self.loaded.tokenizer, source, states, ids, jobs, self.decoding)
+            said = generate(self.loaded.model, self.loaded.target_tokenizer, source, states, ids, jobs, self.decoding)
         except torch.OutOfMemoryError as error:
             if len(tasks) == 1:
                 raise ZscError(f"{len(ids)} examples at a time exceed the memory: reduce batch_size.") from error

@@ -20,18 +20,18 @@ from zsc.knobs.bias import biased_cross_attention, scheduled_cross_attention
 from zsc.knobs.ctx_aug import ContextAugmentation
 from zsc.knobs.dec_mix import DecoderMixing
 from zsc.knobs.self_attn_bias import SelfAttentionBias
-from zsc.knobs.self_attn_swap import SelfAttentionSwap
 from zsc.knobs.spans import NoSuchSpan
+from zsc.knobs.swap import ComponentSwap
 
 __all__ = [
     "KNOBS",
     "AttentionBias",
+    "ComponentSwap",
     "ContextAugmentation",
     "DecoderMixing",
     "Knob",
     "NoSuchSpan",
     "SelfAttentionBias",
-    "SelfAttentionSwap",
     "UnsupportedModel",
     "apply",
     "biased_cross_attention",
@@ -55,7 +55,7 @@ class Knob(Protocol):
 
 # in the order in which they are applied, which decides only where one replaces the weights another reads
 KNOBS: dict[str, type] = {
-    "self_attn_swap": SelfAttentionSwap,
+    "swap": ComponentSwap,
     "dec_mix": DecoderMixing,
     "attn_bias": AttentionBias,
     "ctx_aug": ContextAugmentation,

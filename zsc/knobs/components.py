@@ -10,7 +10,7 @@ Each parameter belongs to exactly one, so that counts add up and freezing two co
     the projection of its states to a decoder of another width, since decoders mix if they read the same states.
 ``self_attention``, ``cross_attention``, ``feed_forward``
     the modules of these names in the decoder layers, whole: a relative position bias (T5) and a layer norm inside the
-    module (BERT) go along. ``self_attention`` is thus what the knob ``self_attn_swap`` replaces.
+    module (BERT) go along. ``self_attention`` is thus what the knob ``swap`` replaces.
 ``norms``
     the decoder's layer norms outside these modules (BART, T5), also those behind embeddings and the last layer.
 ``output``

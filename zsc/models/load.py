@@ -29,6 +29,7 @@ HUB_TIMEOUT = 10.0  # seconds
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("sdpa", "eager")
 SAFETENSORS, BIN = "model*.safetensors", "pytorch_model*.bin"
+TARGET_TOKENIZER = "target_tokenizer"  # folder in a checkpoint whose decoder has a vocabulary of its own
 TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.spm", "merges.txt")
 PROTOCOL_FIELDS = (
     "decoder_start_token_id",
@@ -42,10 +43,14 @@ PROTOCOL_FIELDS = (
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in evaluation mode with its tokenizer; ``fingerprint`` identifies their files and configuration."""
+    """A model in evaluation mode with its tokenizer; ``fingerprint`` identifies their files and configuration.
+
+    ``target_tokenizer`` is that of the decoder: mostly the same, but not in a model put together from two.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    target_tokenizer: PreTrainedTokenizerBase
     fingerprint: str
 
 
@@ -77,6 +82,8 @@ def load_model(
             folder, config=config, dtype=DTYPES[dtype], attn_implementation=attention
         )
         tokenizer = AutoTokenizer.from_pretrained(folder)
+        targets = folder / TARGET_TOKENIZER
+        target_tokenizer = AutoTokenizer.from_pretrained(targets) if targets.is_dir() else tokenizer
     except SafetensorError as error:
         raise ZscError(
             f"the weights of model {checkpoint} are broken or cut short ({error}). Fetch them again."
@@ -85,10 +92,11 @@ def load_model(
         hint = " Try model.attention=eager." if "attention" in str(error) and attention != "eager" else ""
         raise ZscError(f"model {checkpoint} cannot be loaded: {first_line(error)}{hint}") from error
     files = [file for file in sorted(folder.iterdir()) if _wanted(file.name, (SAFETENSORS, BIN))]
+    files += sorted(targets.iterdir()) if targets.is_dir() else []
     if decoder is not None:
         files.append(replace_decoder(model, folder / decoder))
     model.generation_config = token_protocol(model.generation_config)
-    return Loaded(model.eval().to(resolve_device(device)), tokenizer, hash_files(files))
+    return Loaded(model.eval().to(resolve_device(device)), tokenizer, target_tokenizer, hash_files(files))
 
 
 def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
@@ -188,7 +196,8 @@ def _lacking(folder: Path) -> str | None:
 
 def _wanted(name: str, weights: Iterable[str]) -> bool:
     """Say whether a checkpoint's file decides what the model does: ``weights``, configuration, tokenizer."""
-    return "/" not in name and _match(name, ("*.json", *TOKENIZER_FILES, *weights))
+    own = name.removeprefix(f"{TARGET_TOKENIZER}/")
+    return "/" not in own and _match(own, ("*.json", *TOKENIZER_FILES, *weights))
 
 
 def _match(name: str, patterns: Iterable[str]) -> bool:

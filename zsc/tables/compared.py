@@ -16,7 +16,7 @@ CONTROL: dict[str, Callable[[str], str]] = {
     "dec_mix": lambda label: "knowledge_rouge1",
     "ctx_aug": lambda label: control_of_phrases(label),
     "self_attn_bias": lambda label: "distinct2",
-    "self_attn_swap": lambda label: "distinct2",
+    "swap": lambda label: "distinct2",
 }
 PHRASES = {"questions": "question_rate", "topic_": "topic_keywords", "positive": "positive_rate",
            "negative": "negative_rate"}  # fmt: skip

@@ -5,43 +5,45 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record
+from zsc.models.load import Loaded
 from zsc.training.segments import Targets
 
 
 class DialogueCollator:
     """Lay out records as sources (batch x positions), with their references, cut to ``target_tokens``, as targets."""
 
-    def __init__(self, layout: BucketLayout, tokenizer: PreTrainedTokenizerBase, targets: Targets, target_tokens: int):
-        self.layout, self.tokenizer, self.targets, self.target_tokens = layout, tokenizer, targets, target_tokens
+    def __init__(self, layout: BucketLayout, loaded: Loaded, target_tokens: int):
+        self.layout, self.loaded, self.target_tokens = layout, loaded, target_tokens
+        self.targets = Targets.of(loaded.model, loaded.target_tokenizer)
 
     def __call__(self, records: Sequence[Record]) -> dict[str, torch.Tensor]:
-        source = self.layout.encode(records, self.tokenizer)
-        references = self.tokenizer([r.reference or "" for r in records], add_special_tokens=False)["input_ids"]
-        end = self.tokenizer.eos_token_id
+        source = self.layout.encode(records, self.loaded.tokenizer)
+        tokenizer = self.loaded.target_tokenizer
+        references = tokenizer([r.reference or "" for r in records], add_special_tokens=False)["input_ids"]
         return {
             "input_ids": source.input_ids,
             "attention_mask": source.attention_mask,
-            **self.targets.batch([[*tokens, end][: self.target_tokens] for tokens in references]),
+            **self.targets.batch([[*tokens, tokenizer.eos_token_id][: self.target_tokens] for tokens in references]),
         }
 
 
-def dialogue_collator(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, layout: BucketLayout, target_tokens: int
-) -> DialogueCollator:
-    """Return the collator, after giving ``model`` and ``tokenizer`` the layout's speaker tokens if they lack them.
+def add_speaker_tokens(loaded: Loaded, layout: BucketLayout) -> None:
+    """Give the model and the tokenizer of sources the speaker tokens of ``layout`` that they lack.
 
-    A new token starts from the embedding of the end token, since by default embeddings do not train.
+    A new token starts from the embedding of the end or separator token, since by default embeddings do not train.
     """
+    model: Any = loaded.model
+    tokenizer = loaded.tokenizer
     missing = [token for token in layout.speaker_tokens if token not in tokenizer.get_vocab()]
-    if missing:
-        print(f"adding {', '.join(missing)} to the vocabulary, embedded as the end token is", file=sys.stderr)
-        tokenizer.add_special_tokens({"additional_special_tokens": missing})
-        model.resize_token_embeddings(len(tokenizer))
-        embeddings: Any = model.get_input_embeddings()
-        rows = embeddings.weight.data
-        rows[tokenizer.convert_tokens_to_ids(missing)] = rows[tokenizer.eos_token_id].clone()
-    return DialogueCollator(layout, tokenizer, Targets.of(model, tokenizer), target_tokens)
+    if not missing:
+        return
+    print(f"adding {', '.join(missing)} to the vocabulary, embedded as the end token is", file=sys.stderr)
+    tokenizer.add_special_tokens({"additional_special_tokens": missing})
+    owner = model.get_encoder() if model.config.model_type == "encoder-decoder" else model
+    owner.resize_token_embeddings(len(tokenizer))
+    rows = owner.get_input_embeddings().weight.data
+    end = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+    rows[tokenizer.convert_tokens_to_ids(missing)] = rows[end].clone()

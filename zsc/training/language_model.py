@@ -1,4 +1,4 @@
-"""The language modelling task: a causal language model of the kind and the vocabulary of an encoder-decoder's decoder."""
+"""The language modelling task: a causal language model like the decoder of an encoder-decoder."""
 
 from copy import deepcopy
 from typing import Any

@@ -3,6 +3,8 @@
 import shutil
 import statistics
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 
 from zsc.errors import ZscError
+from zsc.models.load import TARGET_TOKENIZER
 from zsc.training.measure import StepTimes, optimiser_bytes
 from zsc.training.progress import ProgressLines
 
@@ -65,18 +68,21 @@ def last_checkpoint(output: Path) -> Path | None:
     return None
 
 
-def train(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    train_data: Any,
-    eval_data: Any,
-    collator: Any,
-    output: Path,
-    arguments: dict[str, Any],
-    precision: str,
-    seed: int,
-    callbacks: list[TrainerCallback],
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Prepared:
+    """A model and all it is trained and checked with. ``new`` are parameters that make no sense until they train."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    train_data: Any
+    heldout: Any
+    collator: Any
+    callbacks: Sequence[TrainerCallback] = ()
+    target_tokenizer: PreTrainedTokenizerBase | None = None  # of a decoder with a vocabulary of its own
+    new: Sequence[torch.nn.Parameter] = ()
+
+
+def train(prepared: Prepared, output: Path, arguments: dict[str, Any], precision: str, seed: int) -> dict[str, Any]:
     """Train what is not frozen, resuming from ``output`` if a complete checkpoint lies there; save the final model to
     ``output/model``. The optimiser holds the parameters that train and no others.
 
@@ -99,13 +105,13 @@ def train(
     except (TypeError, ValueError) as error:
         raise ZscError(f"trainer settings were refused by transformers.TrainingArguments: {error}") from error
     trainer = Trainer(
-        model=model,
+        model=prepared.model,
         args=training_arguments,
-        train_dataset=train_data,
-        eval_dataset=eval_data,
-        data_collator=collator,
-        processing_class=tokenizer,
-        callbacks=[*callbacks, ProgressLines(), times],
+        train_dataset=prepared.train_data,
+        eval_dataset=prepared.heldout,
+        data_collator=prepared.collator,
+        processing_class=prepared.tokenizer,
+        callbacks=[*prepared.callbacks, ProgressLines(), times],
     )
     trainer.remove_callback(PrinterCallback)
     resume = last_checkpoint(output)
@@ -113,13 +119,15 @@ def train(
         print(f"resuming from {resume}", file=sys.stderr)
     done = TrainerState.load_from_json(str(resume / "trainer_state.json")) if resume else trainer.state
     if resume and 0 < training_arguments.max_steps <= done.global_step:  # the Trainer would make one step more
-        model.load_state_dict(type(model).from_pretrained(resume).state_dict())
+        prepared.model.load_state_dict(type(prepared.model).from_pretrained(resume).state_dict())
         trainer.state = done
     else:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     loss = trainer.evaluate()["eval_loss"]
     partial = output / "model.partial"
     trainer.save_model(str(partial))
+    if prepared.target_tokenizer is not None:
+        prepared.target_tokenizer.save_pretrained(partial / TARGET_TOKENIZER)
     final = output / "model"
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)

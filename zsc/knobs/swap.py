@@ -1,0 +1,103 @@
+"""Knob SWAP [I]: one component of the decoder replaced by another model's, or by controls [D]."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import torch
+from transformers import PreTrainedModel
+
+from zsc.data.layout import Source
+from zsc.knobs.anatomy import COMPONENTS, check_choice, check_indices, check_whole, check_within, decoder_layers
+from zsc.knobs.parameters import component_parameters, replaced_parameters
+
+OF_ANOTHER = ("other", "averaged")
+DRAWN = ("random", "shuffled")
+SOURCES = (*OF_ANOTHER, "layer_mean", *DRAWN)
+
+
+@dataclass(frozen=True)
+class ComponentSwap:
+    """Give the modules of one ``component`` of the decoder other weights, in ``layers`` or in all.
+
+    A layer norm beside a module stays (in BART and T5); one inside it goes along (in BERT).
+
+    ``by`` says whose: those of ``other``, a model whose decoder has the component in the same shapes; ``averaged``,
+    half way between own and ``other``'s [D]; ``layer_mean``, the mean of the component over the decoder's layers [D];
+    ``random``, normal with each tensor's own mean and standard deviation; or ``shuffled``, each tensor's own entries in
+    random order. The last two [D] draw with ``seed``, each tensor on its own.
+
+    Raises ValueError for an unknown ``component`` or ``by``, a missing ``other``, or ill-formed layers.
+    """
+
+    component: str = "self_attention"
+    by: str = "other"
+    other: PreTrainedModel | None = field(default=None, repr=False, compare=False)
+    layers: Sequence[int] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("component", self.component, COMPONENTS)
+        check_choice("by", self.by, SOURCES)
+        check_whole("seed", self.seed, 0)
+        if self.by in OF_ANOTHER and self.other is None:
+            raise ValueError(f"by={self.by!r} needs another model in other.")
+        check_indices("layers", self.layers)
+
+    def __str__(self) -> str:
+        seed = f" seed {self.seed}" if self.by in DRAWN else ""
+        where = f", layers {' '.join(map(str, self.layers))}" if self.layers else ""
+        return f"swap({self.component}, {self.by}{seed}{where})"
+
+    @property
+    def neutral(self) -> bool:
+        return False
+
+    def values(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+        """Return the new parameters by name inside the decoder. Raises ValueError if ``other`` does not fit."""
+        check_within("layer", self.layers, len(decoder_layers(model)))
+        layers = None if self.layers is None else set(self.layers)
+        own = component_parameters(model, self.component, layers)
+        if self.by in DRAWN:
+            return {name: control(tensor.data, self.by, self.seed + i) for i, (name, tensor) in enumerate(own.items())}
+        if self.other is None or self.by == "layer_mean":
+            means = layer_means(model, self.component)
+            return {name: means[name] for name in own}
+        theirs = component_parameters(self.other, self.component, layers)
+        for name, tensor in own.items():
+            if name not in theirs or theirs[name].shape != tensor.shape:
+                raise ValueError(f"the other model's decoder has no {name} of shape {tuple(tensor.shape)}.")
+        share = 1.0 if self.by == "other" else 0.5
+        return {name: torch.lerp(tensor.data, theirs[name].data.to(tensor), share) for name, tensor in own.items()}
+
+    def check(self, model: PreTrainedModel, source: Source | None) -> None:
+        """Raise what ``apply`` would."""
+        self.values(model)
+
+    def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
+        """Return a context in which the decoder of ``model`` has the other weights."""
+        return replaced_parameters(model.get_decoder(), self.values(model))
+
+
+def layer_means(model: PreTrainedModel, component: str) -> dict[str, torch.Tensor]:
+    """Return, for each parameter of ``component`` by name inside the decoder, its mean over the layers that have it."""
+    alike: dict[str, list[str]] = {}
+    tensors: dict[str, torch.Tensor] = {}
+    for number, layer in enumerate(decoder_layers(model)):
+        for name, parameter in component_parameters(model, component, {number}).items():
+            alike.setdefault(name.removeprefix(layer.path), []).append(name)
+            tensors[name] = parameter.data
+    return {
+        name: torch.stack([tensors[one] for one in names]).mean(dim=0) for names in alike.values() for name in names
+    }
+
+
+def control(tensor: torch.Tensor, kind: str, seed: int) -> torch.Tensor:
+    """Return a ``random`` or ``shuffled`` tensor like ``tensor``, drawn with ``seed`` on the CPU."""
+    generator = torch.Generator().manual_seed(seed)
+    values = tensor.detach().float().cpu()
+    if kind == "shuffled":
+        drawn = values.flatten()[torch.randperm(values.numel(), generator=generator)].view_as(values)
+    else:
+        drawn = torch.randn(values.shape, generator=generator) * values.std(correction=0) + values.mean()
+    return drawn.to(tensor)

@@ -1,0 +1,101 @@
+"""An encoder-decoder put together from two models: an encoder, and a causal language model as its decoder [I, D].
+
+The language model brings its self-attention, feed-forward, norms and embeddings. Cross-attention is new, and has to be
+trained.
+"""
+
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    EncoderDecoderModel,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from zsc.errors import ZscError, first_line
+from zsc.knobs.parameters import component_parameters
+from zsc.models.load import Loaded, find_checkpoint, load_model, silence_library
+
+
+def assembled(checkpoint: str, language_model: str) -> Loaded:
+    """Return the encoder of ``checkpoint`` with the decoder of ``language_model``, its cross-attention drawn anew.
+
+    ``checkpoint`` is an encoder-decoder whose decoder and embeddings are of the language model's kind (see
+    :mod:`zsc.training.language_model`), or an encoder, such as BERT or RoBERTa, which makes an
+    :class:`transformers.EncoderDecoderModel` with a vocabulary for each side. Raises ZscError if the two do not fit.
+    """
+    silence_library()
+    folder = find_checkpoint(language_model)
+    try:
+        if AutoConfig.from_pretrained(folder).is_encoder_decoder:
+            raise ZscError(f"task.language_model={language_model} is an encoder-decoder, not a causal language model.")
+        if AutoConfig.from_pretrained(find_checkpoint(checkpoint)).is_encoder_decoder:
+            loaded = load_model(checkpoint, device="cpu")
+            graft(loaded.model, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32))
+            return loaded
+        return joined(checkpoint, language_model)
+    except (OSError, ValueError) as error:
+        raise ZscError(f"{checkpoint} and task.language_model={language_model}: {first_line(error)}") from error
+
+
+def graft(model: PreTrainedModel, language_model: PreTrainedModel) -> None:
+    """Give the decoder of ``model`` the weights of ``language_model``, and new ones for its cross-attention.
+
+    Raises ValueError, and changes nothing, unless both decoders are of one kind and shape and read the same token
+    embeddings, which the encoder shares.
+    """
+    own, theirs = model.get_decoder(), language_model.get_decoder()
+    if type(own) is not type(theirs):
+        raise ValueError(
+            f"a {type(theirs).__name__} cannot take the place of a {type(own).__name__}. Take an encoder such as"
+            " roberta-base as the checkpoint, or train a language model with task=language_model."
+        )
+    fresh = dict(AutoModelForSeq2SeqLM.from_config(model.config).get_decoder().named_parameters())
+    given = dict(theirs.named_parameters())
+    cross = component_parameters(model, "cross_attention")
+    values = {name: (fresh if name in cross else given).get(name) for name, _ in own.named_parameters()}
+    tokens: Any = model.get_input_embeddings().weight
+    for name, parameter in own.named_parameters():
+        value = values[name]
+        if value is None or value.shape != parameter.shape:
+            raise ValueError(f"the language model has no {name} of shape {tuple(parameter.shape)}.")
+        if parameter is tokens and not torch.equal(value, parameter):
+            raise ValueError(
+                "the language model has other token embeddings than the encoder. Train one with task=language_model and"
+                " task.checkpoint as here."
+            )
+    own.load_state_dict({name: value.detach() for name, value in values.items() if value is not None}, strict=False)
+
+
+def joined(encoder: str, language_model: str) -> Loaded:
+    """Return an EncoderDecoderModel of two checkpoints, each with its own tokenizer."""
+    folders = [str(find_checkpoint(name)) for name in (encoder, language_model)]
+    model: PreTrainedModel = EncoderDecoderModel.from_encoder_decoder_pretrained(*folders)
+    source, target = map(AutoTokenizer.from_pretrained, folders)
+    complete(target, language_model)
+    tokens = {"eos_token_id": target.eos_token_id, "pad_token_id": target.pad_token_id}
+    for config in (model.config, model.generation_config):
+        config.update({"decoder_start_token_id": target.bos_token_id, **tokens})
+    same = source.get_vocab() == target.get_vocab()
+    return Loaded(model, source, source if same else target, "")
+
+
+def complete(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Give ``tokenizer`` a begin, an end and a padding token among those it has. Raises ZscError if it has none."""
+    tokenizer.eos_token = tokenizer.eos_token or tokenizer.sep_token
+    if tokenizer.eos_token is None:
+        raise ZscError(f"the tokenizer of task.language_model={name} has no end token.")
+    tokenizer.bos_token = tokenizer.bos_token or tokenizer.cls_token or tokenizer.eos_token
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+
+
+def new_parameters(model: PreTrainedModel) -> list[torch.nn.Parameter]:
+    """Return what is new in a model that was put together: cross-attention, and a projection between two widths."""
+    projection = getattr(model, "enc_to_dec_proj", None)
+    between = [] if projection is None else list(projection.parameters())
+    return [*component_parameters(model, "cross_attention").values(), *between]
