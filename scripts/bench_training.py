@@ -1,4 +1,8 @@
-"""What freezing saves: python scripts/bench_training.py [MODEL] [--repeats N] [--batch-size N] [--format FORMAT]
+"""What freezing saves: python scripts/bench_training.py [MODEL] [--trainings DIR] [--repeats N] [--batch-size N]
+                                                      [--format FORMAT]
+
+With --trainings, the ways of freezing are those of the trainings in DIR, and the ratios of time go to DIR/costs.json,
+from where `zsc table train_less trained=DIR` takes them.
 
 In one run, on one model (mini) and the same batches of parlor: for each setting of freeze, the median time of an
 optimiser step (forward, backward, AdamW; fp32), the bytes that a forward pass keeps for the backward pass, and the
@@ -8,8 +12,10 @@ time with the least and the greatest.
 """
 
 import argparse
+import json
 import statistics
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,21 +23,23 @@ from transformers import PreTrainedModel
 
 from zsc.data.embedded import load_parlor
 from zsc.data.layout import BucketLayout
+from zsc.files import write_atomic
 from zsc.models.load import load_model
 from zsc.tables.render import render
 from zsc.training.dialogue import DialogueCollator
 from zsc.training.freeze import freeze
 from zsc.training.measure import now, optimiser_bytes, saved_activations
 from zsc.training.plan import plan_of
+from zsc.training.report import COSTS, read_trainings
 
-SETTINGS = (
+SETTINGS: list[list[str]] = [
     [],
     ["self_attention"],
     ["self_attention", "feed_forward"],
     ["encoder", "embeddings"],
     ["encoder", "embeddings", "self_attention"],
     ["encoder", "embeddings", "self_attention", "feed_forward"],
-)
+]
 BATCHES = 3
 TARGET_TOKENS = 40
 
@@ -67,27 +75,41 @@ def measure(model: PreTrainedModel, frozen: list[str], batches: list[Batch]) -> 
     return shares | {"seconds": seconds, "kept": kept, "state": optimiser_bytes(optimiser)}
 
 
+def ways(folder: Path) -> list[list[str]]:
+    """Return the ways of freezing of the trainings in ``folder``, nothing frozen first."""
+    trainings, _ = read_trainings(folder)
+    frozen = {training.frozen: training.plan for training in trainings} | {frozenset(): None}
+    others = sorted((one for one in frozen if one), key=lambda one: -frozen[one]["all"]["trained"])
+    return [[], *map(sorted, others)]
+
+
+def times(own: list[dict[str, Any]], full: list[dict[str, Any]]) -> list[float]:
+    """Return the time of a setting relative to that of full fine-tuning: median, least and greatest over repeats."""
+    ratios = [one["seconds"] / other["seconds"] for one, other in zip(own, full, strict=True)]
+    return [statistics.median(ratios), min(ratios), max(ratios)]
+
+
 def row(frozen: list[str], own: list[dict[str, Any]], full: list[dict[str, Any]]) -> dict[str, str]:
     """Return one line of the table: ``own`` repeats of a setting against those of ``full`` fine-tuning."""
 
-    def ratios(field: str) -> list[float]:
-        return [one[field] / other[field] for one, other in zip(own, full, strict=True)]
+    def ratio(field: str) -> str:
+        return f"{own[0][field] / full[0][field]:.2f}"
 
-    times = ratios("seconds")
     return {
         "frozen": " + ".join(frozen) or "nothing",
         "trained / all": f"{own[0]['trained / all']:.1%}",
         "without embeddings": f"{own[0]['without embeddings']:.1%}",
         "ms per step": f"{1000 * statistics.median(one['seconds'] for one in own):.0f}",
-        "time": f"{statistics.median(times):.2f} [{min(times):.2f}, {max(times):.2f}]",
+        "time": "{:.2f} [{:.2f}, {:.2f}]".format(*times(own, full)),
         "activations MB": f"{own[0]['kept'] / 2**20:.1f}",
-        "activations": f"{statistics.median(ratios('kept')):.2f}",
+        "activations": ratio("kept"),
         "optimiser MB": f"{own[0]['state'] / 2**20:.1f}",
-        "optimiser": f"{statistics.median(ratios('state')):.2f}",
+        "optimiser": ratio("state"),
     }
 
 
-def main(checkpoint: str, repeats: int, batch_size: int, style: str) -> None:
+def main(checkpoint: str, trainings: Path | None, repeats: int, batch_size: int, style: str) -> None:
+    settings = SETTINGS if trainings is None else ways(trainings)
     loaded = load_model(checkpoint)
     model = loaded.model.train()
     collate = DialogueCollator(BucketLayout(), loaded, TARGET_TOKENS)
@@ -96,25 +118,29 @@ def main(checkpoint: str, repeats: int, batch_size: int, style: str) -> None:
         {name: tensor.to(model.device) for name, tensor in collate(records[start : start + batch_size]).items()}
         for start in range(0, len(records), batch_size)
     ]
-    measured: list[list[dict[str, Any]]] = [[] for _ in SETTINGS]
+    measured: list[list[dict[str, Any]]] = [[] for _ in settings]
     for repeat in range(-1, repeats):  # the first warms up
-        order = range(len(SETTINGS)) if repeat % 2 == 0 else reversed(range(len(SETTINGS)))
+        order = range(len(settings)) if repeat % 2 == 0 else reversed(range(len(settings)))
         for place in order:
-            one = measure(model, SETTINGS[place], batches)
+            one = measure(model, settings[place], batches)
             measured[place] += [one] if repeat >= 0 else []
     print(
         f"{checkpoint}, {len(batches)} batches of {batch_size}, {repeats} repeats, {model.device},"
         f" {torch.get_num_threads()} threads",
         file=sys.stderr,
     )
-    print(render([row(frozen, own, measured[0]) for frozen, own in zip(SETTINGS, measured, strict=True)], style))
+    print(render([row(frozen, own, measured[0]) for frozen, own in zip(settings, measured, strict=True)], style))
+    if trainings is not None:
+        costs = [{"frozen": one, "time": times(own, measured[0])} for one, own in zip(settings, measured, strict=True)]
+        write_atomic(trainings / COSTS, json.dumps(costs, indent=2) + "\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", default="mini")
+    parser.add_argument("--trainings", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--format", default="table")
     given = parser.parse_args()
-    main(given.model, given.repeats, given.batch_size, given.format)
+    main(given.model, given.trainings, given.repeats, given.batch_size, given.format)

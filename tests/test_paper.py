@@ -101,8 +101,12 @@ def test_latex_is_escaped_and_ruled(table):
 def test_every_shipped_table_is_well_formed_and_its_knobs_compose(name):
     spec = OmegaConf.to_container(OmegaConf.load(CONFIGS / "table" / f"{name}.yaml"))
     check_spec(spec, name)
-    config = {"model": OmegaConf.to_container(OmegaConf.load(CONFIGS / "model" / "mini.yaml"))}
-    for group in spec["groups"]:
+    config = {"model": OmegaConf.to_container(OmegaConf.load(CONFIGS / "model" / "mini.yaml")), "other": {}}
+    config = {
+        "model": OmegaConf.to_container(OmegaConf.load(CONFIGS / "model" / "mini.yaml")),
+        "other": {"checkpoint": "mini", "decoder": "denoiser.safetensors"},
+    }
+    for group in spec.get("groups", []):
         knobs = [compose_knob(run, config) for run in group["runs"]]
         assert knobs and all(knob["name"] != "none" for knob in knobs)
 
@@ -110,8 +114,11 @@ def test_every_shipped_table_is_well_formed_and_its_knobs_compose(name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"title": ...}, "It holds title, columns, groups"),
-        ({"colums": []}, "It holds title, columns, groups"),
+        ({"title": ...}, "It holds title, columns, either groups or baseline"),
+        ({"colums": []}, "It holds title, columns, either groups or baseline"),
+        ({"baseline": "nothing"}, "either groups or baseline"),
+        ({"groups": ..., "baseline": ["nothing"]}, "baseline must be the name of a training"),
+        ({"groups": ..., "baseline": "x", "columns": ["trained_shared"]}, "trained_shared"),
         ({"columns": ["lenght"]}, "Did you mean 'length'"),
         ({"groups": []}, "non-empty list"),
         ({"groups": [{"run": ["knob=attn_bias"]}]}, "A group holds runs"),

@@ -227,6 +227,13 @@ def manifest(experiment: Experiment) -> dict[str, Any]:
     }
 
 
+def how_made(made: dict[str, Any]) -> list[str]:
+    """Return the command in a manifest, and on what it ran."""
+    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    lines = [made["command"], f"weights {made['weights'][:12]}, {versions}, {made['device']}"]
+    return [line for line in lines if line]
+
+
 def command_line() -> str | None:
     """Return the command whose job this is, without what only decides how it is shown; None outside of one."""
     if not HydraConfig.initialized():

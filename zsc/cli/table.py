@@ -11,9 +11,10 @@ from omegaconf import DictConfig
 
 from zsc.cli.build import merged
 from zsc.cli.configs import compose_knob, resolved
-from zsc.cli.experiment import Experiment, Place, fill, performed, prepare
+from zsc.cli.experiment import Experiment, Place, fill, how_made, performed, prepare
 from zsc.cli.plan import estimate
 from zsc.cli.score import build_scoring, check_resampling, scored, warn
+from zsc.cli.trainings import compare, metrics_of
 from zsc.data import load_records
 from zsc.errors import ZscError
 from zsc.files import write_atomic
@@ -23,7 +24,8 @@ from zsc.metrics import build_metrics
 from zsc.tables.paper import PaperTable, Published, Section, adjusted, render_paper, written
 from zsc.tables.render import PAPER_FORMATS, check_format
 
-SPEC = {"title", "columns", "groups", "published"}
+ROWS = {"groups", "baseline"}  # what a table's rows are: settings of knobs, or trainings
+SPEC = {"title", "columns", "published"}
 GROUP = {"label", "topic", "runs"}
 
 
@@ -40,7 +42,11 @@ def table(cfg: DictConfig) -> None:
     config = resolved(cfg)
     check_format(config["format"], PAPER_FORMATS)
     check_resampling(config["resampling"])
-    made, folders = make(config, HydraConfig.get().runtime.choices["table"])
+    name = HydraConfig.get().runtime.choices["table"]
+    check_spec(config["table"], name)
+    if config["knob"]["name"] != "none":
+        raise ZscError(f"table {name} names its own knobs: leave knob={config['knob']['name']} out.")
+    made, folders = (compare if "baseline" in config["table"] else make)(config, name)
     print(render_paper(made, config["format"]))
     if config["save"] is not None:
         save(made, Path(str(config["save"])))
@@ -56,13 +62,6 @@ def save(table: PaperTable, folder: Path) -> None:
             write_atomic(folder / name, text)
 
 
-def how_made(made: dict[str, Any]) -> list[str]:
-    """Return the command in a manifest, and on what it ran."""
-    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
-    lines = [made["command"], f"weights {made['weights'][:12]}, {versions}, {made['device']}"]
-    return [line for line in lines if line]
-
-
 def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]]:
     """Score the table that ``config["table"]`` describes, called ``name``, and return it with the folders of its runs.
 
@@ -70,9 +69,6 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
     responses are missing and are not to be made.
     """
     spec = config["table"]
-    check_spec(spec, name)
-    if config["knob"]["name"] != "none":
-        raise ZscError(f"table {name} names its own knobs: leave knob={config['knob']['name']} out.")
     records = load_records(**config["dataset"])
     parts = [Part(group.get("label", ""), prepare_group(config, group, records)) for group in spec["groups"]]
     whole = union([part.experiment for part in parts], config)
@@ -107,12 +103,23 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
 def check_spec(spec: Any, name: str) -> None:
     """Raise ZscError unless ``spec`` has the form of the files in configs/table."""
     form = f"table {name}: see the files in configs/table for the form."
-    if not isinstance(spec, dict) or not {"title", "columns", "groups"} <= set(spec) <= SPEC:
-        raise ZscError(f"{form} It holds title, columns, groups and perhaps published.")
+    known = isinstance(spec, dict) and {"title", "columns"} <= set(spec) <= SPEC | ROWS
+    if not known or len(set(spec) & ROWS) != 1:
+        raise ZscError(f"{form} It holds title, columns, either groups or baseline, and perhaps published.")
     if not isinstance(spec["columns"], list) or not spec["columns"]:
         raise ZscError(f"{form} columns must be a list of metrics, such as [length, question_rate].")
-    build_metrics(spec["columns"])
-    groups = spec["groups"]
+    if "baseline" in spec:
+        if not isinstance(spec["baseline"], str):
+            raise ZscError(f"{form} baseline must be the name of a training, got {spec['baseline']}.")
+        build_metrics(metrics_of(spec["columns"]))
+    else:
+        build_metrics(spec["columns"])
+        check_groups(spec["groups"], form)
+    check_published(spec.get("published") or {"source": "", "rows": {}}, form)
+
+
+def check_groups(groups: Any, form: str) -> None:
+    """Raise ZscError unless ``groups`` has the form of those in configs/table."""
     if not isinstance(groups, list) or not groups:
         raise ZscError(f"{form} groups must be a non-empty list.")
     for group in groups:
@@ -121,7 +128,10 @@ def check_spec(spec: Any, name: str) -> None:
     labels = [group.get("label", "") for group in groups]
     if not texts(labels) or len(set(labels)) < len(labels):
         raise ZscError(f"{form} Groups need different labels, texts, got {labels}.")
-    published = spec.get("published") or {"source": "", "rows": {}}
+
+
+def check_published(published: Any, form: str) -> None:
+    """Raise ZscError unless ``published`` has the form of those in configs/table."""
     if (
         not isinstance(published, dict)
         or set(published) != {"source", "rows"}

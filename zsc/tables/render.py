@@ -87,10 +87,13 @@ def numbered(rows: Cells) -> str:
 
 
 def cell(row: Mapping[str, Any] | None, signed: bool) -> str:
-    """Return ``value [low, high]``, with the sign of differences written out; a dash where there is no value."""
+    """Return ``value [low, high]``, with the sign of differences written out; a dash where there is no value, and the
+    value alone where there is no interval."""
     if row is None or row["value"] is None:
         return "-"
     style = "+" if signed else ""
+    if row["low"] is None:
+        return number(row["value"], style)
     return f"{number(row['value'], style)} [{number(row['low'], style)}, {number(row['high'], style)}]"
 
 
@@ -112,9 +115,14 @@ def render(rows: Cells, style: str) -> str:
 
 
 def number(value: float | None, sign: str) -> str:
-    """Return ``value`` with three digits below 10, one above, ``sign`` as in a format; a dash where there is none."""
+    """Return ``value`` with three digits below 10, one above, ``sign`` as in a format; a dash where there is none.
+
+    Whole numbers are counts, and have all their digits.
+    """
     if value is None:
         return "-"
+    if isinstance(value, int):
+        return f"{value:{sign},}"
     if abs(value) >= 1e6:
         return f"{value:{sign}.3g}"
     digits = 3 if abs(value) < 10 else 1
