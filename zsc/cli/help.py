@@ -16,7 +16,7 @@ usage: zsc COMMAND [key=value ...]
   ls       list models, datasets, knobs, decodings and metrics
   data     show a dataset: counts, lengths, card, and examples as the model sees them
   doctor   check this installation, the model, its knobs and the data
-  train    denoising pre-training, or fine-tuning on dialogue
+  train    pre-training, or fine-tuning on dialogue, with chosen parts frozen
   bench    measure what a knob costs
 
   zsc run knob=attn_bias                       the embedded model on the embedded examples
@@ -41,7 +41,7 @@ settings, a star marks those that differ from off at p < .05. A run that was sto
   zsc run knob=attn_bias "knob.profile='text:film|movie'"
   zsc run knob=ctx_aug knob.phrases=topic_music
   zsc run knob=dec_mix knob.level=probs knob.weight=[0.25,0.5,0.75]
-  zsc run knob=swap knob.by=random
+  zsc run knob=swap knob.component=feed_forward knob.by=[other,random]
   zsc run knob=[attn_bias,ctx_aug] knob.attn_bias.strength=2 knob.ctx_aug.strength=5
   zsc run knob=attn_bias model=facebook/bart-base dataset=topical_chat dataset.path=DIR dataset.limit=500
   zsc run knob=attn_bias model=./my-checkpoint dataset=jsonl dataset.path=records.jsonl
@@ -54,6 +54,7 @@ settings, a star marks those that differ from off at p < .05. A run that was sto
   knob=NAME           none, attn_bias, ctx_aug, dec_mix, self_attn_bias, swap; its settings as knob.SETTING,
                       all listed by --cfg job; a list of values makes one setting of each
   knob=[NAME,NAME]    several knobs together; their settings as knob.NAME.SETTING
+  other.checkpoint=X  the second model of dec_mix and swap, and other.decoder=FILE its decoder (null: its own)
   decoding=NAME       sample, greedy, beam; decoding.temperature, decoding.top_p, decoding.max_new_tokens
   seeds=[0,1,2]       one response per example and seed
   cells=DIR           where responses are stored by what decides them (default: runs/cells); what is there is not
@@ -100,8 +101,11 @@ models beside them where there are any. `zsc ls` lists the tables. Settings as i
 
   zsc table informativeness make=true
   zsc table questions dataset=topical_chat dataset.path=DIR dataset.limit=500 make=true format=latex
+  zsc table swap other.checkpoint=./second-model other.decoder=null make=true
+  zsc table train_less trained=runs/less make=true
 
   make=true           generate what is missing; otherwise it is only named
+  trained=DIR         for train_less: the trainings to compare, as scripts/train_less.sh makes them
   table.columns=[...] other metrics than the table's own
   save=DIR            write NAME.md, NAME.tex (booktabs), NAME.csv and NAME.json there
   format=FORMAT       table, md, latex, csv, json""",
@@ -216,9 +220,13 @@ step, peak memory, and the validation loss.
       "task.train=[{loader: jsonl, path: train.jsonl}]" "task.heldout=[{loader: jsonl, path: heldout.jsonl}]"
   ZSC_DATA=DIR zsc train output=runs/less task=dialogue task.checkpoint=facebook/bart-base \
       freeze=[encoder,embeddings,self_attention]
+  ZSC_DATA=DIR zsc train output=runs/gpt2 task=dialogue task.checkpoint=roberta-base task.language_model=gpt2 \
+      freeze=[encoder,embeddings,self_attention,feed_forward,norms]
 
   task=denoise        text infilling and sentence permutation, from nothing or from task.checkpoint
-  task=dialogue       fine-tuning on grounded dialogue
+  task=dialogue       fine-tuning on grounded dialogue; task.language_model=NAME: with that as the decoder, and new
+                      cross-attention
+  task=language_model a language model on the embeddings of task.checkpoint, which can become its decoder
   freeze=[NAME,...]   parts that do not train: embeddings (with an output projection tied to them), encoder, and the
                       decoder's self_attention, cross_attention, feed_forward, norms, output (one that is not tied)
   seed=0              of the order of the data, dropout and new weights
