@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Make the tables and reports of results/ again: [ZSC_DATA=DIR] scripts/results.sh [JUDGE]
+# Make the tables and reports of results/ again: [ZSC_DATA=DIR] [TRAINED=DIR] scripts/results.sh [JUDGE]
 #
-# Without ZSC_DATA, those on parlor. DIR holds topical_chat/ and wow_plus_plus/ in their official layouts. JUDGE is a
-# causal language model, as judges.language_model. Responses that are stored are not made again, so a stopped script
+# Without ZSC_DATA, those on parlor. DIR holds topical_chat/ and wow_plus_plus/ in their official layouts. TRAINED is the
+# folder `ways` that scripts/train_less_mini.sh made. JUDGE is a causal language model, as judges.language_model. Responses that are stored are not made again, so a stopped script
 # goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,10 +23,14 @@ report() {  # NAME: of all runs of the tables of NAME but those of the topics, w
 every="informativeness questions topics decoder_mixing self_attention combinations"
 
 tables small informativeness dataset.limit=20 seeds=[0] decoding=greedy
-tables parlor "$every"
+judged=(${judge:+"judges.language_model=$judge"})
+tables parlor "$every swap_layers"
+tables parlor swap "${judged[@]}"
+[ -z "${TRAINED:-}" ] || tables parlor train_less trained="$TRAINED" "${judged[@]}"
 report parlor
 if [ -n "${ZSC_DATA:-}" ]; then
-  tables test_freq "$every" dataset=topical_chat dataset.limit=300
+  tables test_freq "$every swap" dataset=topical_chat dataset.limit=300
+  [ -z "${TRAINED:-}" ] || tables test_freq train_less trained="$TRAINED" dataset=topical_chat dataset.limit=300
   report test_freq
   tables test_rare "informativeness questions" dataset=topical_chat dataset.split=test_rare dataset.limit=300
   tables wow_plus_plus "$every" dataset=wow_plus_plus dataset.limit=200

@@ -71,8 +71,8 @@ def test_every_knob_runs_from_its_config(run_here, other, capsys):
         (["knob=ctx_aug", "knob.phrases=topic_music"], "ctx_aug(topic_music, 5, K=10)"),
         (["knob=dec_mix", *elsewhere, "knob.level=hidden"], "dec_mix(hidden, 0.5)"),
         (["knob=self_attn_bias"], "self_attn_bias(recent 3, 5)"),
-        (["knob=swap", *elsewhere], "swap(other)"),
-        (["knob=swap", "knob.by=shuffled"], "swap(shuffled seed 0)"),
+        (["knob=swap", *elsewhere], "swap(self_attention, other)"),
+        (["knob=swap", "knob.by=shuffled"], "swap(self_attention, shuffled seed 0)"),
     ]:
         folder = RunFolder(run_here(*arguments))
         assert folder.manifest()["settings"] == ["off", name]
@@ -124,7 +124,7 @@ def test_several_knobs_together(zsc, tmp_path):
         (["knob=ctx_aug", "knob.count=31"], "between 1 and the 30 phrases"),
         (["knob=dec_mix"], "model.decoder: no file"),
         (["knob=dec_mix", "knob.other.checkpoint=mini", "knob.other.decoder=null"], "decoders are of different kinds"),
-        (["knob=swap", "knob.by=others"], "other, random, shuffled"),
+        (["knob=swap", "knob.by=others"], "other, averaged, layer_mean, random, shuffled"),
         (["knob=attn_bias", "knob.profile=[knowledge,dialgo]"], "is not one of knowledge, dialog"),
         (["knob=attn_bias", "knob.strength=[2,2.0]"], "would both be called attn_bias(knowledge, 2)"),
         (["knob=attn_bias", "knob.name=foo"], "no knob 'foo'"),

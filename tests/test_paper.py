@@ -8,6 +8,7 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
+from tests.conftest import tiny_model
 from zsc.cli.configs import CONFIGS, compose_knob, group_options
 from zsc.cli.table import check_spec
 from zsc.errors import ZscError
@@ -147,7 +148,7 @@ def test_runs_of_a_table_hold_knobs_alone():
 def make(command, checkpoint):
     quick = [f"model={checkpoint}", "model.device=cpu", "dataset.limit=6", "seeds=[0]", "resampling.resamples=20",
              "decoding.max_new_tokens=6"]  # fmt: skip
-    return lambda *arguments: command("table", *arguments, *quick)
+    return lambda *arguments: command("table", *arguments[:1], *quick, *arguments[1:])
 
 
 def test_a_table_is_made_on_request_and_then_read_from_what_is_stored(make, tmp_path):
@@ -191,3 +192,20 @@ def test_each_group_is_scored_for_its_own_topic(make, tmp_path):
 def test_bad_input(make, arguments, message):
     code, out, err = make(*arguments)
     assert code == 2 and message in err.splitlines()[-1] and "Traceback" not in err and not out, err
+
+
+def test_components_of_any_pair_of_models_are_swapped_layer_by_layer(make, tmp_path, tokenizer):
+    for seed, name in enumerate(("first", "second")):
+        tiny_model("t5", tokenizer, seed=seed).save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+    pair = [f"model={tmp_path / 'first'}", f"other.checkpoint={tmp_path / 'second'}", "other.decoder=null"]
+    code, text, err = make(
+        "swap_layers", *pair, "make=true", "format=json", "dataset.limit=2", "table.columns=[length]"
+    )
+    assert code == 0, err
+    settings = dict.fromkeys(row["setting"] for row in json.loads(text))
+    ways = ("other", "averaged", "layer_mean", "random seed 0", "shuffled seed 0")
+    components = ("self_attention", "cross_attention", "feed_forward")
+    assert set(settings) == {"off"} | {
+        f"swap({component}, {way}, layers {layer})" for component in components for way in ways for layer in (0, 1)
+    }

@@ -15,7 +15,7 @@ from zsc.errors import ZscError, suggestion
 from zsc.generation.checks import Settings
 from zsc.knobs import KNOBS, ContextAugmentation, Knob
 from zsc.knobs.anatomy import decoder_layers
-from zsc.knobs.swap import OF_ANOTHER, SOURCES
+from zsc.knobs.swap import OF_ANOTHER
 from zsc.models.load import Loaded, load_model
 
 LISTS = ("layers", "heads")  # settings whose values are lists
@@ -152,7 +152,7 @@ def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, 
             raise ZscError(f"knob.phrases={given['phrases']} must name a set of phrases or a text file.")
         given |= {"phrases": load_phrases(given["phrases"]), "label": Path(given["phrases"]).stem}
     if "other" in known:
-        if given.get("by") in SOURCES and given["by"] not in OF_ANOTHER:
+        if given.get("by", "other") not in OF_ANOTHER:
             given["other"] = None
         else:
             other = _load_other(given["other"], model)
