@@ -146,11 +146,12 @@ def prepare_dialogue(task: dict[str, Any], output: Path) -> Prepared:
 def prepare_language_model(task: dict[str, Any], output: Path) -> Prepared:
     text, heldout = check_text(Path(task["text"])), check_text(Path(task["heldout"]))
     loaded = load_model(task["checkpoint"])
+    model = new_language_model(loaded.model)
     check_lengths(loaded.model, 0, task["segment_tokens"] + 2)
     train_data, held = (segments_of(one, output, loaded.tokenizer, task["segment_tokens"]) for one in (text, heldout))
     held = held.select(range(min(EVAL_SEGMENTS, len(held))))
     collator = LanguageModelCollator(loaded.tokenizer, Targets.of(loaded.model, loaded.tokenizer))
-    return Prepared(new_language_model(loaded.model), loaded.tokenizer, train_data, held, collator)
+    return Prepared(model, loaded.tokenizer, train_data, held, collator)
 
 
 TASKS = {"denoise": prepare_denoise, "dialogue": prepare_dialogue, "language_model": prepare_language_model}

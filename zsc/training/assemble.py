@@ -47,7 +47,7 @@ def graft(model: PreTrainedModel, language_model: PreTrainedModel) -> None:
     """Give the decoder of ``model`` the weights of ``language_model``, and new ones for its cross-attention.
 
     Raises ValueError, and changes nothing, unless both decoders are of one kind and shape and read the same token
-    embeddings, which the encoder shares.
+    embeddings, which the encoder and the output projection share.
     """
     own, theirs = model.get_decoder(), language_model.get_decoder()
     if type(own) is not type(theirs):
@@ -60,6 +60,10 @@ def graft(model: PreTrainedModel, language_model: PreTrainedModel) -> None:
     cross = component_parameters(model, "cross_attention")
     values = {name: (fresh if name in cross else given).get(name) for name, _ in own.named_parameters()}
     tokens: Any = model.get_input_embeddings().weight
+    if tokens is not own.get_input_embeddings().weight or tokens is not model.get_output_embeddings().weight:
+        raise ValueError(f"the embeddings and the output projection of this {type(model).__name__} are not tied.")
+    if beyond := next((name for name in given if name not in values), None):
+        raise ValueError(f"the decoder has no {beyond}, which the language model has.")
     for name, parameter in own.named_parameters():
         value = values[name]
         if value is None or value.shape != parameter.shape:
@@ -75,14 +79,15 @@ def graft(model: PreTrainedModel, language_model: PreTrainedModel) -> None:
 def joined(encoder: str, language_model: str) -> Loaded:
     """Return an EncoderDecoderModel of two checkpoints, each with its own tokenizer."""
     folders = [str(find_checkpoint(name)) for name in (encoder, language_model)]
-    model: PreTrainedModel = EncoderDecoderModel.from_encoder_decoder_pretrained(*folders)
+    model: PreTrainedModel = EncoderDecoderModel.from_encoder_decoder_pretrained(
+        *folders, encoder_dtype=torch.float32, decoder_dtype=torch.float32
+    )
     source, target = map(AutoTokenizer.from_pretrained, folders)
     complete(target, language_model)
-    tokens = {"eos_token_id": target.eos_token_id, "pad_token_id": target.pad_token_id}
     for config in (model.config, model.generation_config):
-        config.update({"decoder_start_token_id": target.bos_token_id, **tokens})
-    same = source.get_vocab() == target.get_vocab()
-    return Loaded(model, source, source if same else target, "")
+        config.decoder_start_token_id, config.eos_token_id = target.bos_token_id, target.eos_token_id
+        config.pad_token_id = target.pad_token_id
+    return Loaded(model, source, target, "")
 
 
 def complete(tokenizer: PreTrainedTokenizerBase, name: str) -> None:

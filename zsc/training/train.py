@@ -110,7 +110,8 @@ def train(prepared: Prepared, output: Path, arguments: dict[str, Any], precision
         train_dataset=prepared.train_data,
         eval_dataset=prepared.heldout,
         data_collator=prepared.collator,
-        processing_class=prepared.tokenizer,
+        # whose end, begin and padding tokens the Trainer gives to the model: never those of sources alone
+        processing_class=prepared.tokenizer if prepared.target_tokenizer is None else None,
         callbacks=[*prepared.callbacks, ProgressLines(), times],
     )
     trainer.remove_callback(PrinterCallback)
@@ -127,6 +128,7 @@ def train(prepared: Prepared, output: Path, arguments: dict[str, Any], precision
     partial = output / "model.partial"
     trainer.save_model(str(partial))
     if prepared.target_tokenizer is not None:
+        prepared.tokenizer.save_pretrained(partial)
         prepared.target_tokenizer.save_pretrained(partial / TARGET_TOKENIZER)
     final = output / "model"
     shutil.rmtree(final, ignore_errors=True)
