@@ -22,6 +22,7 @@ from zsc.generation.attended import attended, decoder_ids, source_texts
 from zsc.generation.folder import RunFolder
 from zsc.knobs import AttentionBias, ContextAugmentation
 from zsc.metrics.score import Row
+from zsc.models.load import Loaded
 from zsc.tables.compared import Group, Run
 from zsc.tables.figures import STYLES
 from zsc.tables.plots import dose_places, spread
@@ -52,7 +53,7 @@ def read(model, states, mask, ids):
 @pytest.mark.parametrize(("family", "start"), [("bart", 2), ("t5", 1)])
 def test_attention_is_that_of_a_direct_computation(tiny, tokenizer, source, family, start, backend):
     model, reference = tiny(family, backend), tiny(family, "eager")
-    found = attended(model, tokenizer, source, [AttentionBias("knowledge", 8.0)], SAID)
+    found = attended(Loaded(model, tokenizer, tokenizer, ""), source, [AttentionBias("knowledge", 8.0)], SAID)
     ids = torch.tensor([[start, *tokenizer(SAID, add_special_tokens=False)["input_ids"]]])
     with torch.no_grad():
         states = reference.get_encoder()(source.input_ids, source.attention_mask).last_hidden_state
@@ -71,7 +72,7 @@ def test_attention_is_that_of_a_direct_computation(tiny, tokenizer, source, fami
 def test_attention_to_control_phrases_stands_apart(tiny, tokenizer, source):
     model, reference = tiny("bart", "sdpa"), tiny("bart", "eager")
     knob = ContextAugmentation(["Why is that so?", "How?"], tokenizer, strength=3.0, count=2)
-    found = attended(model, tokenizer, source, [knob], SAID)
+    found = attended(Loaded(model, tokenizer, tokenizer, ""), source, [knob], SAID)
     ids, first = decoder_ids(reference, tokenizer, SAID)
     with torch.no_grad():
         states = reference.get_encoder()(source.input_ids, source.attention_mask).last_hidden_state
@@ -101,7 +102,7 @@ def test_a_forced_first_token_is_read_and_not_counted(tiny, tokenizer):
 
 def test_attended_padding_is_left_out_and_its_share_told(tiny, tokenizer, parlor):
     source = BucketLayout(attend_padding=True).encode(parlor[:1], tokenizer)
-    found = attended(tiny("bart"), tokenizer, source, [AttentionBias("dialog", 4.0)], SAID)
+    found = attended(Loaded(tiny("bart"), tokenizer, tokenizer, ""), source, [AttentionBias("dialog", 4.0)], SAID)
     pads = int((source.input_ids == tokenizer.pad_token_id).sum())
     assert pads > 5 and len(found.tokens) == source.input_ids.shape[1] - pads
     for share, padding in zip(("off", "on"), found.padding, strict=True):

@@ -178,12 +178,12 @@ def shipped_knob(name: str, model: dict[str, Any]) -> dict[str, Any]:
 
 @torch.inference_mode()
 def _logits(model: PreTrainedModel, active: list[Knob], source: Source) -> torch.Tensor:
-    states = encode(model, source)
+    states, vocabulary = encode(model, source), model.get_output_embeddings().weight.shape[0]
     with apply(model, active, source):
         return model(
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             attention_mask=source.attention_mask,
-            decoder_input_ids=source.input_ids[:, :8],
+            decoder_input_ids=source.input_ids[:, :8] % vocabulary,
         ).logits
 
 

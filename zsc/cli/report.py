@@ -183,8 +183,7 @@ def measure(
     place = {record.id: i for i, record in enumerate(records)}
     measured = {
         identity: attended(
-            experiment.loaded.model, experiment.loaded.target_tokenizer, experiment.source.select([place[identity]]),
-            experiment.built.settings[setting], response,
+            experiment.loaded, experiment.source.select([place[identity]]), experiment.built.settings[setting], response
         )
         for identity, response in said.items()
     }  # fmt: skip

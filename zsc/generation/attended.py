@@ -12,6 +12,7 @@ from zsc.generation.generate import encode
 from zsc.knobs import Knob, apply
 from zsc.knobs.probe import eager
 from zsc.knobs.spans import common_length, decoded
+from zsc.models.load import Loaded
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,16 @@ class Attended:
 
 
 @torch.inference_mode()
-def attended(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: Source, knobs: Sequence[Knob], response: str
-) -> Attended:
+def attended(loaded: Loaded, source: Source, knobs: Sequence[Knob], response: str) -> Attended:
     """Measure cross-attention over ``source``, one row, while the decoder reads ``response``, without and with
     ``knobs``.
 
     Shares are means over layers, heads and the positions at which a token of the response, or its end, is chosen. The
     attention is that of the model's own decoder, also where a knob mixes in another.
     """
+    model, tokenizer = loaded.model, loaded.tokenizer
     source = source.to(model.device)
-    ids, first = decoder_ids(model, tokenizer, response)
+    ids, first = decoder_ids(model, loaded.target_tokenizer, response)
     states = encode(model, source)
 
     def shares(active: Sequence[Knob]) -> torch.Tensor:
