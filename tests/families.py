@@ -1,7 +1,14 @@
 """Tiny random models of every encoder-decoder family that knobs claim to work on."""
 
 import torch
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, BertConfig, EncoderDecoderConfig, EncoderDecoderModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    BertConfig,
+    EncoderDecoderConfig,
+    EncoderDecoderModel,
+    GPT2Config,
+)
 
 BART = dict(d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4,
             encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=200)  # fmt: skip
@@ -13,17 +20,22 @@ FAMILIES = {
     "encoder-decoder": {},
 }  # fmt: skip
 EAGER_ONLY = ("longt5", "pegasus_x")
+BERT2GPT2 = "bert2gpt2"  # an encoder-decoder put together from two kinds of models
 
 
 def tiny_family(family: str, vocabulary: int, attention: str = "eager", seed: int = 0):
     """Return a random model of ``family`` whose attention is sharp enough for a bias to matter."""
     torch.manual_seed(seed)
     tokens = dict(pad_token_id=1, bos_token_id=0, eos_token_id=2)
-    if family == "encoder-decoder":
+    if family in ("encoder-decoder", BERT2GPT2):
         bert = dict(vocab_size=vocabulary, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, **tokens)
+        gpt2 = dict(vocab_size=vocabulary, n_layer=2, n_head=4, n_positions=200, **tokens)
+        steered = dict(is_decoder=True, add_cross_attention=True)
         config = EncoderDecoderConfig.from_encoder_decoder_configs(
             BertConfig(hidden_size=48, **bert),
-            BertConfig(hidden_size=32, is_decoder=True, add_cross_attention=True, **bert),
+            GPT2Config(n_embd=32, **steered, **gpt2)
+            if family == BERT2GPT2
+            else BertConfig(hidden_size=32, **steered, **bert),
             decoder_start_token_id=2, **tokens,
         )  # fmt: skip
         model = EncoderDecoderModel(config)

@@ -11,6 +11,7 @@ SELF = (
     "decoder.layers.{}.self_attn",
     "decoder.block.{}.layer.0.SelfAttention",
     "decoder.bert.encoder.layer.{}.attention.self",
+    "decoder.transformer.h.{}.attn",
 )
 
 

@@ -121,7 +121,7 @@ def expected(name, family):
         mixed = 0.6 * logits(model, states, mask).softmax(-1) + 0.4 * logits(other, states, mask).softmax(-1)
         return mixed.log()
     swapped = copy.deepcopy(model)
-    kinds = r"decoder\..*(self_attn\.|SelfAttention|\.attention\.)"
+    kinds = r"decoder\..*(self_attn\.|SelfAttention|\.attention\.|\.attn\.)"
     theirs = {n: t for n, t in other.state_dict().items() if re.search(kinds, n)}
     assert theirs
     swapped.load_state_dict(theirs, strict=False)

@@ -113,6 +113,8 @@ def prepare_denoise(task: dict[str, Any], output: Path) -> Prepared:
     else:
         loaded = load_model(task["checkpoint"])
         model, tokenizer = loaded.model, loaded.tokenizer
+        if loaded.target_tokenizer is not tokenizer:
+            raise ZscError(f"the decoder of {task['checkpoint']} has a vocabulary of its own: it cannot denoise.")
     check_noise(**task["noise"])
     check_lengths(model, task["segment_tokens"] + 2, task["segment_tokens"] + 2)
     train_data, held, collator, check = denoising_data(

@@ -3,6 +3,7 @@
 import shutil
 import statistics
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,8 @@ def train(prepared: Prepared, output: Path, arguments: dict[str, Any], precision
     ``seed`` decides the order of the data and dropout. ``arguments`` are fields of
     :class:`transformers.TrainingArguments`. Returns what was measured; what an earlier process did is not timed.
     """
+    # an EncoderDecoderModel says so at every start
+    warnings.filterwarnings("ignore", "Version v4.12.0 introduces", FutureWarning)
     times = StepTimes()
     try:
         training_arguments = TrainingArguments(
