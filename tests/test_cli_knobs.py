@@ -96,6 +96,37 @@ def test_a_list_of_doses_makes_one_setting_of_each_and_the_same_responses_as_alo
     assert 0 < effects["attn_bias(knowledge, 2)"]["kl"] < effects["attn_bias(knowledge, 5)"]["kl"]
 
 
+def test_each_layer_makes_one_setting_as_if_it_were_listed(run_here):
+    each = RunFolder(run_here("knob=attn_bias", "knob.layers=each", "knob.strength=[2,5]", "output=each"))
+    names = [f"attn_bias(knowledge, {dose}, layers {layer})" for dose in (2, 5) for layer in (0, 1)]
+    assert each.manifest()["settings"] == ["off", *names]
+    for layer in (0, 1):
+        alone = run_here("knob=attn_bias", f"knob.layers=[{layer}]", f"output={layer}", f"cells=cells-{layer}")
+        name = f"attn_bias(knowledge, 5, layers {layer})"
+        assert [row for row in each.rows() if row["setting"] in ("off", name)] == list(RunFolder(alone).rows())
+    doses = {row["setting"]: row["response"] for row in each.rows()}
+    assert len({doses[name] for name in names}) > 1
+
+
+def test_each_layer_of_one_knob_beside_each_of_another(run_here):
+    several = ["knob=[attn_bias,swap]", "knob.attn_bias.layers=each", "knob.swap.by=shuffled", "knob.swap.layers=each"]
+    assert RunFolder(run_here(*several)).manifest()["settings"][1:] == [
+        f"attn_bias(knowledge, 5, layers {first})+swap(self_attention, shuffled seed 0, layers {second})"
+        for first in (0, 1)
+        for second in (0, 1)
+    ]
+
+
+def test_each_layer_makes_a_sweep(command, checkpoint):
+    settings = ["knob=self_attn_bias", "knob.layers=each", f"model={checkpoint}", *QUICK]
+    status, out, err = command("sweep", *settings)
+    assert status == 0, err
+    assert {row["setting"] for row in json.loads(out) if "difference" not in row["setting"]} == {
+        "off",
+        *(f"self_attn_bias(recent 3, 5, layers {layer})" for layer in (0, 1)),
+    }
+
+
 def test_several_knobs_together(zsc, tmp_path):
     done = zsc("knob=[attn_bias,ctx_aug]", "knob.attn_bias.strength=2", "knob.ctx_aug.strength=[1,3]", "output=out")
     assert settings_of(done) == [
@@ -120,6 +151,7 @@ def test_several_knobs_together(zsc, tmp_path):
         (["knob=attn_bias", "knob.profile=tokens:0:999"], "changes nothing on this batch"),
         (["knob=attn_bias", "knob.profile=turn:7"], "has no turn:7"),
         (["knob=attn_bias", "knob.layers=[5]"], "layer 5 does not exist"),
+        (["knob=attn_bias", "knob.layers=all"], "layers=all must be different whole numbers"),
         (["knob=ctx_aug", "knob.phrases=questoins"], "Did you mean 'questions'?"),
         (["knob=ctx_aug", "knob.count=31"], "between 1 and the 30 phrases"),
         (["knob=dec_mix"], "model.decoder: no file"),

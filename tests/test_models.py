@@ -5,10 +5,12 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from zsc.errors import ZscError
+from zsc.models import load
 from zsc.models.load import load_model
+from zsc.training.tokenizer import train_tokenizer
 
 
 def test_a_folder_loads_in_evaluation_mode(checkpoint):
@@ -122,3 +124,63 @@ def test_decoder_weights_of_another_file_replace_the_decoders_alone(checkpoint, 
     save_file({"layers.9.fc1.weight": torch.zeros(2)}, folder / "other.safetensors")
     with pytest.raises(ZscError, match=r"layers.9.fc1.weight is no tensor"):
         load_model(str(folder), decoder="other.safetensors")
+
+
+@pytest.fixture(scope="module")
+def two_vocabularies(tmp_path_factory, checkpoint, parlor):
+    """A checkpoint whose decoder has a tokenizer of its own, half as large."""
+    folder = tmp_path_factory.mktemp("both") / "model"
+    shutil.copytree(checkpoint, folder)
+    train_tokenizer((record.reference for record in parlor), 300, []).save_pretrained(folder / "target_tokenizer")
+    return folder
+
+
+def test_a_decoder_may_have_a_tokenizer_of_its_own(checkpoint, two_vocabularies):
+    loaded, plain = load_model(str(two_vocabularies), device="cpu"), load_model(str(checkpoint), device="cpu")
+    text = "Where did you find that?"
+    for own, folder in [
+        (loaded.tokenizer, two_vocabularies),
+        (loaded.target_tokenizer, two_vocabularies / "target_tokenizer"),
+    ]:
+        assert own(text)["input_ids"] == AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+    assert len(loaded.tokenizer) == 600 and len(loaded.target_tokenizer) == 300
+    assert plain.target_tokenizer is plain.tokenizer
+
+
+def test_a_tokenizer_of_the_decoder_decides_the_fingerprint(checkpoint, two_vocabularies, tmp_path):
+    folder = copy(two_vocabularies, tmp_path)
+    prints = [load_model(str(one), device="cpu").fingerprint for one in (checkpoint, two_vocabularies, folder)]
+    assert prints[0] != prints[1] == prints[2]
+    file = folder / "target_tokenizer" / "tokenizer.json"
+    file.write_text(file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert load_model(str(folder), device="cpu").fingerprint not in prints
+
+
+def test_a_cached_hub_name_loads_with_the_tokenizer_of_its_decoder(two_vocabularies, tmp_path, monkeypatch):
+    in_cache(tmp_path, two_vocabularies, monkeypatch)
+    cached, local = load_model("acme/tiny", device="cpu"), load_model(str(two_vocabularies), device="cpu")
+    assert cached.fingerprint == local.fingerprint and len(cached.target_tokenizer) == 300
+
+
+def test_the_hub_is_asked_for_what_decides_and_no_more(two_vocabularies, monkeypatch):
+    deciding = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "spiece.model",
+                "merges.txt", "target_tokenizer/tokenizer.json", "target_tokenizer/vocab.txt"]  # fmt: skip
+    others = ["README.md", "pytorch_model.bin", "tf_model.h5", "onnx/tokenizer.json", "target_tokenizer/README.md",
+              "target_tokenizer/old/tokenizer.json"]  # fmt: skip
+    asked = []
+
+    class Hub:
+        def model_info(self, name, timeout):
+            files = [type("File", (), {"rfilename": file})() for file in (*deciding, *others)]
+            return type("Info", (), {"siblings": files})()
+
+    def snapshot(name, local_files_only=False, allow_patterns=None):
+        if local_files_only:
+            raise OSError("not cached")
+        asked.extend(allow_patterns)
+        return str(two_vocabularies)
+
+    monkeypatch.setattr(load, "HfApi", Hub)
+    monkeypatch.setattr(load, "snapshot_download", snapshot)
+    assert load.find_checkpoint("acme/tiny") == two_vocabularies
+    assert sorted(asked) == sorted(deciding)
