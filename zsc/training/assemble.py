@@ -1,7 +1,7 @@
 """An encoder-decoder put together from two models: an encoder, and a causal language model as its decoder [I, D].
 
 The language model brings its self-attention, feed-forward, norms and embeddings. Cross-attention is new, and has to be
-trained.
+trained; so has the norm behind it in families that normalise after each module (BART), which a language model skips.
 """
 
 from typing import Any
