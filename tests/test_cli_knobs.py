@@ -154,7 +154,7 @@ def test_several_knobs_together(zsc, tmp_path):
         (["knob=attn_bias", "knob.layers=all"], "layers=all must be different whole numbers"),
         (["knob=ctx_aug", "knob.phrases=questoins"], "Did you mean 'questions'?"),
         (["knob=ctx_aug", "knob.count=31"], "between 1 and the 30 phrases"),
-        (["knob=dec_mix"], "model.decoder: no file"),
+        (["knob=dec_mix"], "of decoder weights. With decoder=null"),
         (["knob=dec_mix", "knob.other.checkpoint=mini", "knob.other.decoder=null"], "decoders are of different kinds"),
         (["knob=swap", "knob.by=others"], "other, averaged, layer_mean, random, shuffled"),
         (["knob=attn_bias", "knob.profile=[knowledge,dialgo]"], "is not one of knowledge, dialog"),

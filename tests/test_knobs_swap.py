@@ -95,6 +95,28 @@ def test_controls_keep_what_they_promise(tiny, component):
     assert not torch.equal(drawn, ComponentSwap(component, "random", seed=400).values(model)[weight])
 
 
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_draws_have_nothing_in_common(tiny, family):
+    model = tiny(family)
+    drawn = [
+        (seed, name, tensor)
+        for seed in range(3)
+        for name, tensor in ComponentSwap(by="random", seed=seed).values(model).items()
+        if tensor.dim() == 2 and tensor.shape == (32, 32)
+    ]
+    assert len(drawn) == 3 * 2 * 4
+    noise = torch.stack([((t - t.mean()) / t.std()).flatten() for _, _, t in drawn])
+    correlation = (noise @ noise.T / noise.shape[1]).fill_diagonal_(0)
+    assert float(correlation.abs().max()) < 0.15
+
+
+def test_a_layer_alone_gets_what_it_gets_among_all(tiny):
+    model = tiny("bart")
+    for by in ("random", "shuffled"):
+        every, second = (ComponentSwap(by=by, layers=layers).values(model) for layers in (None, [1]))
+        assert second and all(torch.equal(tensor, every[name]) for name, tensor in second.items())
+
+
 def test_names():
     assert str(ComponentSwap("feed_forward", "random", seed=4)) == "swap(feed_forward, random seed 4)"
     assert str(ComponentSwap(by="layer_mean", layers=[0, 2])) == "swap(self_attention, layer_mean, layers 0 2)"
@@ -109,8 +131,19 @@ def test_swaps_that_do_not_fit_are_refused(tiny):
         ComponentSwap(by="median")
     with pytest.raises(ValueError, match="self_attention, cross_attention, feed_forward"):
         ComponentSwap("self_attn")
-    with pytest.raises(ValueError, match=r"no layers\.0\.self_attn"):
+    with pytest.raises(ValueError, match="differs in its kind: T5Stack instead of BartDecoder"):
         ComponentSwap(other=tiny("t5")).check(model, None)
+    config = copy.deepcopy(model.config)
+    for field, value, message in (
+        ("decoder_layers", 3, "number of layers: 3 instead of 2"),
+        ("decoder_attention_heads", 2, "number of heads: 2 instead of 4"),
+        ("decoder_ffn_dim", 40, r"no layers\.0\.fc1\.weight of shape"),
+    ):
+        changed = copy.deepcopy(config)
+        setattr(changed, field, value)
+        other = type(model)(changed)
+        with pytest.raises(ValueError, match=message):
+            ComponentSwap("feed_forward", other=other).check(model, None)
     with pytest.raises(ValueError, match="layer 7 does not exist"):
         ComponentSwap(by="random", layers=[7]).check(model, None)
 

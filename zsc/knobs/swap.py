@@ -1,5 +1,6 @@
 """Knob SWAP [I]: one component of the decoder replaced by another model's, or by controls [D]."""
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -8,7 +9,15 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import COMPONENTS, check_choice, check_indices, check_whole, check_within, decoder_layers
+from zsc.knobs.anatomy import (
+    COMPONENTS,
+    check_choice,
+    check_indices,
+    check_whole,
+    check_within,
+    decoder_layers,
+    head_count,
+)
 from zsc.knobs.parameters import component_parameters, replaced_parameters
 
 OF_ANOTHER = ("other", "averaged")
@@ -25,7 +34,7 @@ class ComponentSwap:
     ``by`` says whose: those of ``other``, a model whose decoder has the component in the same shapes; ``averaged``,
     half way between own and ``other``'s [D]; ``layer_mean``, the mean of the component over the decoder's layers [D];
     ``random``, normal with each tensor's own mean and standard deviation; or ``shuffled``, each tensor's own entries in
-    random order. The last two [D] draw with ``seed``, each tensor on its own.
+    random order. The last two [D] draw with ``seed``, each tensor on its own, the same in whatever layers are swapped.
 
     Raises ValueError for an unknown ``component`` or ``by``, a missing ``other``, or ill-formed layers.
     """
@@ -59,10 +68,11 @@ class ComponentSwap:
         layers = None if self.layers is None else set(self.layers)
         own = component_parameters(model, self.component, layers)
         if self.by in DRAWN:
-            return {name: control(tensor.data, self.by, self.seed + i) for i, (name, tensor) in enumerate(own.items())}
+            return {name: control(tensor.data, self.by, stream(self.seed, name)) for name, tensor in own.items()}
         if self.other is None or self.by == "layer_mean":
             means = layer_means(model, self.component)
             return {name: means[name] for name in own}
+        check_alike(model, self.other)
         theirs = component_parameters(self.other, self.component, layers)
         for name, tensor in own.items():
             if name not in theirs or theirs[name].shape != tensor.shape:
@@ -79,6 +89,17 @@ class ComponentSwap:
         return replaced_parameters(model.get_decoder(), self.values(model))
 
 
+def check_alike(model: PreTrainedModel, other: PreTrainedModel) -> None:
+    """Raise ValueError unless the decoders of both are of one kind, with as many layers and heads."""
+    for what, measure in (
+        ("kind", lambda one: type(one.get_decoder()).__name__),
+        ("number of layers", lambda one: len(decoder_layers(one))),
+        ("number of heads", head_count),
+    ):
+        if (own := measure(model)) != (foreign := measure(other)):
+            raise ValueError(f"the other model's decoder differs in its {what}: {foreign} instead of {own}.")
+
+
 def layer_means(model: PreTrainedModel, component: str) -> dict[str, torch.Tensor]:
     """Return, for each parameter of ``component`` by name inside the decoder, its mean over the layers that have it."""
     alike: dict[str, list[str]] = {}
@@ -90,6 +111,11 @@ def layer_means(model: PreTrainedModel, component: str) -> dict[str, torch.Tenso
     return {
         name: torch.stack([tensors[one] for one in names]).mean(dim=0) for names in alike.values() for name in names
     }
+
+
+def stream(seed: int, name: str) -> int:
+    """Return a seed of its own for the tensor called ``name``."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4])
 
 
 def control(tensor: torch.Tensor, kind: str, seed: int) -> torch.Tensor:

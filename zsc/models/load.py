@@ -92,7 +92,7 @@ def load_model(
         hint = " Try model.attention=eager." if "attention" in str(error) and attention != "eager" else ""
         raise ZscError(f"model {checkpoint} cannot be loaded: {first_line(error)}{hint}") from error
     files = [file for file in sorted(folder.iterdir()) if _wanted(file.name, (SAFETENSORS, BIN))]
-    files += sorted(targets.iterdir()) if targets.is_dir() else []
+    files += sorted(file for file in targets.glob("*") if file.is_file())
     if decoder is not None:
         files.append(replace_decoder(model, folder / decoder))
     model.generation_config = token_protocol(model.generation_config)
@@ -147,7 +147,10 @@ def find_checkpoint(checkpoint: str) -> Path:
 def replace_decoder(model: PreTrainedModel, file: Path) -> Path:
     """Load the tensors of ``file`` into the decoder of ``model``; every one must belong there. Returns ``file``."""
     if not file.is_file():
-        raise ZscError(f"model.decoder: no file {file}. With decoder=null a checkpoint keeps its own decoder.")
+        raise ZscError(
+            f"no file {file} of decoder weights. With decoder=null (model.decoder, other.decoder, task.decoder) a"
+            " checkpoint keeps its own decoder."
+        )
     try:
         tensors = load_file(file)
     except SafetensorError as error:
