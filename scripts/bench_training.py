@@ -1,8 +1,8 @@
 """What freezing saves: python scripts/bench_training.py [MODEL] [--trainings DIR] [--repeats N] [--batch-size N]
                                                       [--format FORMAT]
 
-With --trainings, the ways of freezing are those of the trainings in DIR, and the ratios of time go to DIR/costs.json,
-from where `zsc table train_less trained=DIR` takes them.
+With --trainings, the ways of freezing are those of the trainings in DIR, the model is by default what these began with,
+and the ratios of time go to DIR/costs.json, from where `zsc table train_less trained=DIR` takes them.
 
 In one run, on one model (mini) and the same batches of parlor: for each setting of freeze, the median time of an
 optimiser step (forward, backward, AdamW; fp32), the bytes that a forward pass keeps for the backward pass, and the
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from transformers import PreTrainedModel
 
 from zsc.data.embedded import load_parlor
@@ -72,7 +73,8 @@ def measure(model: PreTrainedModel, frozen: list[str], batches: list[Batch]) -> 
         kept = saved.bytes
     plan = plan_of(model)
     shares = {"trained / all": plan["all"]["share"], "without embeddings": plan["without_embeddings"]["share"]}
-    return shares | {"seconds": seconds, "kept": kept, "state": optimiser_bytes(optimiser)}
+    counts = {"weights": plan["all"]["weights"], "trained": plan["all"]["trained"]}
+    return shares | counts | {"seconds": seconds, "kept": kept, "state": optimiser_bytes(optimiser)}
 
 
 def ways(folder: Path) -> list[list[str]]:
@@ -81,6 +83,14 @@ def ways(folder: Path) -> list[list[str]]:
     frozen = {training.frozen: training.plan for training in trainings} | {frozenset(): None}
     others = sorted((one for one in frozen if one), key=lambda one: -frozen[one]["all"]["trained"])
     return [[], *map(sorted, others)]
+
+
+def started_from(folder: Path | None) -> str:
+    """Return the checkpoint that the trainings in ``folder`` began with, mini without a folder."""
+    if folder is None:
+        return "mini"
+    trainings, _ = read_trainings(folder)
+    return str(OmegaConf.load(trainings[0].folder / "config.yaml").task.checkpoint) if trainings else "mini"
 
 
 def times(own: list[dict[str, Any]], full: list[dict[str, Any]]) -> list[float]:
@@ -131,16 +141,25 @@ def main(checkpoint: str, trainings: Path | None, repeats: int, batch_size: int,
     )
     print(render([row(frozen, own, measured[0]) for frozen, own in zip(settings, measured, strict=True)], style))
     if trainings is not None:
-        costs = [{"frozen": one, "time": times(own, measured[0])} for one, own in zip(settings, measured, strict=True)]
+        costs = {
+            "model": checkpoint,
+            "device": str(model.device),
+            "precision": str(model.dtype).removeprefix("torch."),
+            "weights": measured[0][0]["weights"],
+            "ways": [
+                {"frozen": frozen, "trained": own[0]["trained"], "time": times(own, measured[0])}
+                for frozen, own in zip(settings, measured, strict=True)
+            ],
+        }
         write_atomic(trainings / COSTS, json.dumps(costs, indent=2) + "\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?", default="mini")
+    parser.add_argument("model", nargs="?")
     parser.add_argument("--trainings", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--format", default="table")
     given = parser.parse_args()
-    main(given.model, given.trainings, given.repeats, given.batch_size, given.format)
+    main(given.model or started_from(given.trainings), given.trainings, given.repeats, given.batch_size, given.format)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The trainings of results/*/train_less.md: scripts/train_less_mini.sh DATA OUT, some three hours on one CPU core
+# The trainings of results/*/train_less.md: scripts/train_less_mini.sh DATA OUT, some three hours on two CPU cores
 #
 # DATA as for scripts/train_mini.sh. All start from the encoder of `mini` with its denoising decoder, but for two with
 # another decoder: `lm_`, a language model trained here, and `untrained_`, the same before training; of these only the
@@ -27,7 +27,7 @@ language_model() {  # NAME STEPS LEARNING_RATE
 language_model lm 2000 1.5e-3
 language_model untrained 1 0
 for name in lm untrained; do
-  FROZEN=encoder+embeddings+self_attention+feed_forward+norms NAME=$name "$here/train_less.sh" "$out/ways" \
+  FROZEN=encoder+embeddings+self_attention+feed_forward+norms PREFIX=${name}_ "$here/train_less.sh" "$out/ways" \
     task.language_model="$out/$name/model" "${settings[@]}"
 done
 python "$here/bench_training.py" --trainings "$out/ways" --format md > "$out/costs.md"

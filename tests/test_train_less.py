@@ -22,11 +22,9 @@ WAYS = {
     "nothing": [],
     "self_attention": ["self_attention"],
     "cross_attention": ["cross_attention"],
-    "feed_forward": ["feed_forward"],
     "self_attention+feed_forward": ["self_attention", "feed_forward"],
     "encoder": ["encoder"],
     "encoder+self_attention": ["encoder", "self_attention"],
-    "encoder+self_attention+feed_forward": ["encoder", "self_attention", "feed_forward"],
     "+".join(ALL_BUT_CROSS): ALL_BUT_CROSS,
 }
 SOME = {name: WAYS[name] for name in ("nothing", "+".join(ALL_BUT_CROSS))}
@@ -59,7 +57,7 @@ def call(folder, output, *settings, fails=False, **variables):
     noted = shlex.quote(str(calls))
     command.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" >> {noted}\necho >> {noted}\nexit {3 if fails else 0}\n")
     command.chmod(0o755)
-    environment = {name: value for name, value in os.environ.items() if name not in ("FROZEN", "SEEDS", "NAME")}
+    environment = {name: value for name, value in os.environ.items() if name not in ("FROZEN", "SEEDS", "PREFIX")}
     environment |= {"PATH": f"{folder}:{os.environ['PATH']}", **variables}
     done = subprocess.run(["bash", str(SCRIPT), str(output), *settings], env=environment, timeout=60)
     return done.returncode, [line.split("\0")[:-1] for line in calls.read_text().splitlines()]
@@ -127,7 +125,7 @@ def test_a_second_call_does_nothing_but_remove_checkpoints(trained, tmp_path):
 def test_every_way_is_started_with_three_seeds_and_the_settings_given(tmp_path):
     given = ["task.checkpoint=a b", "task.train=[{loader: jsonl, path: x y}]"]
     status, calls = call(tmp_path / "bin", tmp_path / "o u t", *given)
-    assert status == 0 and [arguments[:2] for arguments in calls] == [["train", "task=dialogue"]] * 27
+    assert status == 0 and [arguments[:2] for arguments in calls] == [["train", "task=dialogue"]] * 3 * len(WAYS)
     assert [
         (settings["output"], settings["seed"], settings["freeze"]) for settings in map(settings_of, calls)
     ] == [
@@ -139,12 +137,18 @@ def test_every_way_is_started_with_three_seeds_and_the_settings_given(tmp_path):
 
 
 def test_ways_seeds_and_a_name_can_be_chosen(tmp_path):
-    chosen = dict(FROZEN="encoder+norms nothing", SEEDS="5", NAME="lm")
+    chosen = dict(FROZEN="encoder+norms nothing", SEEDS="5", PREFIX="lm_")
     _, calls = call(tmp_path / "bin", tmp_path / "out", **chosen)
     assert [(Path(one["output"]).name, one["freeze"], one["seed"]) for one in map(settings_of, calls)] == [
         ("lm_encoder+norms-5", "[encoder,norms]", "5"),
         ("lm_nothing-5", "[]", "5"),
     ]
+
+
+@pytest.mark.parametrize("first", ["", "--help", "task.checkpoint=x"])
+def test_without_a_folder_the_script_says_how_it_is_called(tmp_path, first):
+    status, calls = call(tmp_path / "bin", first)
+    assert status == 2 and not calls
 
 
 def test_a_training_that_fails_stops_the_script(tmp_path):

@@ -113,12 +113,22 @@ def test_a_row_holds_the_responses_and_the_figures_of_its_seeds(table, trained, 
 def test_time_is_what_was_measured_in_one_run(table, trained, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(trained, folder)
-    costs = [{"frozen": [], "time": [1, 1, 1]}, {"frozen": ["self_attention", "encoder"], "time": [0.5, 0.4, 0.7]}]
+    plans = [json.loads((folder / f"{name}-0/plan.json").read_text())["all"] for name in WAYS]
+    costs = {"model": "tiny", "device": "cpu", "precision": "float32", "weights": plans[0]["weights"]}
+    costs["ways"] = [
+        {"frozen": [], "trained": plans[0]["trained"], "time": [1, 1, 1]},
+        {"frozen": ["self_attention", "encoder"], "trained": plans[1]["trained"], "time": [0.5, 0.4, 0.7]},
+    ]
     (folder / "costs.json").write_text(json.dumps(costs))
     (folder / "nothing-9").mkdir()
     (folder / "nothing-9/config.yaml").write_text("{}")
     code, out, err = table("make=true", "format=md", folder=folder)
     assert code == 0 and "0.500 [0.400, 0.700]" in out and "not finished, left out: nothing-9" in err
+    assert "time_per_step|scripts/bench_training.py|tiny, cpu, float32" in out and "for these 2 trained models" in out
+    (folder / "costs.json").write_text(json.dumps(costs | {"weights": 7}))
+    assert "0.500 [0.400" not in table("format=md", folder=folder)[1]  # of a model of another size
+    (folder / "costs.json").write_text("[1]")
+    assert "costs.json is not what scripts/bench_training.py" in table("format=md", folder=folder)[2]
 
 
 def test_trainings_that_cannot_be_compared(table, command, trained, tmp_path):
@@ -128,22 +138,34 @@ def test_trainings_that_cannot_be_compared(table, command, trained, tmp_path):
     assert "no finished training is called nothing-SEED" in table(folder=tmp_path / "empty")[2]
     folder = tmp_path / "fewer"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("encoder*-4"))
-    code, _, err = table(folder=folder)
-    assert code == 2 and "encoder+self_attention was trained with the seeds [0], nothing with [0, 4]" in err
+    code, out, err = table("make=true", "format=md", folder=folder)
+    assert code == 0 and "not the seeds of nothing, left out: encoder+self_attention" in err and "| encoder" not in out
+    assert "give the folder above it" in table(folder=folder / "nothing-0")[2]
+    for refused in ("seeds=[7]", "model=mini", "knob=swap"):
+        assert f"leave {refused.partition('=')[0]} out" in table(refused, folder=folder)[2]
+    assert "leave trained=" in command("table", "swap", f"trained={folder}")[2]
+    shutil.copytree(folder / "nothing-0", folder / "nothing")
+    assert "nothing was trained twice with one seed" in table(folder=folder)[2]
+    shutil.rmtree(folder / "nothing")
+    config = folder / "nothing-4/config.yaml"
+    config.write_text(config.read_text().replace("max_steps: 3", "max_steps: 9"))
+    assert "differ in trainer.max_steps: they are no seeds of one" in table(folder=folder)[2]
     (folder / "nothing-0/plan.json").write_text("{")
     code, _, err = table(folder=folder)
     assert code == 2 and "plan.json cannot be read" in err and err.count("\n") == 1
 
 
 def training(folder, seed, trained, frozen=(), loss=1.0):
-    plan = {"freeze": list(frozen), "all": {"trained": trained, "share": 0.5}, "without_embeddings": {"share": 0.25}}
+    whole = {"weights": 10, "trained": trained, "share": 0.5}
+    plan = {"freeze": list(frozen), "all": whole, "without_embeddings": {"share": 0.25}}
     return Training(folder, plan, {"seed": seed, "validation_loss": loss, "optimiser_bytes": None})
 
 
 def test_order_and_names(tmp_path):
     given = [training(tmp_path / name, seed, count) for name, seed, count in [
         ("a-1", 1, 3), ("b-0", 0, 7), ("base-0", 0, 5), ("a-0", 0, 3), ("base-1", 1, 5), ("b-1", 1, 7)]]  # fmt: skip
-    groups = by_name(given, "base")
+    groups, others = by_name(given, "base")
+    assert not others
     assert all([one.seed for one in of_one] == [0, 1] for of_one in groups.values())
     assert all(one.name == name for name, of_one in groups.items() for one in of_one)
     assert list(groups) == ["base", "b", "a"]
@@ -152,8 +174,12 @@ def test_order_and_names(tmp_path):
 
 
 def test_figures_without_an_optimiser(tmp_path):
-    found = figures([training(tmp_path / "a-0", 0, 3, loss=2.0), training(tmp_path / "a-1", 1, 3, loss=4.0)], [])
+    found = figures([training(tmp_path / "a-0", 0, 3, loss=2.0), training(tmp_path / "a-1", 1, 3, loss=4.0)], {})
     assert found["validation_loss"] == (3.0, 2.0, 4.0) and found["optimiser_mb"] == (None, None, None)
+
+
+def test_one_seed_has_no_range(tmp_path):
+    assert figures([training(tmp_path / "a-0", 0, 3, loss=2.0)], {})["validation_loss"] == (2.0, None, None)
 
 
 def test_folders_without_reports_of_today(tmp_path):

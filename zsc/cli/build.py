@@ -170,12 +170,15 @@ def _load_other(settings: Any, model: dict[str, Any]) -> Loaded:
 
 
 def load_once(model: dict[str, Any]) -> Loaded:
-    """Load the model of a config, or return it if it is one of the last two that were loaded."""
-    return _load_cached(json.dumps(model, sort_keys=True))
+    """Load the model of a config, or return it if it is one of the last two that were loaded, from unchanged files."""
+    folder = Path(str(model["checkpoint"]))
+    files = sorted(folder.rglob("*")) if folder.is_dir() else []
+    stamp = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    return _load_cached(json.dumps(model, sort_keys=True), stamp)
 
 
 @lru_cache(maxsize=2)
-def _load_cached(settings: str) -> Loaded:
+def _load_cached(settings: str, stamp: object) -> Loaded:
     return load_model(**json.loads(settings))
 
 

@@ -44,8 +44,6 @@ def table(cfg: DictConfig) -> None:
     check_resampling(config["resampling"])
     name = HydraConfig.get().runtime.choices["table"]
     check_spec(config["table"], name)
-    if config["knob"]["name"] != "none":
-        raise ZscError(f"table {name} names its own knobs: leave knob={config['knob']['name']} out.")
     made, folders = (compare if "baseline" in config["table"] else make)(config, name)
     print(render_paper(made, config["format"]))
     if config["save"] is not None:
@@ -69,6 +67,10 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
     responses are missing and are not to be made.
     """
     spec = config["table"]
+    if config["knob"]["name"] != "none":
+        raise ZscError(f"table {name} names its own knobs: leave knob={config['knob']['name']} out.")
+    if config["trained"] is not None:
+        raise ZscError(f"table {name} compares settings of knobs: leave trained={config['trained']} out.")
     records = load_records(**config["dataset"])
     parts = [Part(group.get("label", ""), prepare_group(config, group, records)) for group in spec["groups"]]
     whole = union([part.experiment for part in parts], config)
@@ -111,7 +113,9 @@ def check_spec(spec: Any, name: str) -> None:
     if "baseline" in spec:
         if not isinstance(spec["baseline"], str):
             raise ZscError(f"{form} baseline must be the name of a training, got {spec['baseline']}.")
-        build_metrics(metrics_of(spec["columns"]))
+        if not (metrics := metrics_of(spec["columns"])):
+            raise ZscError(f"{form} columns must name a metric of responses beside the figures of trainings.")
+        build_metrics(metrics)
     else:
         build_metrics(spec["columns"])
         check_groups(spec["groups"], form)

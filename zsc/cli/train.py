@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import set_seed
 
 from zsc import __version__
-from zsc.cli.build import build_layout
+from zsc.cli.build import build_layout, check_count
 from zsc.cli.configs import resolved
 from zsc.cli.memory import device_peak_megabytes, peak_megabytes
 from zsc.data import load_records
@@ -24,7 +24,7 @@ from zsc.tables.render import render
 from zsc.training.assemble import assembled, new_parameters
 from zsc.training.denoise import EVAL_SEGMENTS, denoising_data, segments_of, tokenizer_for
 from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
-from zsc.training.freeze import freeze
+from zsc.training.freeze import freeze, holding
 from zsc.training.language_model import LanguageModelCollator, new_language_model
 from zsc.training.noise import check_noise
 from zsc.training.plan import describe, plan_of, plan_rows
@@ -42,14 +42,14 @@ def run(cfg: DictConfig) -> None:
     config = resolved(cfg)
     set_seed(config["seed"])
     output = Path(str(config["output"]))
-    keep_settings(output, config)
+    check_settings(output, config)
     prepared = TASKS[config["task"]["name"]](config["task"], output)
     freeze(prepared.model, config["freeze"])
-    if not all(parameter.requires_grad for parameter in prepared.new):
+    if untrained := holding(prepared.model, [one for one in prepared.new if not one.requires_grad]):
         raise ZscError(
-            f"freeze={config['freeze']} would leave new weights as they were drawn: do not freeze cross_attention, nor,"
-            " where encoder and decoder differ in width, encoder."
+            f"freeze={config['freeze']} would leave new weights as drawn: do not freeze {', '.join(untrained)}."
         )
+    keep_settings(output, config)
     plan = plan_of(prepared.model)
     print(render(plan_rows(plan), "table"), describe(plan), sep="\n", file=sys.stderr)
     write_json(output / "plan.json", {"freeze": config["freeze"], **plan})
@@ -82,18 +82,22 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         raise ZscError(f"cannot write {path}: {error.strerror}.") from error
 
 
-def keep_settings(output: Path, config: dict[str, Any]) -> None:
-    """Write ``config`` to the output folder. Raises ZscError if a training with other settings lies there."""
+def check_settings(output: Path, config: dict[str, Any]) -> None:
+    """Raise ZscError if the output folder cannot be made, or a training with other settings lies there."""
     kept = output / "config.yaml"
     try:
         output.mkdir(parents=True, exist_ok=True)
-        if kept.is_file():
-            differing = _deciding(config), _deciding(OmegaConf.to_container(OmegaConf.load(kept)))
-            if differing[0] != differing[1]:
-                raise ZscError(
-                    f"{output} holds a training with other settings, see {kept}. Set output=DIR to a new one."
-                )
-        write_atomic(kept, OmegaConf.to_yaml(OmegaConf.create(config)))
+        there = OmegaConf.to_container(OmegaConf.load(kept)) if kept.is_file() else config
+    except OSError as error:
+        raise ZscError(f"cannot write to output={output}: {error.strerror}.") from error
+    if _deciding(config) != _deciding(there):
+        raise ZscError(f"{output} holds a training with other settings, see {kept}. Set output=DIR to a new one.")
+
+
+def keep_settings(output: Path, config: dict[str, Any]) -> None:
+    """Write ``config`` to the output folder."""
+    try:
+        write_atomic(output / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
     except OSError as error:
         raise ZscError(f"cannot write to output={output}: {error.strerror}.") from error
 
@@ -116,7 +120,7 @@ def prepare_denoise(task: dict[str, Any], output: Path) -> Prepared:
         if loaded.target_tokenizer is not tokenizer:
             raise ZscError(f"the decoder of {task['checkpoint']} has a vocabulary of its own: it cannot denoise.")
     check_noise(**task["noise"])
-    check_lengths(model, task["segment_tokens"] + 2, task["segment_tokens"] + 2)
+    check_lengths(model, task["segment_tokens"] + 2, task["segment_tokens"] + 2, "task.segment_tokens")
     train_data, held, collator, check = denoising_data(
         text, heldout, output, model, tokenizer, task["segment_tokens"], task["noise"]
     )
@@ -127,8 +131,11 @@ def prepare_dialogue(task: dict[str, Any], output: Path) -> Prepared:
     layout, checkpoint, alternative = build_layout(task["layout"]), task["checkpoint"], task["language_model"]
     if alternative is not None and task["decoder"] is not None:
         raise ZscError("task.decoder and task.language_model both name the decoder to start from: give one of them.")
-    loaded = assembled(checkpoint, alternative) if alternative else load_model(checkpoint, task["decoder"])
-    check_lengths(loaded.model, layout.positions, task["target_tokens"])
+    if alternative is None:
+        loaded = load_model(checkpoint, task["decoder"])
+    else:
+        loaded = assembled(str(checkpoint), str(alternative))
+    check_lengths(loaded.model, layout.positions, task["target_tokens"], "task.target_tokens")
     add_speaker_tokens(loaded, layout)
     train_data, heldout = ([r for one in task[part] for r in load_records(**one)] for part in ("train", "heldout"))
     for record in (*train_data, *heldout):
@@ -141,7 +148,7 @@ def prepare_dialogue(task: dict[str, Any], output: Path) -> Prepared:
         heldout,
         DialogueCollator(layout, loaded, task["target_tokens"]),
         target_tokenizer=None if loaded.target_tokenizer is loaded.tokenizer else loaded.target_tokenizer,
-        new=new_parameters(loaded.model) if alternative else (),
+        new=new_parameters(loaded.model) if alternative is not None else (),
     )
 
 
@@ -149,7 +156,9 @@ def prepare_language_model(task: dict[str, Any], output: Path) -> Prepared:
     text, heldout = check_text(Path(task["text"])), check_text(Path(task["heldout"]))
     loaded = load_model(task["checkpoint"])
     model = new_language_model(loaded.model)
-    check_lengths(loaded.model, 0, task["segment_tokens"] + 2)
+    check_lengths(
+        loaded.model, 0, check_count("task.segment_tokens", task["segment_tokens"]) + 2, "task.segment_tokens"
+    )
     train_data, held = (segments_of(one, output, loaded.tokenizer, task["segment_tokens"]) for one in (text, heldout))
     held = held.select(range(min(EVAL_SEGMENTS, len(held))))
     collator = LanguageModelCollator(loaded.tokenizer, Targets.of(loaded.model, loaded.tokenizer))

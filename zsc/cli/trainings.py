@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from zsc import __version__
 from zsc.cli.configs import stored_config
-from zsc.cli.experiment import command_line, fill, finished, how_made, prepare
+from zsc.cli.experiment import command_line, default_output, fill, finished, how_made, prepare
 from zsc.cli.plan import estimate
 from zsc.cli.score import build_scoring, scored, warn
 from zsc.data import load_records
@@ -20,7 +21,7 @@ from zsc.generation.cells import State, canonical, library_versions
 from zsc.generation.folder import RunFolder
 from zsc.metrics.score import Row
 from zsc.tables.paper import PaperTable, Published, Section, adjusted
-from zsc.training.report import COSTS, Training, by_name, figures, read_json, read_trainings
+from zsc.training.report import Training, by_name, figures, read_costs, read_trainings
 
 FIGURES = (
     "trained_weights",
@@ -30,46 +31,70 @@ FIGURES = (
     "time_per_step",
     "validation_loss",
 )
-SIGNATURES = {figure: f"{figure}|zsc train|range over seeds" for figure in FIGURES} | {
-    "time_per_step": "time_per_step|scripts/bench_training.py|relative to nothing frozen, range over repeats"
-}
+SIGNATURES = {figure: f"{figure}|zsc train" for figure in FIGURES}
 OWN = ("output", "seed", "freeze")  # settings in which trainings that are compared may differ
+TOLD = ("task.checkpoint", "task.decoder", "trainer.max_steps", "trainer.per_device_train_batch_size",
+        "trainer.learning_rate")  # fmt: skip
+TAKEN = ("seeds", "model", "model.checkpoint", "model.decoder", "knob", "topic")  # from the trainings, or of no use
 
 
 def compare(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]]:
     """Score the trainings in ``config["trained"]``, a row for each name and a response for each of its seeds.
 
     The responses to seed N are those of the model trained with seed N, drawn with seed N. What is missing is generated
-    if ``config["make"]`` is true. Raises ZscError where trainings or responses are missing.
+    if ``config["make"]`` is true. Raises ZscError where trainings or responses are missing, and for settings that
+    trainings decide.
     """
     spec = config["table"]
     if config["trained"] is None:
         raise ZscError(f"table {name} compares trainings: give trained=DIR, which scripts/train_less.sh makes.")
+    given = [word.partition("=")[0].lstrip("+~") for word in HydraConfig.get().overrides.task]
+    if refused := [key for key in given if key in TAKEN or key.startswith("knob.")]:
+        raise ZscError(f"table {name}: its rows are trainings, which decide models and seeds: leave {refused[0]} out.")
     root = Path(str(config["trained"]))
     trainings, unfinished = read_trainings(root)
+    groups, others = by_name(trainings, spec["baseline"])
     if unfinished:
         print(f"not finished, left out: {', '.join(unfinished)}", file=sys.stderr)
-    groups = by_name(trainings, spec["baseline"])
-    folder = RunFolder(Path(str(config["output"] or f"runs/table-{name}-{root.name}-{config['dataset']['loader']}")))
-    made = respond(config, groups, folder)
+    if others:
+        print(f"not the seeds of {spec['baseline']}, left out: {', '.join(others)}", file=sys.stderr)
+    check_settings(groups)
+    costs = read_costs(root)
+    folder = respond(config, groups)
     scoring = build_scoring({**config, "metrics": metrics_of(spec["columns"])}, {})
     with folder.locked():
         rows, signatures = scored(folder, scoring, config["layout"]["turns"])
-    costs = read_json(root / COSTS) if (root / COSTS).is_file() else []
-    rows += figure_rows(groups, costs, rows)
+    rows += figure_rows(groups, costs)
     signatures |= SIGNATURES
     warn(spec["columns"], rows, scoring.resampling)
+    remarks = [remark(groups)]
+    if costs:
+        measured = f"{costs['model']}, {costs['device']}, {costs['precision']}"
+        signatures["time_per_step"] = f"time_per_step|scripts/bench_training.py|{measured}"
+    else:
+        print(f"no time per step: python scripts/bench_training.py --trainings {root} measures it", file=sys.stderr)
     published = Published(**spec["published"]) if spec.get("published") else Published()
     sections = adjusted([Section("", rows)])
-    lines = [*how_made(made), *differing(groups)]
-    return PaperTable(name, spec["title"], sections, spec["columns"], published, signatures, lines), [folder]
+    lines = [*how_made(folder.manifest()), *told(groups)]
+    return PaperTable(name, spec["title"], sections, spec["columns"], published, signatures, lines, remarks), [folder]
 
 
-def respond(config: dict[str, Any], groups: Mapping[str, Sequence[Training]], folder: RunFolder) -> dict[str, Any]:
-    """Write ``folder`` with the responses of all trainings, and return its manifest."""
+def remark(groups: Mapping[str, Sequence[Training]]) -> str:
+    """Return what the brackets of the table are, and what its tests do not cover."""
+    count = len(next(iter(groups.values())))
+    return (
+        "In brackets at validation_loss: least and greatest of the seeds; at time_per_step, relative to nothing frozen:"
+        f" of the repeats. Intervals and tests are over examples and hold for these {count} trained models of each row:"
+        " what other seeds would change is not in them."
+    )
+
+
+def respond(config: dict[str, Any], groups: Mapping[str, Sequence[Training]]) -> RunFolder:
+    """Write the responses of all trainings to a folder of a run, and return it."""
     records = load_records(**config["dataset"])
     rows: list[dict[str, Any]] = []
     cells: dict[str, str] = {}
+    weights: list[str] = []
     for name, trainings in groups.items():
         for training in trainings:
             experiment = prepare(of_training(config, training), [], records)
@@ -81,24 +106,29 @@ def respond(config: dict[str, Any], groups: Mapping[str, Sequence[Training]], fo
                 )
             fill(experiment)
             cells[f"{name} seed {training.seed}"] = cell.identity
+            weights.append(experiment.loaded.fingerprint)
             rows += [
                 {"setting": name, "seed": training.seed, "id": item["id"], "response": item["response"]}
                 for item in finished(cell)
             ]
+    identity = hashlib.sha256(canonical(cells).encode()).hexdigest()
+    seeds = [training.seed for training in next(iter(groups.values()))]
     made = {
-        "identity": hashlib.sha256(canonical(cells).encode()).hexdigest(),
-        "weights": hashlib.sha256(canonical(list(cells.values())).encode()).hexdigest(),
+        "identity": identity,
+        "weights": hashlib.sha256(canonical(weights).encode()).hexdigest(),
         "command": command_line(),
         "settings": list(groups),
-        "seeds": [training.seed for training in next(iter(groups.values()))],
+        "seeds": seeds,
         "cells": cells,
         "versions": library_versions() | {"zsc": __version__, "python": platform.python_version()},
         "device": str(experiment.loaded.model.device),
     }
+    whole = {**config, "seeds": seeds, "model": {**config["model"], "checkpoint": str(config["trained"])}}
+    folder = RunFolder(Path(str(config["output"] or default_output("table", whole, identity))))
     with folder.locked():
-        folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), made, records)
+        folder.create(OmegaConf.to_yaml(OmegaConf.create(whole)), made, records)
         folder.write_rows(rows)
-    return made
+    return folder
 
 
 def of_training(config: dict[str, Any], training: Training) -> dict[str, Any]:
@@ -107,28 +137,40 @@ def of_training(config: dict[str, Any], training: Training) -> dict[str, Any]:
     return {**config, "model": model, "seeds": [training.seed]}
 
 
-def figure_rows(
-    groups: Mapping[str, Sequence[Training]], costs: Sequence[dict[str, Any]], scores: Sequence[Row]
-) -> list[Row]:
-    """Return the figures of all trainings as rows of a table beside ``scores``."""
-    seeds = scores[0].seeds
+def figure_rows(groups: Mapping[str, Sequence[Training]], costs: Mapping[str, Any]) -> list[Row]:
+    """Return the figures of all trainings as rows of a table."""
     return [
-        Row(name, figure, value, low, high, 0, seeds, 0)
+        Row(name, figure, value, low, high, 0, len(trainings), 0)
         for name, trainings in groups.items()
         for figure, (value, low, high) in figures(trainings, costs).items()
     ]
 
 
-def differing(groups: Mapping[str, Sequence[Training]]) -> list[str]:
-    """Say in which settings, beside what is frozen, trainings differ from the first."""
+def check_settings(groups: Mapping[str, Sequence[Training]]) -> None:
+    """Raise ZscError if the trainings of one name differ in more than their seeds."""
+    for of_one in groups.values():
+        first = settings_of_training(of_one[0])
+        for one in of_one[1:]:
+            if keys := differing(first, settings_of_training(one)):
+                raise ZscError(
+                    f"{of_one[0].folder} and {one.folder} differ in {', '.join(keys)}: they are no seeds of one."
+                )
+
+
+def told(groups: Mapping[str, Sequence[Training]]) -> list[str]:
+    """Say how the first trainings were made, and in which settings, beside what is frozen, the others differ."""
     known = {name: settings_of_training(of_one[0]) for name, of_one in groups.items()}
-    first = next(iter(known.values()))
-    lines = []
-    for name, settings in known.items():
-        keys = sorted(key for key in settings.keys() | first.keys() if settings.get(key) != first.get(key))
-        given = ", ".join(f"{key}={settings.get(key)}" for key in keys)
-        lines += [f"{name}: {given}"] * bool(keys)
-    return lines
+    baseline, first = next(iter(known.items()))
+    changed = {name: differing(first, settings) for name, settings in known.items()}
+    return [
+        f"{name}: {', '.join(f'{key}={known[name].get(key)}' for key in keys)}"
+        for name, keys in ({baseline: list(TOLD)} | {name: keys for name, keys in changed.items() if keys}).items()
+    ]
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Return the settings that are not the same in both."""
+    return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
 
 
 def settings_of_training(training: Training) -> dict[str, Any]:

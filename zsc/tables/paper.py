@@ -50,7 +50,7 @@ class Published:
 @dataclass(frozen=True)
 class PaperTable:
     """A table called ``name``, whose ``columns`` are metrics; those that were not scored are left out. ``made`` says in
-    lines how it was made."""
+    lines how it was made, ``remarks`` what else a reader must know."""
 
     name: str
     title: str
@@ -59,6 +59,7 @@ class PaperTable:
     published: Published
     signatures: Mapping[str, str]
     made: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
     @property
     def shown(self) -> list[str]:
@@ -74,7 +75,7 @@ class PaperTable:
             f" {self.sections[0].settings[0]}: p < {ALPHA} in a paired sign-flip test, after Holm's correction over the"
             " whole table."
         ]
-        return notes + [f"Published: {self.published.source}."] * bool(self.published.source)
+        return [*notes, *self.remarks] + [f"Published: {self.published.source}."] * bool(self.published.source)
 
     @property
     def told(self) -> list[str]:

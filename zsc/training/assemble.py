@@ -7,6 +7,7 @@ trained; so has the norm behind it in families that normalise after each module 
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -16,8 +17,10 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
 from zsc.errors import ZscError, first_line
+from zsc.knobs.anatomy import decoder_layers
 from zsc.knobs.parameters import component_parameters
 from zsc.models.load import Loaded, find_checkpoint, load_model, silence_library
 
@@ -39,7 +42,7 @@ def assembled(checkpoint: str, language_model: str) -> Loaded:
             graft(loaded.model, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32))
             return loaded
         return joined(checkpoint, language_model)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ZscError(f"{checkpoint} and task.language_model={language_model}: {first_line(error)}") from error
 
 
@@ -77,13 +80,19 @@ def graft(model: PreTrainedModel, language_model: PreTrainedModel) -> None:
 
 
 def joined(encoder: str, language_model: str) -> Loaded:
-    """Return an EncoderDecoderModel of two checkpoints, each with its own tokenizer."""
+    """Return an EncoderDecoderModel of two checkpoints, each with its own tokenizer. Raises ValueError if the first is
+    no encoder."""
     folders = [str(find_checkpoint(name)) for name in (encoder, language_model)]
+    kind = AutoConfig.from_pretrained(folders[0])
+    if type(kind) not in MODEL_FOR_MASKED_LM_MAPPING or kind.is_decoder or hasattr(kind, "decoder_layers"):
+        raise ValueError(f"{encoder} ({kind.model_type}) is no encoder, such as BERT or RoBERTa.")
     model: PreTrainedModel = EncoderDecoderModel.from_encoder_decoder_pretrained(
         *folders, encoder_dtype=torch.float32, decoder_dtype=torch.float32
     )
     source, target = map(AutoTokenizer.from_pretrained, folders)
     complete(target, language_model)
+    if (pooler := getattr(model.get_encoder(), "pooler", None)) is not None:  # which a decoder never reads
+        pooler.requires_grad_(False)
     for config in (model.config, model.generation_config):
         config.decoder_start_token_id, config.eos_token_id = target.bos_token_id, target.eos_token_id
         config.pad_token_id = target.pad_token_id
@@ -100,7 +109,13 @@ def complete(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
 
 
 def new_parameters(model: PreTrainedModel) -> list[torch.nn.Parameter]:
-    """Return what is new in a model that was put together: cross-attention, and a projection between two widths."""
-    projection = getattr(model, "enc_to_dec_proj", None)
-    between = [] if projection is None else list(projection.parameters())
-    return [*component_parameters(model, "cross_attention").values(), *between]
+    """Return what is new in a model that was put together and makes no sense untrained: cross-attention, a projection
+    between two widths, and the norm behind cross-attention where that is on the way of every state.
+
+    So it is in families without a norm after the last layer: there a layer norm comes after each module.
+    """
+    modules = [getattr(model, "enc_to_dec_proj", None)]
+    if not hasattr(model.get_decoder(), "layer_norm"):
+        modules += [getattr(layer.module, "encoder_attn_layer_norm", None) for layer in decoder_layers(model)]
+    beside = [parameter for module in modules if module is not None for parameter in module.parameters()]
+    return [*component_parameters(model, "cross_attention").values(), *beside]

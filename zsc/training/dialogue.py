@@ -16,12 +16,13 @@ class DialogueCollator:
     """Lay out records as sources (batch x positions), with their references, cut to ``target_tokens``, as targets."""
 
     def __init__(self, layout: BucketLayout, loaded: Loaded, target_tokens: int):
-        self.layout, self.loaded, self.target_tokens = layout, loaded, target_tokens
+        self.layout, self.target_tokens = layout, target_tokens
+        self.tokenizer, self.target_tokenizer = loaded.tokenizer, loaded.target_tokenizer
         self.targets = Targets.of(loaded.model, loaded.target_tokenizer)
 
     def __call__(self, records: Sequence[Record]) -> dict[str, torch.Tensor]:
-        source = self.layout.encode(records, self.loaded.tokenizer)
-        tokenizer = self.loaded.target_tokenizer
+        source = self.layout.encode(records, self.tokenizer)
+        tokenizer = self.target_tokenizer
         references = tokenizer([r.reference or "" for r in records], add_special_tokens=False)["input_ids"]
         return {
             "input_ids": source.input_ids,

@@ -5,6 +5,9 @@ numbers whether or not weights train, trainings with the same seed and other fro
 and in nothing else.
 """
 
+from collections.abc import Iterable
+
+from torch import nn
 from transformers import PreTrainedModel
 
 from zsc.errors import ZscError, suggestion
@@ -32,6 +35,13 @@ def freeze(model: PreTrainedModel, names: list[str]) -> None:
     for name in names:
         for parameter in parts[name].values():
             parameter.requires_grad_(False)
+
+
+def holding(model: PreTrainedModel, parameters: Iterable[nn.Parameter]) -> list[str]:
+    """Return the components of ``model`` that any of ``parameters`` belong to."""
+    sought = {id(parameter) for parameter in parameters}
+    parts = components(model) if sought else {}
+    return [name for name, own in parts.items() if sought & {id(parameter) for parameter in own.values()}]
 
 
 def _reason(model: PreTrainedModel, name: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,57 +45,94 @@ def read_trainings(root: Path) -> tuple[list[Training], list[str]]:
     """
     if not root.is_dir():
         raise ZscError(f"trained={root} is no folder. scripts/train_less.sh makes one.")
+    if (root / "config.yaml").is_file():
+        raise ZscError(f"trained={root} is a training itself: give the folder above it, which holds several.")
     found, unfinished = [], []
     for folder in sorted(path for path in root.iterdir() if (path / "config.yaml").is_file()):
         if not (folder / "model").is_dir() or not all((folder / file).is_file() for file in FILES):
             unfinished.append(folder.name)
             continue
         plan, report = (read_json(folder / file) for file in FILES[1:])
-        if not isinstance(report, dict) or not isinstance(plan, dict) or "seed" not in report or "freeze" not in plan:
+        if not is_whole(plan, report):
             raise ZscError(f"{folder} holds no reports of this version of zsc train. Train it again in a new folder.")
         found.append(Training(folder, plan, report))
     return found, unfinished
 
 
-def by_name(trainings: Sequence[Training], baseline: str) -> dict[str, list[Training]]:
-    """Return the trainings of each name in the order of their seeds; ``baseline`` first, then by trained weights.
+def is_whole(plan: Any, report: Any) -> bool:
+    """Say whether ``plan.json`` and ``training.json`` hold what is read from them."""
+    try:
+        numbers = [plan["all"]["trained"], plan["all"]["weights"], plan["all"]["share"], report["validation_loss"]]
+        numbers += [plan["without_embeddings"]["share"], report["seed"], report["optimiser_bytes"] or 0]
+        return isinstance(plan["freeze"], list) and all(isinstance(number, int | float) for number in numbers)
+    except (TypeError, KeyError):
+        return False
 
-    Raises ZscError if there is none called ``baseline``, one has other seeds, or the seeds of one froze other parts.
+
+def by_name(trainings: Sequence[Training], baseline: str) -> tuple[dict[str, list[Training]], list[str]]:
+    """Return the trainings of each name in the order of their seeds, ``baseline`` first, then by trained weights; and
+    the names that were trained with other seeds than ``baseline``, which are left out.
+
+    Raises ZscError if there is none called ``baseline``, a name has a seed twice, or its seeds froze other parts.
     """
     groups: dict[str, list[Training]] = {}
     for one in sorted(trainings, key=lambda one: (-one.plan["all"]["trained"], one.name, one.seed)):
         groups.setdefault(one.name, []).append(one)
     if baseline not in groups:
-        raise ZscError(f"no finished training is called {baseline}-SEED, to compare with. Found: {', '.join(groups)}.")
-    seeds = [one.seed for one in groups[baseline]]
+        there = ", ".join(groups) or "none"
+        raise ZscError(f"no finished training is called {baseline}-SEED, to compare with. Finished: {there}.")
     for name, of_one in groups.items():
-        if [one.seed for one in of_one] != seeds:
-            own = [one.seed for one in of_one]
-            raise ZscError(f"{name} was trained with the seeds {own}, {baseline} with {seeds}: they must be the same.")
+        if len({one.seed for one in of_one}) < len(of_one):
+            folders = ", ".join(str(one.folder) for one in of_one)
+            raise ZscError(f"{name} was trained twice with one seed: {folders}.")
         if len({one.frozen for one in of_one}) > 1:
             raise ZscError(f"the trainings called {name} did not freeze the same parts.")
-    return {baseline: groups.pop(baseline), **groups}
+    seeds = [one.seed for one in groups[baseline]]
+    others = [name for name, of_one in groups.items() if [one.seed for one in of_one] != seeds]
+    kept = {name: of_one for name, of_one in groups.items() if name not in others}
+    return {baseline: kept.pop(baseline), **kept}, others
 
 
-def figures(trainings: Sequence[Training], costs: Sequence[dict[str, Any]]) -> dict[str, tuple[float | None, ...]]:
-    """Return figures of the seeds of one way to train: value, least and greatest (None where all are the same).
+def figures(trainings: Sequence[Training], costs: Mapping[str, Any]) -> dict[str, tuple[float | None, ...]]:
+    """Return figures of the seeds of one way to train: value, least and greatest (None where there is one number).
 
     ``trained_weights``, ``trained_share`` of all weights, ``trained_share_without_embeddings``, ``optimiser_mb``
     (MiB of its state), ``validation_loss`` (nats per token; mean over the seeds) and ``time_per_step``, relative to a
-    training with nothing frozen, as in ``costs``.
+    training with nothing frozen, as in ``costs`` for a model of as many weights of which as many train.
     """
     first = trainings[0]
     losses = [one.report["validation_loss"] for one in trainings]
-    taken = [one for one in costs if frozenset(one["frozen"]) == first.frozen]
     optimiser = first.report["optimiser_bytes"]
+    spread = (min(losses), max(losses)) if len(losses) > 1 else (None, None)
+    counts = first.plan["all"]["weights"], first.plan["all"]["trained"]
+    time = next(
+        (one["time"] for one in costs.get("ways", ()) if (costs["weights"], one["trained"]) == counts),
+        (None, None, None),
+    )
     return {
         "trained_weights": (first.plan["all"]["trained"], None, None),
         "trained_share": (first.plan["all"]["share"], None, None),
         "trained_share_without_embeddings": (first.plan["without_embeddings"]["share"], None, None),
         "optimiser_mb": (None if optimiser is None else optimiser / 2**20, None, None),
-        "validation_loss": (statistics.mean(losses), min(losses), max(losses)),
-        "time_per_step": tuple(taken[0]["time"]) if taken else (None, None, None),
+        "validation_loss": (statistics.mean(losses), *spread),
+        "time_per_step": tuple(time),
     }
+
+
+def read_costs(root: Path) -> dict[str, Any]:
+    """Return what scripts/bench_training.py wrote to ``root``, or nothing. Raises ZscError if it cannot be read."""
+    if not (root / COSTS).is_file():
+        return {}
+    costs = read_json(root / COSTS)
+    try:
+        whole = {"model", "device", "precision", "weights"} <= set(costs) and all(
+            isinstance(one["trained"], int) and len(one["time"]) == 3 for one in costs["ways"]
+        )
+    except (TypeError, KeyError):
+        whole = False
+    if not whole:
+        raise ZscError(f"{root / COSTS} is not what scripts/bench_training.py --trainings writes. Repeat that.")
+    return dict(costs)
 
 
 def read_json(file: Path) -> Any:
