@@ -2,8 +2,8 @@
 # Make the tables and reports of results/ again: [ZSC_DATA=DIR] [TRAINED=DIR] scripts/results.sh [JUDGE]
 #
 # Without ZSC_DATA, those on parlor. DIR holds topical_chat/ and wow_plus_plus/ in their official layouts. TRAINED is the
-# folder `ways` that scripts/train_less_mini.sh made. JUDGE is a causal language model, as judges.language_model. Responses that are stored are not made again, so a stopped script
-# goes on where it was.
+# folder `ways` that scripts/train_less_mini.sh made. JUDGE is a causal language model, as judges.language_model.
+# Responses that are stored are not made again, so a stopped script goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 judge=${1:-}
@@ -15,7 +15,7 @@ tables() {  # NAME "TABLE ..." [key=value ...]: write the tables to results/NAME
   done
 }
 
-report() {  # NAME: of all runs of the tables of NAME but those of the topics, which have a run each
+report() {  # NAME: of the runs of those tables of NAME whose settings have doses
   local folder="runs/results/$1"
   zsc report "$folder"/{informativeness,questions,decoder_mixing,self_attention,combinations} output="results/$1/report"
 }
@@ -23,10 +23,13 @@ report() {  # NAME: of all runs of the tables of NAME but those of the topics, w
 every="informativeness questions topics decoder_mixing self_attention combinations"
 
 tables small informativeness dataset.limit=20 seeds=[0] decoding=greedy
-judged=(${judge:+"judges.language_model=$judge"})
-tables parlor "$every swap_layers"
-tables parlor swap "${judged[@]}"
-[ -z "${TRAINED:-}" ] || tables parlor train_less trained="$TRAINED" "${judged[@]}"
+tables parlor "$every swap"
+tables parlor swap_layers dataset.limit=120
+if [ -n "${TRAINED:-}" ]; then
+  tables parlor train_less trained="$TRAINED" ${judge:+"judges.language_model=$judge"}
+  tables parlor/independent swap other.decoder=null \
+    other.checkpoint="$TRAINED/lm_encoder+embeddings+self_attention+feed_forward+norms-0/model"
+fi
 report parlor
 if [ -n "${ZSC_DATA:-}" ]; then
   tables test_freq "$every swap" dataset=topical_chat dataset.limit=300
@@ -44,11 +47,11 @@ done > results/pairing.md
 zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=200 format=md \
   > results/bench-sweep.md
 [ -z "$judge" ] && exit
-for name in parlor test_freq; do
-  run="runs/results/$name/self_attention"
+for table in {parlor,test_freq}/{self_attention,swap}; do
+  run="runs/results/$table"
   [ -d "$run" ] || continue
   python scripts/with_references.py "$run" > "$run.jsonl"
   zsc score "$run.jsonl" judges.language_model="$judge" format=md \
     "metrics=[judge_perplexity_median,judge_perplexity_corpus,repetition,distinct2,self_bleu,length]" \
-    > "results/$name/self_attention-judge.md"
+    > "results/$table-judge.md"
 done
