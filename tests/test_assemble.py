@@ -518,6 +518,8 @@ def test_widths_that_differ_train_with_the_encoder(tmp_path, folders):
     after, still = weights(tmp_path / "out"), weights(tmp_path / "still")
     assert after["enc_to_dec_proj.weight"].shape == (32, 48)
     assert moved(still, after) == {name for name in after if ".pooler." not in name}
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert plan["all"]["trained"] == sum(tensor.numel() for name, tensor in after.items() if ".pooler." not in name)
     EncoderDecoderModel.from_pretrained(tmp_path / "out" / "model")
 
 

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 from zsc.generation import cells
 from zsc.generation.cells import Cell, State, canonical
@@ -119,3 +120,20 @@ def test_the_code_that_decides_responses_is_part_of_the_hash_and_other_code_is_n
         before = version()
     monkeypatch.undo()
     cells.code_version.cache_clear()
+
+
+def test_a_model_whose_files_changed_is_loaded_again(checkpoint, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from zsc.cli.build import load_once
+
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoint, folder)
+    settings = {"checkpoint": str(folder), "device": "cpu"}
+    first = load_once(settings)
+    assert load_once(settings) is first
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    again = load_once(settings)
+    assert again.fingerprint != first.fingerprint
+    assert not torch.equal(again.model.get_input_embeddings().weight, first.model.get_input_embeddings().weight)

@@ -233,3 +233,30 @@ def test_dialogue_fine_tuning_moves_the_decoder_only(tmp_path, checkpoint, parlo
 def test_bad_input_is_one_line(tmp_path, arguments, message):
     done = subprocess.run(command(*arguments), capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_refused_training_leaves_its_folder_free(command, checkpoint):
+    from tests.test_training_cost import PARLOR
+
+    def again(*more):
+        return command(
+            "train", "output=out", "task=dialogue", f"task.checkpoint={checkpoint}",
+            "task.heldout=[{loader: parlor, limit: 8}]", f"task.train=[{{loader: jsonl, path: {PARLOR}}}]", "trainer.max_steps=1", "precision=fp32", *more,
+        )  # fmt: skip
+
+    status, _, err = again("task.decoder=none.safetensors")
+    assert status == 2 and "no file" in err and "With decoder=null" in err
+    status, _, err = again("freeze=[encodr]")
+    assert status == 2 and "encoder" in err
+    status, _, err = again()
+    assert status == 0, err
+    status, _, err = again("seed=5")
+    assert status == 2 and "holds a training with other settings" in err
+
+
+def test_workers_are_not_handed_the_model(tokenizer):
+    import pickle
+
+    model = tiny_model("bart", tokenizer)
+    collator = DialogueCollator(BucketLayout(), Loaded(model, tokenizer, tokenizer, ""), 8)
+    assert len(pickle.dumps(collator)) < len(pickle.dumps((tokenizer, tokenizer))) + 10_000
