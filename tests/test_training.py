@@ -240,8 +240,9 @@ def test_a_refused_training_leaves_its_folder_free(command, checkpoint):
 
     def again(*more):
         return command(
-            "train", "output=out", "task=dialogue", f"task.checkpoint={checkpoint}",
-            "task.heldout=[{loader: parlor, limit: 8}]", f"task.train=[{{loader: jsonl, path: {PARLOR}}}]", "trainer.max_steps=1", "precision=fp32", *more,
+            "train", "output=out", "task=dialogue", f"task.checkpoint={checkpoint}", "precision=fp32",
+            "task.heldout=[{loader: parlor, limit: 8}]", f"task.train=[{{loader: jsonl, path: {PARLOR}}}]",
+            "trainer.max_steps=1", *more,
         )  # fmt: skip
 
     status, _, err = again("task.decoder=none.safetensors")
