@@ -178,6 +178,13 @@ def test_figures_without_an_optimiser(tmp_path):
     assert found["validation_loss"] == (3.0, 2.0, 4.0) and found["optimiser_mb"] == (None, None, None)
 
 
+def test_time_is_that_of_the_same_parts_frozen(tmp_path):
+    ways = [{"frozen": [part], "trained": 3, "time": [number] * 3} for part, number in (("norms", 1), ("encoder", 2))]
+    frozen = [training(tmp_path / "a-0", 0, 3, frozen=["encoder"])]
+    assert figures(frozen, {"weights": 10, "ways": ways})["time_per_step"] == (2, 2, 2)
+    assert figures(frozen, {"weights": 11, "ways": ways})["time_per_step"] == (None, None, None)
+
+
 def test_one_seed_has_no_range(tmp_path):
     assert figures([training(tmp_path / "a-0", 0, 3, loss=2.0)], {})["validation_loss"] == (2.0, None, None)
 

@@ -98,17 +98,17 @@ def figures(trainings: Sequence[Training], costs: Mapping[str, Any]) -> dict[str
 
     ``trained_weights``, ``trained_share`` of all weights, ``trained_share_without_embeddings``, ``optimiser_mb``
     (MiB of its state), ``validation_loss`` (nats per token; mean over the seeds) and ``time_per_step``, relative to a
-    training with nothing frozen, as in ``costs`` for a model of as many weights of which as many train.
+    training with nothing frozen, as in ``costs`` for a model of as many weights with the same parts frozen.
     """
     first = trainings[0]
     losses = [one.report["validation_loss"] for one in trainings]
     optimiser = first.report["optimiser_bytes"]
     spread = (min(losses), max(losses)) if len(losses) > 1 else (None, None)
-    counts = first.plan["all"]["weights"], first.plan["all"]["trained"]
-    time = next(
-        (one["time"] for one in costs.get("ways", ()) if (costs["weights"], one["trained"]) == counts),
-        (None, None, None),
-    )
+    own = first.plan["all"]["weights"], first.plan["all"]["trained"], first.frozen
+    measured = {
+        (costs["weights"], one["trained"], frozenset(one["frozen"])): one["time"] for one in costs.get("ways", ())
+    }
+    time = measured.get(own, (None, None, None))
     return {
         "trained_weights": (first.plan["all"]["trained"], None, None),
         "trained_share": (first.plan["all"]["share"], None, None),
@@ -126,7 +126,8 @@ def read_costs(root: Path) -> dict[str, Any]:
     costs = read_json(root / COSTS)
     try:
         whole = {"model", "device", "precision", "weights"} <= set(costs) and all(
-            isinstance(one["trained"], int) and len(one["time"]) == 3 for one in costs["ways"]
+            isinstance(one["trained"], int) and isinstance(one["frozen"], list) and len(one["time"]) == 3
+            for one in costs["ways"]
         )
     except (TypeError, KeyError):
         whole = False
