@@ -24,7 +24,7 @@ every="informativeness questions topics decoder_mixing self_attention combinatio
 
 tables small informativeness dataset.limit=20 seeds=[0] decoding=greedy
 tables parlor "$every swap"
-tables parlor swap_layers dataset.limit=120
+tables parlor swap_layers dataset.limit=120 resampling.resamples=48000
 if [ -n "${TRAINED:-}" ]; then
   tables parlor train_less trained="$TRAINED" ${judge:+"judges.language_model=$judge"}
   tables parlor/independent swap other.decoder=null \
