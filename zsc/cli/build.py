@@ -126,7 +126,10 @@ def _expanded(options: dict[str, Any], depth: int) -> list[dict[str, Any]]:
     Layers and heads are lists themselves: several of them are a list of lists. ``layers: each`` is each of the
     ``depth`` layers of the decoder by itself.
     """
-    if options.get("layers") == "each":
+    layers = options.get("layers")
+    if isinstance(layers, str) and layers != "each":
+        raise ZscError(f"knob.layers={layers} must be a list, such as [0,1], each (one setting for each), or null.")
+    if layers == "each":
         options = options | {"layers": [[number] for number in range(depth)]}
     listed = {
         key: value
@@ -156,6 +159,11 @@ def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, 
             given["other"] = None
         else:
             other = _load_other(given["other"], model)
+            if other.fingerprint == loaded.fingerprint:
+                raise ZscError(
+                    f"knob {name}: the other model is the model itself. Set other.checkpoint, or other.decoder to a"
+                    " file of decoder weights in its folder."
+                )
             made_from[f"{name}.other"], given["other"] = other.fingerprint, other.model
     try:
         return KNOBS[name](**given)
