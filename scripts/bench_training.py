@@ -15,6 +15,7 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from zsc.training.dialogue import DialogueCollator
 from zsc.training.freeze import freeze
 from zsc.training.measure import now, optimiser_bytes, saved_activations
 from zsc.training.plan import plan_of
-from zsc.training.report import COSTS, read_trainings
+from zsc.training.report import COSTS, Training, read_trainings
 
 SETTINGS: list[list[str]] = [
     [],
@@ -77,19 +78,14 @@ def measure(model: PreTrainedModel, frozen: list[str], batches: list[Batch]) -> 
     return shares | counts | {"seconds": seconds, "kept": kept, "state": optimiser_bytes(optimiser)}
 
 
-def ways(folder: Path) -> list[list[str]]:
-    """Return the ways of freezing of the trainings in ``folder``, nothing frozen first."""
-    trainings, _ = read_trainings(folder)
-    frozen = {training.frozen: training.plan for training in trainings} | {frozenset(): None}
-    others = sorted((one for one in frozen if one), key=lambda one: -frozen[one]["all"]["trained"])
-    return [[], *map(sorted, others)]
+def ways(trainings: Sequence[Training]) -> list[list[str]]:
+    """Return the ways of freezing of ``trainings``, nothing frozen first, then by trained weights."""
+    trained = {training.frozen: training.plan["all"]["trained"] for training in trainings if training.frozen}
+    return [[], *(sorted(frozen) for frozen in sorted(trained, key=lambda one: -trained[one]))]
 
 
-def started_from(folder: Path | None) -> str:
-    """Return the checkpoint that the trainings in ``folder`` began with, mini without a folder."""
-    if folder is None:
-        return "mini"
-    trainings, _ = read_trainings(folder)
+def started_from(trainings: Sequence[Training]) -> str:
+    """Return the checkpoint that ``trainings`` began with, mini without any."""
     return str(OmegaConf.load(trainings[0].folder / "config.yaml").task.checkpoint) if trainings else "mini"
 
 
@@ -118,8 +114,10 @@ def row(frozen: list[str], own: list[dict[str, Any]], full: list[dict[str, Any]]
     }
 
 
-def main(checkpoint: str, trainings: Path | None, repeats: int, batch_size: int, style: str) -> None:
-    settings = SETTINGS if trainings is None else ways(trainings)
+def main(checkpoint: str | None, folder: Path | None, repeats: int, batch_size: int, style: str) -> None:
+    trainings = [] if folder is None else read_trainings(folder)[0]
+    settings = SETTINGS if folder is None else ways(trainings)
+    checkpoint = checkpoint or started_from(trainings)
     loaded = load_model(checkpoint)
     model = loaded.model.train()
     collate = DialogueCollator(BucketLayout(), loaded, TARGET_TOKENS)
@@ -140,7 +138,7 @@ def main(checkpoint: str, trainings: Path | None, repeats: int, batch_size: int,
         file=sys.stderr,
     )
     print(render([row(frozen, own, measured[0]) for frozen, own in zip(settings, measured, strict=True)], style))
-    if trainings is not None:
+    if folder is not None:
         costs = {
             "model": checkpoint,
             "device": str(model.device),
@@ -151,7 +149,7 @@ def main(checkpoint: str, trainings: Path | None, repeats: int, batch_size: int,
                 for frozen, own in zip(settings, measured, strict=True)
             ],
         }
-        write_atomic(trainings / COSTS, json.dumps(costs, indent=2) + "\n")
+        write_atomic(folder / COSTS, json.dumps(costs, indent=2) + "\n")
 
 
 if __name__ == "__main__":
@@ -162,4 +160,4 @@ if __name__ == "__main__":
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--format", default="table")
     given = parser.parse_args()
-    main(given.model or started_from(given.trainings), given.trainings, given.repeats, given.batch_size, given.format)
+    main(given.model, given.trainings, given.repeats, given.batch_size, given.format)

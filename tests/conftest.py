@@ -63,6 +63,17 @@ def tokenizer(tokenizer_folder):
 
 
 @pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory, tokenizer):
+    """Folders with a tiny random model, by family."""
+    folders = {}
+    for family in ("bart", "t5"):
+        folders[family] = tmp_path_factory.mktemp(family)
+        tiny_model(family, tokenizer).save_pretrained(folders[family])
+        tokenizer.save_pretrained(folders[family])
+    return folders
+
+
+@pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory, tokenizer):
     """A folder with a tiny random BART that stores generation settings of its own, as published ones do."""
     folder = tmp_path_factory.mktemp("bart")

@@ -119,16 +119,6 @@ def texts(tmp_path_factory, parlor, tokenizer):
     return folder
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory, tokenizer):
-    made = {}
-    for family in ("bart", "t5"):
-        made[family] = tmp_path_factory.mktemp(family)
-        tiny_model(family, tokenizer).save_pretrained(made[family])
-        tokenizer.save_pretrained(made[family])
-    return made
-
-
 def arguments(folder, texts, output, *more):
     return [
         "train", "task=language_model", f"task.checkpoint={folder}", f"task.text={texts / 'text.txt'}",
@@ -139,12 +129,12 @@ def arguments(folder, texts, output, *more):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, folders, texts):
+def trained(tmp_path_factory, checkpoints, texts):
     """The output of a training, and what it would be with a learning rate of 0."""
     outputs = {}
     for name, more in (("trained", []), ("still", ["trainer.learning_rate=0"])):
         outputs[name] = tmp_path_factory.mktemp("outputs") / name
-        assert not main(arguments(folders["bart"], texts, outputs[name], *more))
+        assert not main(arguments(checkpoints["bart"], texts, outputs[name], *more))
     return outputs
 
 
@@ -152,8 +142,8 @@ def weights(output):
     return load_file(output / "model" / "model.safetensors")
 
 
-def test_embeddings_stay_and_all_else_that_is_used_moves(trained, folders):
-    before, after, still = load_file(folders["bart"] / "model.safetensors"), *map(weights, trained.values())
+def test_embeddings_stay_and_all_else_that_is_used_moves(trained, checkpoints):
+    before, after, still = load_file(checkpoints["bart"] / "model.safetensors"), *map(weights, trained.values())
     assert torch.equal(after["model.decoder.embed_tokens.weight"], before["model.shared.weight"])
     positions = "model.decoder.embed_positions.weight"
     assert torch.equal(after[positions], before[positions])
@@ -163,9 +153,9 @@ def test_embeddings_stay_and_all_else_that_is_used_moves(trained, folders):
     assert plan["freeze"] == ["embeddings", "cross_attention"]
 
 
-def test_the_held_out_loss_is_that_of_the_texts(trained, folders, texts):
+def test_the_held_out_loss_is_that_of_the_texts(trained, checkpoints, texts):
     folder = trained["trained"] / "model"
-    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folders["bart"]), AutoTokenizer.from_pretrained(folder)
+    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(checkpoints["bart"]), AutoTokenizer.from_pretrained(folder)
     lines = (texts / "heldout.txt").read_text(encoding="utf-8").splitlines()
     rows = [tokenizer(line, add_special_tokens=False)["input_ids"] for line in lines]
     report = json.loads((trained["trained"] / "training.json").read_text())
@@ -173,20 +163,22 @@ def test_the_held_out_loss_is_that_of_the_texts(trained, folders, texts):
     assert len(rows) == 8 and report["validation_loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_finished_one_stays_as_it_is(trained, folders, texts):
+def test_a_finished_one_stays_as_it_is(trained, checkpoints, texts):
     files = [trained["trained"] / name for name in ("model/model.safetensors", "training.json")]
     before = [file.read_bytes() for file in files]
-    assert not main(arguments(folders["bart"], texts, trained["trained"]))
+    assert not main(arguments(checkpoints["bart"], texts, trained["trained"]))
     assert [file.read_bytes() for file in files] == before
 
 
-def test_a_family_without_a_causal_language_model_is_refused_before_the_text_is_cut(tmp_path, command, folders, texts):
-    status, _, err = command(*arguments(folders["t5"], texts, "out"))
+def test_a_family_without_a_causal_language_model_is_refused_before_the_text_is_cut(
+    tmp_path, command, checkpoints, texts
+):
+    status, _, err = command(*arguments(checkpoints["t5"], texts, "out"))
     assert status == 2 and len(err.splitlines()) == 1
     assert "no causal language model of the family t5" in err and "BART family" in err
     assert not list((tmp_path / "out").glob("segments*"))
 
 
-def test_segments_beyond_the_decoders_positions_are_refused(command, folders, texts):
-    status, _, err = command(*arguments(folders["bart"], texts, "out", "task.segment_tokens=199"))
+def test_segments_beyond_the_decoders_positions_are_refused(command, checkpoints, texts):
+    status, _, err = command(*arguments(checkpoints["bart"], texts, "out", "task.segment_tokens=199"))
     assert status == 2 and "201 positions, but this model has 200" in err

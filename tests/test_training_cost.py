@@ -8,7 +8,6 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from tests.conftest import tiny_model
 from tests.families import BART, T5
 from zsc.data import load_records
 from zsc.data.embedded import PARLOR
@@ -18,16 +17,6 @@ from zsc.training.dialogue import DialogueCollator
 
 FROZEN = ["self_attention", "feed_forward"]
 STEPS = 4
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory, tokenizer):
-    folders = {}
-    for family in ("bart", "t5"):
-        folders[family] = tmp_path_factory.mktemp(family)
-        tiny_model(family, tokenizer).save_pretrained(folders[family])
-        tokenizer.save_pretrained(folders[family])
-    return folders
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
         sections.append(Section(part.label, rows))
         signatures |= signed
         folders.append(folder)
-    published = Published(**spec["published"]) if spec.get("published") else Published()
+    published = Published.of(spec)
     known = {setting for section in sections for setting in section.settings}
     if unknown := [setting for setting in published.rows if setting not in known]:
         print(f"published, but no setting of this table: {', '.join(unknown)}", file=sys.stderr)

@@ -73,7 +73,7 @@ def compare(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFold
         signatures["time_per_step"] = f"time_per_step|scripts/bench_training.py|{measured}"
     else:
         print(f"no time per step: python scripts/bench_training.py --trainings {root} measures it", file=sys.stderr)
-    published = Published(**spec["published"]) if spec.get("published") else Published()
+    published = Published.of(spec)
     sections = adjusted([Section("", rows)])
     lines = [*how_made(folder.manifest()), *told(groups)]
     return PaperTable(name, spec["title"], sections, spec["columns"], published, signatures, lines, remarks), [folder]

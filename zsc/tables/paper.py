@@ -46,6 +46,11 @@ class Published:
     source: str = ""
     rows: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> "Published":
+        """Return what the description of a table says was published, if anything."""
+        return cls(**(spec.get("published") or {}))
+
 
 @dataclass(frozen=True)
 class PaperTable:
