@@ -20,7 +20,7 @@ from zsc.knobs import (
     UnsupportedModel,
     apply,
 )
-from zsc.knobs.steering import as_additive
+from zsc.knobs.masks import as_additive
 
 SAMPLED, BEAMS = Decoding(max_new_tokens=8), Decoding(max_new_tokens=8, sample=False, num_beams=3)
 PHRASES = ["What do you think?", "Have you ever been there?", "Why?"]

@@ -18,7 +18,8 @@ from transformers import PreTrainedModel
 
 from zsc.knobs.anatomy import UnsupportedModel, check_indices, check_within, decoder_layers, head_count
 from zsc.knobs.cache import cache_name
-from zsc.knobs.steering import Additions, Bias, steered
+from zsc.knobs.masks import Bias
+from zsc.knobs.steering import Additions, steered
 
 BACKENDS = ("eager", "sdpa")
 SMALLEST, LARGEST = 1e-30, 1e30  # what single precision holds with room to spare

@@ -6,14 +6,13 @@ it gives without the position. On the decoder's own past a weight of 0 is what i
 all cases a step with a cache gives what it gives without, and no logits depend on later tokens.
 """
 
-from collections.abc import Sequence
-
 import torch
 from transformers import PreTrainedModel
 
 from zsc.knobs.cache import cache_name, returned_cache
 from zsc.knobs.encoder import encoder_outputs
-from zsc.knobs.steering import Additions, Bias, steered
+from zsc.knobs.masks import Bias
+from zsc.knobs.steering import Additions, steered
 
 TOLERANCE = {torch.float64: 0.01, torch.float32: 0.01}  # as a share of what the weights change; in half precision:
 HALF_TOLERANCE = 0.25
