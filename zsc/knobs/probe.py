@@ -11,6 +11,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from zsc.data.layout import Source
 from zsc.knobs import Knob, apply
+from zsc.knobs.steering import changed_alone
 
 PROBED_TOKENS = 12
 ROUNDING = 16  # in units of the precision of the largest log-probability
@@ -109,12 +110,13 @@ def eager(model: PreTrainedModel) -> Iterator[None]:
     """While the context is open, ``model`` computes attention eagerly, which alone returns its probabilities."""
     parts = [model, model.get_encoder(), model.get_decoder()]
     backends = [part.config._attn_implementation for part in parts]
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        for part, backend in zip(parts, backends, strict=True):
-            part.set_attn_implementation(backend)
+    with changed_alone(model):
+        model.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            for part, backend in zip(parts, backends, strict=True):
+                part.set_attn_implementation(backend)
 
 
 def _greedy(model: PreTrainedModel) -> GenerationConfig:
