@@ -6,7 +6,7 @@ import gc
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from contextvars import copy_context
 
 import pytest
@@ -182,7 +182,7 @@ def test_what_changes_the_model_itself_excludes_other_threads(case, pair, source
     with change(model):
         changed = scores(model, source)
         for act in (scores, lambda model, source: alone(model, [], source)):
-            with pytest.raises(ThreadConflict, match="another thread .* changes the model itself"):
+            with pytest.raises(ThreadConflict, match=r"another thread .* changes the model itself"):
                 in_thread(act, model, source)
         assert torch.equal(in_thread(copy_context().run, scores, model, source), changed)
     with apply(model, []):
@@ -225,9 +225,31 @@ def test_contexts_close_in_any_order_and_anywhere(tiny, source):
     with apply(model, first, source):
         handed = copy_context()
         assert torch.equal(in_thread(handed.run, scores, model, source), expected[str(first)])
-    with apply(model, second, source), pytest.raises(ThreadConflict, match="opened none"):
-        in_thread(handed.run, scores, model, source)  # what it was handed is closed
+    for knobs in (None, [], second):  # what it was handed is closed, whatever else is open
+        with nullcontext() if knobs is None else apply(model, knobs, source):
+            with pytest.raises(ThreadConflict, match="handed is closed"):
+                in_thread(handed.run, scores, model, source)
+            assert torch.equal(in_thread(handed.copy().run, alone, model, first, source), expected[str(first)])
+            assert torch.equal(scores(model, source), expected.get(str(knobs), plain))
+    del handed
     assert torch.equal(scores(model, source), plain) and unhooked(model)
+
+
+def test_a_thread_that_outlives_what_it_was_handed_is_stopped(tiny, source):
+    model = tiny("bart")
+    begun, closed = threading.Event(), threading.Event()
+
+    def after(step):
+        begun.set()
+        assert closed.wait(WAIT)
+
+    with ThreadPoolExecutor(1) as pool:
+        with apply(model, [AttentionBias("knowledge", 9.0)], source):
+            late = pool.submit(copy_context().run, scores, model, source, after)
+            assert begun.wait(WAIT)
+        closed.set()
+        with pytest.raises(ThreadConflict, match="keep it open until the thread is done"):
+            late.result(WAIT)
 
 
 def test_a_thread_that_fails_leaves_the_others_alone(tiny, source):
