@@ -16,6 +16,7 @@ from zsc.knobs.cache import cache_name, given_cache, returned_cache, with_cache
 from zsc.knobs.pair import check_pair, differing_modules, follower, link
 from zsc.knobs.parameters import replaced_parameters
 from zsc.knobs.steering import layer_hooks, removed, steering_hook
+from zsc.knobs.supported import check_model
 
 Context = AbstractContextManager[object]
 
@@ -56,7 +57,10 @@ class DecoderMixing:
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
         """Raise ValueError if the two decoders do not share encoder, vocabulary, depth and width, UnsupportedModel if
         their steps cannot be told."""
+        check_model(model)
         check_pair(model, self.other)
+        if self.level == "cross_attention":
+            decoder_layers(model)[0].component("cross_attention")
         if self.level != "weights":
             for one in (model, self.other):
                 cache_name(one)

@@ -46,7 +46,7 @@ class Steering:
     past: list[Bias] = field(default_factory=list)
     codes: list[Code] = field(default_factory=list)
     handle: Any = None
-    layered: dict[str, dict[int, torch.Tensor]] | dict[str, dict[int, LayerMask]] = field(default_factory=dict)
+    layered: dict[str, dict[int, Any]] = field(default_factory=dict)  # tensors, or a LayerMask each
 
     def empty(self) -> bool:
         return not (self.cross or self.past or self.codes)

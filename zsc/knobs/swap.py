@@ -19,6 +19,7 @@ from zsc.knobs.anatomy import (
     head_count,
 )
 from zsc.knobs.parameters import component_parameters, replaced_parameters
+from zsc.knobs.supported import check_model
 
 OF_ANOTHER = ("other", "averaged")
 DRAWN = ("random", "shuffled")
@@ -81,7 +82,8 @@ class ComponentSwap:
         return {name: torch.lerp(tensor.data, theirs[name].data.to(tensor), share) for name, tensor in own.items()}
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
-        """Raise what ``apply`` would."""
+        """Raise what ``apply`` would, and UnsupportedModel for a model that does not decode soundly."""
+        check_model(model)
         self.values(model)
 
     def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
