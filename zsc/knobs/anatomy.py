@@ -34,7 +34,9 @@ class Layer:
         """
         found = [(path, module) for component, path, module in _parts(self.path, self.module) if component == name]
         if not found:
-            raise UnsupportedModel(f"the decoder layer {self.path} has no {name.replace('_', '-')} module of its own known here.")
+            raise UnsupportedModel(
+                f"the decoder layer {self.path} has no {name.replace('_', '-')} module of its own known here."
+            )
         return found
 
     def component(self, name: str) -> tuple[str, nn.Module]:

@@ -35,6 +35,11 @@ class Code:
     strength: float | torch.Tensor
 
 
+def precision(dtype: torch.dtype) -> torch.dtype:
+    """Return the type that weights are computed in for a model of ``dtype``: single precision, or double for double."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def as_additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return a four-dimensional mask in additive form; a boolean one is true where a position is attended to."""
     if mask.dtype == torch.bool:
@@ -64,13 +69,18 @@ def causal_mask(mask: torch.Tensor | None, steps: torch.Tensor, rows: int, dtype
     return torch.where(visible, 0.0, torch.finfo(dtype).min).to(dtype)
 
 
+def log_weights(bias: Bias, steps: torch.Tensor, positions: int, base: torch.Tensor) -> torch.Tensor:
+    """Return log b on the device of ``base``, in single precision or, for a ``base`` in double, in that."""
+    return bias.weights(steps, positions).to(base.device, precision(base.dtype)).log()
+
+
 def biased(base: torch.Tensor, logs: list[tuple[Bias, torch.Tensor]]) -> torch.Tensor:
     """Add log-weights to the additive mask ``base`` (rows, 1, queries, positions); rows may be beams, in order.
 
     A hidden slot is set to the lowest number rather than added to, which would overflow in half precision.
     """
     rows, lowest = base.shape[0], torch.finfo(base.dtype).min
-    total = torch.zeros(1, 1, 1, 1, device=base.device)
+    total = torch.zeros(1, 1, 1, 1, device=base.device, dtype=precision(base.dtype))
     for bias, log in logs:
         if rows % log.shape[0]:
             raise ValueError(f"the decoder runs {rows} rows, not a multiple of the {log.shape[0]} rows of the weights.")

@@ -74,7 +74,7 @@ def follower(cache: Cache | None, owner: object) -> Cache | None:
     """
     if cache is None:
         return None
-    if (known := cache.__dict__.get(FOLLOWERS, {}).get(id(owner))) is not None:
+    if (known := cache.__dict__.get(FOLLOWERS, {}).get(owner)) is not None:
         return known
     check_cache(cache)
     if cache.get_seq_length():
@@ -95,7 +95,7 @@ def empty_copy(cache: Cache) -> Cache:
 
 def link(cache: Cache, second: Cache, owner: object) -> None:
     """Make ``second`` the follower of ``cache`` for ``owner``."""
-    cache.__dict__.setdefault(FOLLOWERS, {})[id(owner)] = second
+    cache.__dict__.setdefault(FOLLOWERS, {})[owner] = second
     for name in ("reorder_cache", "crop", "batch_repeat_interleave", "batch_select_indices", "reset"):
         setattr(cache, name, _both(getattr(cache, name), getattr(second, name)))
 

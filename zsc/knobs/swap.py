@@ -1,8 +1,8 @@
 """Knob SWAP [I]: one component of the decoder replaced by another model's, or by controls [D]."""
 
 import hashlib
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -19,6 +19,7 @@ from zsc.knobs.anatomy import (
     head_count,
 )
 from zsc.knobs.parameters import component_parameters, replaced_parameters
+from zsc.knobs.steering import changed_alone
 from zsc.knobs.supported import check_model
 
 OF_ANOTHER = ("other", "averaged")
@@ -86,9 +87,14 @@ class ComponentSwap:
         check_model(model)
         self.values(model)
 
-    def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
-        """Return a context in which the decoder of ``model`` has the other weights."""
-        return replaced_parameters(model.get_decoder(), self.values(model))
+    @contextmanager
+    def apply(self, model: PreTrainedModel, source: Source | None) -> Iterator[None]:
+        """Open a context in which the decoder of ``model`` has the other weights, which no other thread may use then.
+
+        Raises ThreadConflict, beside what ``check`` raises, if one does.
+        """
+        with changed_alone(model, self.other), replaced_parameters(model.get_decoder(), self.values(model)):
+            yield
 
 
 def check_alike(model: PreTrainedModel, other: PreTrainedModel) -> None:
