@@ -11,7 +11,6 @@ from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
 from zsc.knobs.bias import (
     check_strength,
-    check_supported,
     check_weights,
     constant_bias,
     head_mask,
@@ -19,6 +18,7 @@ from zsc.knobs.bias import (
 )
 from zsc.knobs.spans import chosen_positions, parse_span
 from zsc.knobs.steering import Additions, steered
+from zsc.knobs.supported import check_supported
 
 GRADUAL = "gradual"
 SCHEDULES = ("linear", "step")

@@ -19,6 +19,7 @@ from zsc.knobs.contexts import hooked
 from zsc.knobs.pair import check_pair, differing_modules, follower, link
 from zsc.knobs.parameters import replaced_parameters
 from zsc.knobs.steering import changed_alone, entered, layer_hooks, steering_hook
+from zsc.knobs.supported import check_model
 
 Context = AbstractContextManager[object]
 
@@ -59,7 +60,10 @@ class DecoderMixing:
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
         """Raise ValueError if the two decoders do not share encoder, vocabulary, depth and width, UnsupportedModel if
         their steps cannot be told."""
+        check_model(model)
         check_pair(model, self.other)
+        if self.level == "cross_attention":
+            decoder_layers(model)[0].component("cross_attention")
         if self.level != "weights":
             for one in (model, self.other):
                 cache_name(one)

@@ -1,5 +1,6 @@
 """Two decoders that run side by side over the same encoder states: do they fit, and the second one's cache."""
 
+import copy
 from typing import Any
 
 import torch
@@ -78,10 +79,17 @@ def follower(cache: Cache | None, owner: object) -> Cache | None:
     check_cache(cache)
     if cache.get_seq_length():
         raise ValueError("this cache was begun without the second decoder: begin generation inside the context.")
-    second: Cache = DynamicCache()
-    if isinstance(cache, EncoderDecoderCache):
-        second = EncoderDecoderCache(DynamicCache(), DynamicCache())
+    second = empty_copy(cache)
     link(cache, second, owner)
+    return second
+
+
+def empty_copy(cache: Cache) -> Cache:
+    """Return a cache with the kinds of layers that ``cache``, which holds no steps yet, has (some keep a window)."""
+    if isinstance(cache, EncoderDecoderCache):
+        return EncoderDecoderCache(empty_copy(cache.self_attention_cache), empty_copy(cache.cross_attention_cache))
+    second = DynamicCache()
+    second.layers = copy.deepcopy(cache.layers)
     return second
 
 

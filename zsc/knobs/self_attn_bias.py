@@ -10,9 +10,10 @@ from transformers import PreTrainedModel
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
 from zsc.knobs.attn_bias import restricted
-from zsc.knobs.bias import check_strength, check_supported, head_mask
+from zsc.knobs.bias import check_strength, head_mask
 from zsc.knobs.masks import Bias
 from zsc.knobs.steering import Additions, steered
+from zsc.knobs.supported import check_supported
 
 # of positions in the target: queries (queries, 1), keys (keys,), the knob's size and seed; to booleans (queries, keys)
 PROFILES: dict[str, Callable[[torch.Tensor, torch.Tensor, int, int], torch.Tensor]] = {

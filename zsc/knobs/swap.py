@@ -20,6 +20,7 @@ from zsc.knobs.anatomy import (
 )
 from zsc.knobs.parameters import component_parameters, replaced_parameters
 from zsc.knobs.steering import changed_alone
+from zsc.knobs.supported import check_model
 
 OF_ANOTHER = ("other", "averaged")
 DRAWN = ("random", "shuffled")
@@ -82,7 +83,8 @@ class ComponentSwap:
         return {name: torch.lerp(tensor.data, theirs[name].data.to(tensor), share) for name, tensor in own.items()}
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
-        """Raise what ``apply`` would."""
+        """Raise what ``apply`` would, and UnsupportedModel for a model that does not decode soundly."""
+        check_model(model)
         self.values(model)
 
     @contextmanager
