@@ -26,6 +26,7 @@ class ThreadConflict(ValueError):
 class Mark:
     """What a thread that may use a context carries in its :class:`contextvars.Context`, and a copy of that too."""
 
+    alone: bool
     opener: threading.Thread = field(default_factory=threading.current_thread)
     closed: bool = False
 
@@ -73,7 +74,7 @@ def opened(decoder: nn.Module, new: Opened, hook: Callable[..., Any]) -> Iterato
             occupied.handle = decoder.register_forward_pre_hook(hook, with_kwargs=True)
             _OCCUPIED[decoder] = occupied
         occupied.opened.append(new)
-    mark = Mark()
+    mark = Mark(new.alone)
     new.mark = ref(mark)
     _HERE.set((*(one for one in _HERE.get() if not one.closed), mark))
     del mark  # so that only threads hold it
@@ -137,6 +138,17 @@ def _check_alone(new: Opened, others: list[Opened]) -> None:
         )
     if any(one.alone for one in others):
         raise ThreadConflict(f"another thread has a knob on this model that {ITSELF}: wait until it is off, or {COPY}.")
+
+
+@contextmanager
+def unsteered() -> Iterator[None]:
+    """For the while, let this thread see of its contexts only those that change the model itself."""
+    before = _HERE.get()
+    _HERE.set(tuple(mark for mark in before if mark.alone))
+    try:
+        yield
+    finally:
+        _HERE.set(before)
 
 
 @contextmanager
