@@ -17,6 +17,7 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.knobs.anatomy import UnsupportedModel, check_indices, check_within, decoder_layers, head_count
+from zsc.knobs.cache import cache_name
 from zsc.knobs.steering import Additions, Bias, steered
 
 BACKENDS = ("eager", "sdpa")
@@ -31,6 +32,7 @@ def check_supported(model: PreTrainedModel) -> None:
         raise UnsupportedModel(f"{name} is not an encoder-decoder: it has no cross-attention to bias.")
     if "encoder_attention_mask" not in inspect.signature(model.get_decoder().forward).parameters:
         raise UnsupportedModel(f"the decoder of {name} takes no encoder_attention_mask, so it cannot be biased.")
+    cache_name(model.get_decoder())
     kind, backend = model.config.model_type, model.get_decoder().config._attn_implementation
     if kind == "prophetnet":
         raise UnsupportedModel("ProphetNet builds its own cross-attention mask and ignores an additive one.")

@@ -12,6 +12,7 @@ from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedMod
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, decoder_layers
+from zsc.knobs.cache import cache_name, given_cache, returned_cache, with_cache
 from zsc.knobs.pair import check_pair, differing_modules, follower, link
 from zsc.knobs.parameters import replaced_parameters
 from zsc.knobs.steering import layer_hooks, removed, steering_hook
@@ -53,8 +54,13 @@ class DecoderMixing:
         return self.weight == 0
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
-        """Raise ValueError if the two decoders do not share encoder, vocabulary, depth and width."""
+        """Raise ValueError if the two decoders do not share encoder, vocabulary, depth and width, UnsupportedModel if
+        their steps cannot be told."""
         check_pair(model, self.other)
+        if self.level != "weights":
+            for one in (model, self.other):
+                cache_name(one)
+                cache_name(one.get_decoder())
 
     def apply(self, model: PreTrainedModel, source: Source | None) -> Context:
         """Return a context in which ``model`` decodes with the mixture."""
@@ -103,11 +109,11 @@ def interpolated(
 
     def begin(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         handed.clear()
-        cache = kwargs.get("past_key_values")
+        cache = given_cache(module, kwargs)
         if cache is None and kwargs.get("use_cache") is not False:
             cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         follower(cache, handed)
-        return args, kwargs | {"past_key_values": cache}
+        return args, with_cache(module, kwargs, cache)
 
     def translate(value: Any) -> Any:
         if isinstance(value, Cache):
@@ -142,13 +148,14 @@ def mixed_probabilities(model: PreTrainedModel, other: PreTrainedModel, weight: 
     def begin(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
         if kwargs.get("labels") is not None or kwargs.get("return_dict") is False:
             raise ValueError("mixed probabilities come without a loss and as a model output: no labels, no tuples.")
-        follower(kwargs.get("past_key_values"), owner)
+        follower(given_cache(module, kwargs), owner)
 
     def mix(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
-        cache = kwargs.get("past_key_values")
-        theirs = other(*args, **kwargs | {"past_key_values": follower(cache, owner)})
-        if cache is None and output.get("past_key_values") is not None:
-            link(output.past_key_values, theirs.past_key_values, owner)
+        cache = given_cache(module, kwargs)
+        theirs = other(*args, **with_cache(other, kwargs, follower(cache, owner)))
+        begun, second = returned_cache(output), returned_cache(theirs)
+        if cache is None and begun is not None and second is not None:
+            link(begun, second, owner)
         output.logits = mixture(output.logits, theirs.logits, weight)
         return output
 

@@ -16,6 +16,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from zsc.knobs.anatomy import decoder_layers
+from zsc.knobs.cache import given_cache
 
 MASK_NAMES = ("encoder_attention_mask", "attention_mask", "mask")
 
@@ -73,12 +74,12 @@ class Steering:
     def empty(self) -> bool:
         return not (self.cross or self.past or self.codes)
 
-    def rewrite(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Return the arguments of the decoder's forward with what is active put in."""
+    def rewrite(self, decoder: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Return the arguments of the forward of ``decoder`` with what is active put in."""
         if args:
             raise ValueError("a decoder with knobs on takes its arguments by name.")
         inputs = kwargs["input_ids"] if kwargs.get("input_ids") is not None else kwargs["inputs_embeds"]
-        cache = kwargs.get("past_key_values")
+        cache = given_cache(decoder, kwargs)
         check_cache(cache)
         seen = 0 if cache is None else int(cache.get_seq_length())
         queries = inputs.shape[1]
@@ -197,7 +198,7 @@ def steering_hook(decoder: nn.Module) -> Callable[..., Any]:
 
     def rewrite(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         steering = _ACTIVE.get(decoder)
-        return (args, kwargs) if steering is None else steering.rewrite(args, kwargs)
+        return (args, kwargs) if steering is None else steering.rewrite(module, args, kwargs)
 
     return rewrite
 
