@@ -73,6 +73,7 @@ def test_every_knob_runs_from_its_config(run_here, other, capsys):
         (["knob=self_attn_bias"], "self_attn_bias(recent 3, 5)"),
         (["knob=swap", *elsewhere], "swap(self_attention, other)"),
         (["knob=swap", "knob.by=shuffled"], "swap(self_attention, shuffled seed 0)"),
+        (["knob=swap", "knob.by=averaged_random"], "swap(self_attention, averaged_random seed 0)"),
     ]:
         folder = RunFolder(run_here(*arguments))
         assert folder.manifest()["settings"] == ["off", name]

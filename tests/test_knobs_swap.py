@@ -93,6 +93,9 @@ def test_controls_keep_what_they_promise(tiny, component):
     drawn = ComponentSwap(component, "random", seed=4).values(model)[weight]
     assert float(drawn.std()) == pytest.approx(float(own[prefix + weight].std()), rel=0.1)
     assert not torch.equal(drawn, ComponentSwap(component, "random", seed=400).values(model)[weight])
+    for name, tensor in ComponentSwap(component, "averaged_random", seed=4).values(model).items():
+        random = ComponentSwap(component, "random", seed=4).values(model)[name]
+        torch.testing.assert_close(tensor, (own[prefix + name] + random) / 2)
 
 
 @pytest.mark.parametrize("family", ["bart", "t5"])
@@ -112,7 +115,7 @@ def test_draws_have_nothing_in_common(tiny, family):
 
 def test_a_layer_alone_gets_what_it_gets_among_all(tiny):
     model = tiny("bart")
-    for by in ("random", "shuffled"):
+    for by in ("random", "shuffled", "averaged_random"):
         every, second = (ComponentSwap(by=by, layers=layers).values(model) for layers in (None, [1]))
         assert second and all(torch.equal(tensor, every[name]) for name, tensor in second.items())
 

@@ -204,7 +204,7 @@ def test_components_of_any_pair_of_models_are_swapped_layer_by_layer(make, tmp_p
     )
     assert code == 0, err
     settings = dict.fromkeys(row["setting"] for row in json.loads(text))
-    ways = ("other", "averaged", "layer_mean", "random seed 0", "shuffled seed 0")
+    ways = ("other", "averaged", "layer_mean", "random seed 0", "shuffled seed 0", "averaged_random seed 0")
     components = ("self_attention", "cross_attention", "feed_forward")
     assert set(settings) == {"off"} | {
         f"swap({component}, {way}, layers {layer})" for component in components for way in ways for layer in (0, 1)

@@ -9,9 +9,11 @@ from transformers import PreTrainedModel
 
 COMPONENTS = {  # what their modules are called in the decoder layers of BART, T5, BERT and GPT-2
     "self_attention": ("self_attn", "SelfAttention", "attention", "attn"),
-    "cross_attention": ("encoder_attn", "EncDecAttention", "crossattention"),
-    "feed_forward": ("fc1", "fc2", "DenseReluDense", "intermediate", "output", "mlp"),
+    "cross_attention": ("encoder_attn", "EncDecAttention", "crossattention", "cross_attention", "cross_attn"),
+    "feed_forward": ("fc1", "fc2", "DenseReluDense", "intermediate", "output", "mlp", "ffn", "feed_forward"),
 }
+MERGED = ("t5gemma2",)
+MASKED_IN_LAYERS = ("led", "nllb-moe", "t5gemma", *MERGED)
 
 
 class UnsupportedModel(ValueError):
@@ -62,6 +64,19 @@ def layer_list(stack: nn.Module) -> tuple[str, nn.ModuleList]:
         if isinstance(module, nn.ModuleList) and len(module):
             return path, module
     raise UnsupportedModel(f"{type(stack).__name__} has no list of layers.")
+
+
+def merges_attention(model: PreTrainedModel) -> bool:
+    """Say whether the decoder of ``model`` attends to its past and to the source in one softmax."""
+    return model.config.model_type in MERGED
+
+
+def masked_in_layers(model: PreTrainedModel) -> bool:
+    """Say whether the attention modules of ``model``'s decoder must be given their masks one by one.
+
+    See :mod:`zsc.knobs.in_layers`.
+    """
+    return model.config.model_type in MASKED_IN_LAYERS
 
 
 def check_indices(name: str, indices: Sequence[int] | None) -> None:

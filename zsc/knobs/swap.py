@@ -21,7 +21,7 @@ from zsc.knobs.anatomy import (
 from zsc.knobs.parameters import component_parameters, replaced_parameters
 
 OF_ANOTHER = ("other", "averaged")
-DRAWN = ("random", "shuffled")
+DRAWN = ("random", "shuffled", "averaged_random")
 SOURCES = (*OF_ANOTHER, "layer_mean", *DRAWN)
 
 
@@ -33,8 +33,10 @@ class ComponentSwap:
 
     ``by`` says whose: those of ``other``, a model whose decoder has the component in the same shapes; ``averaged``,
     half way between own and ``other``'s [D]; ``layer_mean``, the mean of the component over the decoder's layers [D];
-    ``random``, normal with each tensor's own mean and standard deviation; or ``shuffled``, each tensor's own entries in
-    random order. The last two [D] draw with ``seed``, each tensor on its own, the same in whatever layers are swapped.
+    ``random``, normal with each tensor's own mean and standard deviation; ``shuffled``, each tensor's own entries in
+    random order; or ``averaged_random``, half way between own and ``random``, without which ``averaged`` says little:
+    half of the own weights may be all that is needed. The last three [D] draw with ``seed``, each tensor on its own, the
+    same in whatever layers are swapped.
 
     Raises ValueError for an unknown ``component`` or ``by``, a missing ``other``, or ill-formed layers.
     """
@@ -119,11 +121,13 @@ def stream(seed: int, name: str) -> int:
 
 
 def control(tensor: torch.Tensor, kind: str, seed: int) -> torch.Tensor:
-    """Return a ``random`` or ``shuffled`` tensor like ``tensor``, drawn with ``seed`` on the CPU."""
+    """Return a tensor like ``tensor`` of one of the kinds in ``DRAWN``, drawn with ``seed`` on the CPU."""
     generator = torch.Generator().manual_seed(seed)
     values = tensor.detach().float().cpu()
     if kind == "shuffled":
         drawn = values.flatten()[torch.randperm(values.numel(), generator=generator)].view_as(values)
     else:
         drawn = torch.randn(values.shape, generator=generator) * values.std(correction=0) + values.mean()
+    if kind == "averaged_random":
+        drawn = torch.lerp(values, drawn, 0.5)
     return drawn.to(tensor)
