@@ -34,7 +34,9 @@ class Layer:
         """
         found = [(path, module) for component, path, module in _parts(self.path, self.module) if component == name]
         if not found:
-            raise UnsupportedModel(f"the decoder layer {self.path} has no {name.replace('_', '-')} module known here.")
+            raise UnsupportedModel(
+                f"the decoder layer {self.path} has no {name.replace('_', '-')} module of its own known here."
+            )
         return found
 
     def component(self, name: str) -> tuple[str, nn.Module]:
@@ -64,6 +66,12 @@ def layer_list(stack: nn.Module) -> tuple[str, nn.ModuleList]:
         if isinstance(module, nn.ModuleList) and len(module):
             return path, module
     raise UnsupportedModel(f"{type(stack).__name__} has no list of layers.")
+
+
+def family(model: PreTrainedModel) -> str:
+    """Return the model type, with that of the decoder for a model put together from two."""
+    kind: str = model.config.model_type
+    return f"{kind} {model.config.decoder.model_type}" if kind == "encoder-decoder" else kind
 
 
 def merges_attention(model: PreTrainedModel) -> bool:

@@ -1,29 +1,107 @@
-"""What must hold on any encoder-decoder if its attention takes weights, found without knowing the model [D].
+"""What must hold on any encoder-decoder if its attention takes weights, told without knowing the model [D].
 
-A weight b on a source position is, where b is a whole number, what the model gives for encoder states in which that
-position stands b times: in a'_i = a_i b_i / sum_j a_j b_j equal terms are counted b times over. A weight of 0 is what
-it gives without the position. On the decoder's own past a weight of 0 is what its own mask makes of the position. In
-all cases a step with a cache gives what it gives without, and no logits depend on later tokens.
+A whole number b as the weight of a source position is what the model gives for encoder states in which that position
+stands b times: in a'_i = a_i b_i / sum_j a_j b_j equal terms are counted b times over. A weight of 0 is what it gives
+without the position. On the decoder's own past a weight of 0 is what its own mask makes of a token, and weights count
+only relative to each other. In all cases a step with a cache gives what it gives without, and no logits depend on
+later tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 from transformers import PreTrainedModel
 
+from zsc.knobs.anatomy import merges_attention
 from zsc.knobs.cache import cache_name, returned_cache
 from zsc.knobs.encoder import encoder_outputs
-from zsc.knobs.steering import Additions, Bias, steered
+from zsc.knobs.masks import Bias, Weights
+from zsc.knobs.steering import Additions, steered
 
-TOLERANCE = {torch.float64: 0.01, torch.float32: 0.01}  # as a share of what the weights change; in half precision:
-HALF_TOLERANCE = 0.25
-HIDDEN = 2  # the position of the target that is hidden
+TOLERANCE = 0.01  # of what weights change
+HALF_TOLERANCE = 0.25  # of the same in half precision
+ROUNDING = 8  # in units of the precision of the largest logit
+HIDDEN = 2  # the token of the target that is hidden
+ON_SOURCE = ((1, 2, 3, 1, 1, 2, 1), (3, 0, 1, 2, 0, 1, 1))
+ON_PAST = (1.0, 3.0, 0.0, 0.25, 2.0, 0.5)
 
 
-def whole_weights(positions: int) -> torch.Tensor:
-    """Return weights (2, positions) that are whole numbers: some 2 and 3, and in the second row also some 0."""
-    numbers = torch.tensor([[1, 2, 3, 1, 1, 2, 1], [3, 0, 1, 2, 0, 1, 1]], dtype=torch.float32)
-    return numbers.repeat(1, positions // numbers.shape[1] + 1)[:, :positions]
+@torch.inference_mode()
+def steps_fault(model: PreTrainedModel, states: torch.Tensor, mask: torch.Tensor, targets: torch.Tensor) -> str | None:
+    """Say what is wrong with the steps of ``model``, knobs or none, or return None.
+
+    ``states`` (rows, positions, width) are encoder states, ``mask`` (rows, positions) says which are attended to,
+    ``targets`` (rows, steps) is what the decoder reads, special tokens aside.
+    """
+    whole = _logits(model, states, mask, targets)
+    other = _logits(model, states, mask, targets.roll(1, dims=1))
+    for length in (1, targets.shape[1] - 1):
+        fewer = _logits(model, states, mask, targets[:, :length])
+        if (fault := differs(fewer, whole[:, :length], other[:, :length], model.dtype)) is not None:
+            return f"logits depend on later tokens ({fault})"
+    if (fault := differs(_cached(model, states, mask, targets), whole, other, model.dtype)) is not None:
+        return f"steps with a cache do not give what they give without ({fault})"
+    return None
+
+
+@torch.inference_mode()
+def source_fault(model: PreTrainedModel, states: torch.Tensor, mask: torch.Tensor, targets: torch.Tensor) -> str | None:
+    """Say what is wrong with weights on the source under ``model``, or return None.
+
+    The arguments are those of :func:`steps_fault`, at least three positions of each row attended to.
+    """
+    weights = whole_weights(*states.shape[:2]).to(states.device)
+    plain = _logits(model, states, mask, targets)
+    expected = _logits(model, *repeated_states(states, mask, weights), targets)
+    shown = weights.masked_fill(mask == 0, 0)[:, None]
+    with steered(model, Additions(cross=[Bias(lambda steps, positions: shown)])):
+        actual = _logits(model, states, mask, targets)
+        if (fault := differs(actual, expected, plain, model.dtype)) is not None:
+            return f"weights on the source do not give what repeating its states gives ({fault})"
+        return steps_fault(model, states, mask, targets)
+
+
+@torch.inference_mode()
+def past_fault(model: PreTrainedModel, states: torch.Tensor, mask: torch.Tensor, targets: torch.Tensor) -> str | None:
+    """Say what is wrong with weights on the decoder's own past under ``model``, or return None.
+
+    The arguments are those of :func:`steps_fault`, with at least four steps.
+    """
+    plain = _logits(model, states, mask, targets)
+    shown = torch.ones_like(targets)
+    shown[:, HIDDEN] = 0
+    expected = _logits(model, states, mask, targets, decoder_attention_mask=shown)
+    others = [step for step in range(targets.shape[1]) if step != HIDDEN]
+
+    def past(*weights: float) -> Additions:
+        return Additions(past=[Bias(_repeating(weights))])
+
+    hidden = [float(step != HIDDEN) for step in range(targets.shape[1])]
+    with steered(model, past(*hidden)):
+        actual = _logits(model, states, mask, targets)
+    if (fault := differs(actual[:, others], expected[:, others], plain[:, others], model.dtype)) is not None:
+        return f"a weight of 0 on a token of the past does not give what hiding it gives ({fault})"
+    with steered(model, past(*(3 * weight for weight in ON_PAST))):
+        scaled = _logits(model, states, mask, targets)
+    with steered(model, past(*ON_PAST)):
+        actual = _logits(model, states, mask, targets)
+        if not merges_attention(model) and (fault := differs(actual, scaled, plain, model.dtype)) is not None:
+            return f"weights on the past do not count relative to each other ({fault})"
+        return steps_fault(model, states, mask, targets)
+
+
+FAULTS: dict[str, Callable[[PreTrainedModel, torch.Tensor, torch.Tensor, torch.Tensor], str | None]] = {
+    "steps": steps_fault,
+    "source": source_fault,
+    "past": past_fault,
+}
+
+
+def whole_weights(rows: int, positions: int) -> torch.Tensor:
+    """Return weights (rows, positions) that are whole numbers: some 2 and 3, and in every other row some 0."""
+    numbers = torch.tensor(ON_SOURCE, dtype=torch.float32)
+    down, across = (-(-size // have) for size, have in zip((rows, positions), numbers.shape, strict=True))
+    return numbers.repeat(down, across)[:rows, :positions]
 
 
 def repeated_states(
@@ -33,70 +111,35 @@ def repeated_states(
     and their mask."""
     counts = (weights * mask).long()
     rows = [row.repeat_interleave(count, dim=0) for row, count in zip(states, counts, strict=True)]
-    lengths = counts.sum(dim=1)
     longer = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    return longer, (torch.arange(longer.shape[1], device=states.device) < lengths[:, None]).long()
+    return longer, (torch.arange(longer.shape[1], device=states.device) < counts.sum(dim=1)[:, None]).long()
 
 
-@torch.inference_mode()
-def cross_fault(model: PreTrainedModel, states: torch.Tensor, mask: torch.Tensor, targets: torch.Tensor) -> str | None:
-    """Say what is wrong with weights on the source under ``model``, or return None.
+def differs(actual: torch.Tensor, expected: torch.Tensor, plain: torch.Tensor, dtype: torch.dtype) -> str | None:
+    """Say how far logits are from those ``expected``, if that is more than a small part of how far ``plain`` ones are.
 
-    ``states`` (2, positions, width) are encoder states, ``mask`` (2, positions) says which are attended to, ``targets``
-    (2, steps) is what the decoder reads. No state that is attended to may be the last of its kind with a weight of 0.
+    Raises ValueError if the latter is too little for that to be told.
     """
-    weights = whole_weights(states.shape[1]).to(states.device)
-    plain = _logits(model, states, mask, targets)
-    longer, longer_mask = repeated_states(states, mask, weights)
-    expected = _logits(model, longer, longer_mask, targets)
-    hidden = weights.masked_fill(mask == 0, 0)[:, None]
-    additions = Additions(cross=[Bias(lambda steps, positions: hidden)])
-    with steered(model, additions):
-        actual = _logits(model, states, mask, targets)
-        if (fault := _differs(actual, expected, plain)) is not None:
-            return f"weights on the source do not give what repeating its states gives ({fault})"
-        return _step_fault(model, states, mask, targets, actual, plain)
-
-
-@torch.inference_mode()
-def past_fault(model: PreTrainedModel, states: torch.Tensor, mask: torch.Tensor, targets: torch.Tensor) -> str | None:
-    """Say what is wrong with weights on the decoder's own past under ``model``, or return None.
-
-    The arguments are those of :func:`cross_fault`.
-    """
-    plain = _logits(model, states, mask, targets)
-    shown = torch.ones_like(targets)
-    shown[:, HIDDEN] = 0
-    expected = _logits(model, states, mask, targets, decoder_attention_mask=shown)
-    others = [step for step in range(targets.shape[1]) if step != HIDDEN]  # whose own position is left to them
-
-    def weights(steps: torch.Tensor, positions: int) -> torch.Tensor:
-        return (torch.arange(positions, device=steps.device) != HIDDEN).float()[None, None]
-
-    with steered(model, Additions(past=[Bias(weights)])):
-        actual = _logits(model, states, mask, targets)
-        if (fault := _differs(actual[:, others], expected[:, others], plain[:, others])) is not None:
-            return f"a weight of 0 on a past token does not give what hiding it gives ({fault})"
-        return _step_fault(model, states, mask, targets, actual, plain)
-
-
-def _step_fault(
-    model: PreTrainedModel,
-    states: torch.Tensor,
-    mask: torch.Tensor,
-    targets: torch.Tensor,
-    actual: torch.Tensor,
-    plain: torch.Tensor,
-) -> str | None:
-    """Say whether steps with a cache differ from ``actual``, or logits depend on later tokens; knobs are on."""
-    other = targets.clone()
-    other[:, -1] = targets.roll(1, dims=1)[:, -1]
-    earlier = _logits(model, states, mask, other)[:, :-1]
-    if (fault := _differs(earlier, actual[:, :-1], plain[:, :-1])) is not None:
-        return f"logits depend on later tokens ({fault})"
-    if (fault := _differs(_cached(model, states, mask, targets), actual, plain)) is not None:
-        return f"steps with a cache do not give what they give without ({fault})"
+    if not bool(torch.isfinite(actual).all()):
+        return "logits that are not finite"
+    error, effect = (float((one - expected).abs().max()) for one in (actual, plain))
+    noise = ROUNDING * torch.finfo(dtype).eps * float(expected.abs().max())
+    share = TOLERANCE if torch.finfo(dtype).bits >= 32 else HALF_TOLERANCE
+    if error > share * effect + noise:
+        return f"off by {error:.2g} in logits, where what is compared changes {effect:.2g}"
+    if 2 * noise > effect:
+        raise ValueError(f"what is compared changes {effect:.2g} in logits, which rounding ({noise:.2g}) may hide")
     return None
+
+
+def _repeating(weights: tuple[float, ...]) -> Weights:
+    """Return ``weights`` of the tokens of the past, over and over."""
+
+    def at(steps: torch.Tensor, positions: int) -> torch.Tensor:
+        chosen = torch.arange(positions, device=steps.device) % len(weights)
+        return torch.tensor(weights, device=steps.device)[chosen][None, None]
+
+    return at
 
 
 def _logits(
@@ -125,9 +168,3 @@ def _cached(model: PreTrainedModel, states: torch.Tensor, mask: torch.Tensor, ta
         cache = returned_cache(output)
         steps.append(output.logits.float())
     return torch.cat(steps, dim=1)
-
-
-def _differs(actual: torch.Tensor, expected: torch.Tensor, plain: torch.Tensor) -> str | None:
-    """Say how far ``actual`` is from ``expected``, if that is much of how far ``plain`` is."""
-    error, effect = (float((one - expected).abs().max()) for one in (actual, plain))
-    return None if error <= 0.01 * effect else f"off by {error:.2g}, where they change {effect:.2g}"
