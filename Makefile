@@ -5,7 +5,7 @@ VENV := .venv
 TORCH_INDEX ?=
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint test-newest test-lowest test-pinned clean
 
 demo: $(READY)
 	$(VENV)/bin/zsc run knob=attn_bias
@@ -18,13 +18,18 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# In an environment of their own, with the newest or the lowest versions that pyproject.toml allows, or the pinned ones:
+# make test-lowest PYTHON=python3.12 TESTS="tests/test_knobs_*.py"   HOLD="torch numpy" holds these at constraints.txt
+test-newest test-lowest test-pinned:
+	PYTHON="$(PYTHON)" HOLD="$(HOLD)" scripts/test_versions.sh $(@:test-%=%) $(TESTS)
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else "zsc needs Python 3.11 to 3.13; this is %d.%d. Try: make PYTHON=python3.11" % v[:2])'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-*

@@ -1,10 +1,13 @@
 """Cells: what decides responses decides where they lie, and what lies there is checked before it is used."""
 
+import errno
+import fcntl
 import shutil
 from dataclasses import replace
 
 import pytest
 import torch
+from filelock import Timeout
 
 from zsc.generation import cells
 from zsc.generation.cells import Cell, State, canonical
@@ -98,6 +101,19 @@ def test_a_mark_that_does_not_match_is_broken(cell):
 def test_a_cell_of_fewer_records_is_not_one_of_more(cell, tmp_path):
     filled(cell)
     assert replace(cell, ids=[*IDS, "d"]).stored().state is State.BROKEN
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_without_flock_a_lock_still_keeps_others_out(cell, monkeypatch):
+    def missing(*_):
+        raise OSError(errno.ENOSYS, "this file system has no flock")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    cell.path.mkdir(parents=True)
+    with cell.lock, pytest.raises(Timeout):
+        cell.lock.acquire(timeout=0)
+    with cell.lock.acquire(timeout=0):
+        pass
 
 
 def test_the_code_that_decides_responses_is_part_of_the_hash_and_other_code_is_not(tmp_path, monkeypatch):

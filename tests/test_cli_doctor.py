@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from zsc import install
 from zsc.cli import checks
 from zsc.cli.main import main
 from zsc.knobs import KNOBS, AttentionBias
@@ -99,8 +100,8 @@ def test_responses_that_depend_on_their_batch(capsys, checkpoint, monkeypatch):
 
 
 def test_packages_that_are_missing_or_too_old_and_checks_that_crash(monkeypatch):
-    monkeypatch.setattr(checks, "requires", lambda name: ["torch>=99", "no-such-package>=1", "numpy>=1",
-                                                          'absent-judge; extra == "judges"'])  # fmt: skip
+    declared = {"": ["torch>=99", "no-such-package>=1", "numpy>=1"], "judges": ["absent-judge>=2", "numpy"]}
+    monkeypatch.setattr(install, "_declared", lambda project, extra: declared.get(extra, []))
     monkeypatch.setitem(checks.CHECKS, "machine", lambda patient: 1 / 0)
     findings = []
     for finding in checks.examine({"model": {"checkpoint": "/none"}, "dataset": {"loader": "nothing"}}):
@@ -108,7 +109,10 @@ def test_packages_that_are_missing_or_too_old_and_checks_that_crash(monkeypatch)
     texts = {(finding.check, finding.state, finding.found) for finding in findings}
     assert ("package", "fail", f"torch is {torch.__version__}") in texts
     assert ("package", "fail", "no-such-package is not installed") in texts
-    assert ("extra judges", "warn", "without absent-judge") in texts
+    assert ("extra judges", "warn", "absent-judge is not installed") in texts
+    commands = [finding.next for finding in findings if finding.check in ("package", "extra judges")]
+    wanted = ["'torch>=99'", "'no-such-package>=1'", "'absent-judge>=2'"]
+    assert [line.split("pip install ")[1] for line in commands] == wanted
     assert ("machine", "fail", "ZeroDivisionError: division by zero") in texts
 
 

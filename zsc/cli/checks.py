@@ -5,13 +5,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import version
 from typing import Any, Literal
 
 import psutil
 import torch
 from omegaconf import OmegaConf
-from packaging.requirements import Requirement
 from transformers import PreTrainedModel
 
 from zsc.cli.build import build_layout, build_settings
@@ -25,6 +24,7 @@ from zsc.errors import ZscError, first_line
 from zsc.generation.checks import check_lengths, check_settings, probe_settings
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, generate
+from zsc.install import extra_command, install_command, problem, requirements
 from zsc.knobs import KNOBS, Knob, UnsupportedModel, apply
 from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.metrics.judges.base import fingerprint
@@ -63,28 +63,22 @@ def versions(patient: Patient) -> Iterator[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     supported = least <= sys.version_info[:2] < below
     yield Finding("python", "ok" if supported else "fail", python, "" if supported else "use Python 3.11 to 3.13")
-    required = [Requirement(text) for text in requires("zsc") or []]
-    wrong = [(one, problem) for one in required if one.marker is None and (problem := _problem(one))]
-    for one, problem in wrong:
-        yield Finding("package", "fail", problem, f"pip install '{one}'")
+    required = requirements()
+    wrong = [(one, found) for one in required if (found := problem(one))]
+    for one, found in wrong:
+        yield Finding("package", "fail", found, install_command(one))
     if not wrong:
         shown = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "hydra-core"))
-        yield Finding("packages", "ok", f"{shown}; all {sum(one.marker is None for one in required)} requirements hold")
+        yield Finding("packages", "ok", f"{shown}; all {len(required)} requirements hold")
     for extra in ("judges", "chitchat"):
-        chosen = [one for one in required if one.marker and one.marker.evaluate({"extra": extra})]
-        lacking = [one.name for one in chosen if _problem(one)]
-        found = f"without {', '.join(lacking)}" if lacking else ", ".join(f"{one.name}" for one in chosen)
+        chosen = requirements(extra)
+        lacking = [found for one in chosen if (found := problem(one))]
         yield Finding(
-            f"extra {extra}", "warn" if lacking else "ok", found, f"pip install 'zsc[{extra}]'" if lacking else ""
+            f"extra {extra}",
+            "warn" if lacking else "ok",
+            ", ".join(lacking or [one.name for one in chosen]),
+            extra_command(extra) if lacking else "",
         )
-
-
-def _problem(requirement: Requirement) -> str:
-    try:
-        found = version(requirement.name)
-    except PackageNotFoundError:
-        return f"{requirement.name} is not installed"
-    return "" if requirement.specifier.contains(found, prereleases=True) else f"{requirement.name} is {found}"
 
 
 def machine(patient: Patient) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from zsc.data.record import Record, Turn
 from zsc.data.wizard import check_min_history
-from zsc.errors import ZscError
+from zsc.install import check_installed
 
 
 def load(min_history: int) -> list[Record]:
@@ -16,10 +16,9 @@ def load(min_history: int) -> list[Record]:
     A turn is all that a person sent before the other answered, joined [D]. The topic is the conversation's prompt.
     """
     check_min_history(min_history)
-    try:
-        from chitchat_dataset import Dataset
-    except ImportError as error:
-        raise ZscError("dataset chitchat needs its package: pip install chitchat-dataset.") from error
+    check_installed("chitchat-dataset", "chitchat", "dataset=chitchat")
+    from chitchat_dataset import Dataset
+
     return [record for key, conversation in Dataset().items() for record in records(key, conversation, min_history)]
 
 

