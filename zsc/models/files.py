@@ -92,7 +92,8 @@ def stamp(checkpoint: str) -> tuple[tuple[str, int, int], ...]:
     """Return name, time and size of every file of a folder; nothing of what is no folder or cannot be read."""
     try:
         files = sorted(Path(checkpoint).rglob("*")) if Path(checkpoint).is_dir() else []
-        return tuple((str(file), file.lstat().st_mtime_ns, file.lstat().st_size) for file in files)
+        states = [(file, file.stat()) for file in files if file.exists()]
+        return tuple((str(file), state.st_mtime_ns, state.st_size) for file, state in states)
     except OSError:
         return ()
 

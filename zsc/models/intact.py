@@ -1,11 +1,12 @@
 """What the files of a checkpoint must be before a library reads them: whole, readable, and no code."""
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from zsc.errors import ZscError, first_line
-from zsc.models.files import deciding_files
+from zsc.models.files import BIN, SAFETENSORS, deciding_files
 
 POINTER = b"version https://git-lfs"
 PAGES = (b"<!doctype", b"<html", b"<?xml")
@@ -21,17 +22,20 @@ def check_files(folder: Path, what: str) -> None:
         raise ZscError(f"{what} is an adapter (adapter_config.json): merge it into its model, and save that.")
     try:
         for file in deciding_files(folder):
-            _check_beginning(file, what)
+            check_beginning(file, what)
             if file.suffix == ".json":
                 _check_json(file, what)
     except OSError as error:
-        name = Path(error.filename).name if error.filename else str(folder)
-        raise ZscError(f"{what}: {name} cannot be read ({error.strerror or error}).") from error
+        raise ZscError(f"{what}: its folder cannot be read ({error.strerror or error}).") from error
 
 
-def _check_beginning(file: Path, what: str) -> None:
-    with file.open("rb") as handle:
-        begins = handle.read(256).lstrip().lower()
+def check_beginning(file: Path, what: str) -> None:
+    """Raise ZscError if ``file`` cannot be read, is empty, or begins like what is not a file of a checkpoint."""
+    try:
+        with file.open("rb") as handle:
+            begins = handle.read(256).lstrip().lower()
+    except OSError as error:
+        raise ZscError(f"{what}: {file.name} cannot be read ({error.strerror or error}).") from error
     if not begins:
         raise ZscError(f"{what}: {file.name} is empty. Fetch it again.")
     if begins.startswith(POINTER):
@@ -54,6 +58,8 @@ def _check_json(file: Path, what: str) -> None:
         if not isinstance(shards, dict) or not shards:
             raise ZscError(f"{what}: {file.name} has no weight_map, which says where tensors lie. Fetch it again.")
         for shard in dict.fromkeys(map(str, shards.values())):
+            if (not fnmatch(shard, SAFETENSORS) and not fnmatch(shard, BIN)) or "/" in shard:
+                raise ZscError(f"{what}: {file.name} names {shard}, which is no {SAFETENSORS} or {BIN} beside it.")
             if not (file.parent / shard).is_file():
                 raise ZscError(f"{what}: there is no {shard}, which {file.name} names. Fetch it again.")
 

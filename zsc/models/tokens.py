@@ -21,16 +21,19 @@ def check_vocabulary_files(what: str, tokenizer: PreTrainedTokenizerBase, folder
     if tokenizer.is_fast and not (folder / "tokenizer.json").is_file():
         lacking = [names[one] for one in ("vocab_file", "merges_file") if one in names]
         if lacking := [name for name in lacking if not (folder / name).is_file()]:
-            raise ZscError(f"{what}: its {type(tokenizer).__name__} needs {lacking[0]}, or tokenizer.json, and has none.")
+            raise ZscError(
+                f"{what}: its {type(tokenizer).__name__} needs {lacking[0]}, or tokenizer.json, and has none."
+            )
     if not set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()) - set(tokenizer.all_special_tokens):
         raise ZscError(f"{what}: its {type(tokenizer).__name__} knows no word, only special tokens. Fetch it again.")
 
 
-def check_vocabulary(what: str, tokenizer: PreTrainedTokenizerBase, rows: int) -> None:
-    """Raise ZscError if ``tokenizer`` gives ids that embeddings of so many ``rows`` do not have.
+def check_vocabulary(what: str, tokenizer: PreTrainedTokenizerBase, embeddings: Any) -> None:
+    """Raise ZscError if ``tokenizer`` gives ids that the ``embeddings``, or an output projection, have no row for.
 
     A mask token alone may lie outside, as in some published checkpoints: no text has it.
     """
+    rows = embeddings.weight.shape[0]
     beyond = {index: token for token, index in tokenizer.get_vocab().items() if index >= rows}
     beyond.pop(-1 if tokenizer.mask_token_id is None else tokenizer.mask_token_id, None)
     if beyond:
@@ -56,10 +59,10 @@ def check_special_tokens(what: str, model: PreTrainedModel, target: PreTrainedTo
             if type(index) is not int or not 0 <= index < rows:
                 raise ZscError(f"{what}: {field}={index} is no token of its {rows}. Set it in generation_config.json.")
     ends = list(_flat(config.eos_token_id))
-    if target.eos_token_id is not None and target.eos_token_id not in ends:
+    if target.eos_token_id not in (None, *ends) and target.pad_token_id != config.pad_token_id:
         raise ZscError(
-            f"{what}: its tokenizer ends a text with token {target.eos_token_id}, the model with"
-            f" {', '.join(map(str, ends))}: one of the two is of another model."
+            f"{what}: its tokenizer ends and pads texts with tokens {target.eos_token_id} and {target.pad_token_id},"
+            f" the model with {', '.join(map(str, ends))} and {config.pad_token_id}: one of the two is of another model."
         )
 
 

@@ -1,10 +1,13 @@
 """Whether a checkpoint's tensors are those of the model: none missing, none of another architecture, all finite."""
 
+import math
 import re
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -15,6 +18,7 @@ IDLE = re.compile(
     r"(^|\.)(version|position_ids|masked_bias|inv_freq|num_batches_tracked|_float_tensor|attn\.bias)$"
     r"|(^|\.)(pooler|seq_relationship)\."
 )
+STORED = ("F64", "F32", "F16", "BF16")
 WRAPPERS = {
     "_orig_mod.": "torch.compile: save model._orig_mod",
     "module.": "DataParallel: save model.module",
@@ -51,20 +55,40 @@ def check_keys(
         named = (getattr(model.config, "architectures", None) or ["another architecture"])[0]
         saved = f"a {named}" if named not in (kind, "another architecture") else "another architecture"
         raise ZscError(
-            f"{what}: its weights hold {unexpected[0]} ({len(unexpected)} such), which a {kind} does not have: they were"
-            f" saved from {saved}, or config.json is not theirs."
+            f"{what}: its weights hold {unexpected[0]} ({len(unexpected)} such), which a {kind} does not have: they"
+            f" were saved from {saved}, or config.json is not theirs."
         )
 
 
+def check_stored_types(what: str, model: nn.Module, files: Iterable[Path]) -> None:
+    """Raise ZscError if safetensors ``files`` hold whole numbers, or the eight bits of a quantised model, where
+    ``model`` has other ones: without their scales they would be read as if they were the weights."""
+    floating = {name for name, parameter in model.named_parameters() if parameter.is_floating_point()}
+    for file in files:
+        with safe_open(file, framework="pt") as stored:
+            for name in stored.keys():  # noqa: SIM118
+                if (kind := stored.get_slice(name).get_dtype()) not in STORED and name in floating:
+                    raise ZscError(
+                        f"{what}: {name} is stored as {kind}, and config.json names no quantization. Take weights in"
+                        f" {', '.join(STORED)}."
+                    )
+
+
 def check_finite_weights(what: str, model: nn.Module) -> None:
-    """Raise ZscError, naming the first, if a parameter of ``model`` holds NaN or an infinite value."""
-    for name, parameter in model.named_parameters():
-        if parameter.numel() and not all(map(torch.isfinite, torch.aminmax(parameter.detach()))):
-            half = parameter.dtype == torch.float16
+    """Raise ZscError, naming the first, if a tensor of ``model`` holds NaN or an infinite value.
+
+    A buffer may hold minus infinity, which rules out what it is added to.
+    """
+    buffers = {name for name, _ in model.named_buffers()}
+    for name, tensor in model.state_dict().items():
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        least, most = map(float, torch.aminmax(tensor))
+        if not math.isfinite(most) or (least == -math.inf and name not in buffers):
+            half = tensor.dtype == torch.float16
             raise ZscError(
                 f"{what}: {name} holds values that are not finite"
-                + (" in float16. Set dtype to bfloat16 or float32, if the file's own are." if half else ".")
-                + " No number that follows from them means anything."
+                + (" in float16. Set dtype to bfloat16 or float32, unless the file's own are not." if half else ".")
             )
 
 
