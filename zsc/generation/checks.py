@@ -1,6 +1,8 @@
 """What is checked before anything is generated: that every setting can act, and that it does."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from math import isfinite
 
 from transformers import PreTrainedModel
 
@@ -8,6 +10,7 @@ from zsc.data.layout import Source
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.knobs import Knob, NoSuchSpan
+from zsc.knobs.finite import ADVICE, NotFinite
 from zsc.knobs.probe import Effect, NoEffect, probe
 from zsc.models.load import Loaded
 
@@ -45,11 +48,15 @@ def probe_settings(loaded: Loaded, settings: Settings, source: Source) -> dict[s
         if knobs:
             try:
                 effects[name] = probe(loaded.model, knobs, batch)
+            except NotFinite as error:
+                raise ZscError(f"{name}, probed on the first examples: {error}") from error
             except NoEffect as error:
                 raise ZscError(
                     f"{error} Either it weighs nothing against anything (a part that is the whole source), or this"
                     " model ignores it (try model.attention=eager)."
                 ) from error
+            if not all(map(isfinite, astuple(effects[name]))):
+                raise ZscError(f"{name}: its effect on the first examples is not finite ({effects[name]}). {ADVICE}")
     return effects
 
 
