@@ -89,13 +89,15 @@ def export(run: RunFolder, options: dict[str, Any]) -> None:
         "on_side": {str(pair.number): pair.on_side for pair in pairs},
         "ids": {str(pair.number): pair.record.id for pair in pairs},
     }
-    chosen = json.dumps([made["identity"], setting, seed, options["count"], options["shuffle"], options["questions"]])
+    chosen = json.dumps(
+        [made["identity"], setting, seed, options["count"], options["shuffle"], options["questions"]], allow_nan=False
+    )
     name = hashlib.sha256(chosen.encode()).hexdigest()[:8]
     folder = Path(str(options["output"] or run.path / f"annotation-{name}"))
     files = {
         "pairs.csv": sheet(pairs, options["questions"]),
         "form.html": form(pairs, options["questions"], f"Which response is better? ({name})"),
-        "key.json": json.dumps(key, indent=2, ensure_ascii=False) + "\n",
+        "key.json": json.dumps(key, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
     }
     filled = folder / "pairs.csv"
     if filled.exists() and filled.read_bytes() != files["pairs.csv"].encode():

@@ -3,13 +3,13 @@
 import json
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from zsc.cli.build import check_count
+from zsc.cli.build import check_count, knob_parts
 from zsc.cli.configs import dotted, stored_config
 from zsc.cli.experiment import Experiment, prepare, shown
 from zsc.data.record import Record
@@ -21,6 +21,7 @@ from zsc.generation.folder import RunFolder
 from zsc.metrics import METRICS
 from zsc.metrics.run import finished
 from zsc.metrics.score import Row
+from zsc.models.files import on_disk
 from zsc.tables.compared import FLUENCY, Group, Run, grouped
 from zsc.tables.report import Example, Examples, curve_plots, page, plane_plot, verdict
 
@@ -172,6 +173,8 @@ def measure(
     if not knobs:
         return {}, "Attention was not measured: these are responses of other systems."
     try:
+        if (name := absent(run.config, knobs)) is not None:
+            return {}, f"Attention was not measured: model {name}, which the run's config.yaml names, is not here."
         experiment = prepare(dict(run.config), knobs, records)
     except ZscError as error:
         return {}, f"Attention was not measured: {error}"
@@ -193,6 +196,16 @@ def measure(
     if any(knob["knob"] == "dec_mix" and knob["level"] != "weights" for knob in run.knobs[setting]):
         notes.append("Attention is that of the model's own decoder, not of the one that is mixed in.")
     return measured, " ".join(notes)
+
+
+def absent(config: Mapping[str, Any], knobs: Sequence[dict[str, Any]]) -> str | None:
+    """Return the first checkpoint named in a run's config that is not on this machine.
+
+    None is fetched because a run, which may be somebody else's, names it.
+    """
+    others = [part["other"] for knob in knobs for part in knob_parts(knob) if isinstance(part.get("other"), dict)]
+    names = [str(model["checkpoint"]) for model in (config["model"], *others) if "checkpoint" in model]
+    return next((name for name in names if on_disk(name) is None), None)
 
 
 def difference(experiment: Experiment, run: Run, setting: str) -> str:

@@ -1,5 +1,6 @@
 """`zsc score`: score a finished run again."""
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +61,9 @@ def score(arguments: list[str]) -> None:
         shipped = OmegaConf.masked_copy(OmegaConf.load(CONFIGS / "run.yaml"), list(SECTIONS))  # type: ignore[arg-type]
         given = dotted(arguments[1:])
         folder = _folder(path, given)
-        merged = OmegaConf.merge(shipped, stored_config(folder.config), {"format": "table"}, given)
+        stored = stored_config(folder.config)
+        leave_out_judges(stored, given)
+        merged = OmegaConf.merge(shipped, stored, {"format": "table"}, given)
     except OmegaConfBaseException as error:
         raise ZscError(f"cannot read the settings: {first_line(error)}") from error
     config: dict[str, Any] = OmegaConf.to_container(merged)  # type: ignore[assignment]
@@ -70,6 +73,18 @@ def score(arguments: list[str]) -> None:
     score_and_print(folder, scoring, config["layout"]["turns"], config["format"])
     if path.is_file():
         print(f"run: {folder.path}", file=sys.stderr)
+
+
+def leave_out_judges(stored: DictConfig, given: DictConfig) -> None:
+    """Remove the judges that a run's config names, and say on stderr how to name those left out: to load one may fetch
+    it, and the run may be somebody else's."""
+    judges: Any = OmegaConf.to_container(stored.pop("judges", None) or OmegaConf.create({}))
+    named = judges if isinstance(judges, dict) else {}
+    asked = given.get("judges") or {}
+    left = {kind: str(name) for kind, name in named.items() if kind in JUDGES and name and kind not in asked}
+    if left:
+        words = [shlex.quote(f"judges.{kind}={name if name.isprintable() else 'NAME'}") for kind, name in left.items()]
+        print(f"judges in the run's config.yaml are left out; to use them, add {' '.join(words)}", file=sys.stderr)
 
 
 def _folder(path: Path, given: DictConfig) -> RunFolder:

@@ -77,7 +77,7 @@ def training_report(plan: dict[str, Any], measured: dict[str, Any], seed: int) -
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write ``content`` to ``path``, whole or not at all. Raises ZscError if that cannot be done."""
     try:
-        write_atomic(path, json.dumps(content, indent=2) + "\n")
+        write_atomic(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise ZscError(f"cannot write {path}: {error.strerror}.") from error
 

@@ -61,7 +61,7 @@ def canonical(value: Any) -> str:
             return [plain(inner) for inner in part]
         return int(part) if isinstance(part, float) and part.is_integer() else part
 
-    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
+    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 @cache
@@ -141,7 +141,9 @@ class Cell:
                 elif part.name != LOCK:
                     part.unlink()
             described = {"spec": self.spec, "effect": effect}
-            write_atomic(self.path / "cell.json", json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+            write_atomic(
+                self.path / "cell.json", json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            )
         whole = _lines(found.items)
         if self.items.is_file() and self.items.read_text(encoding="utf-8", errors="replace") != whole:
             write_atomic(self.items, whole)
@@ -179,16 +181,18 @@ def _content(file: Path) -> bytes | None:
 
 
 def _lines(items: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps({**item, CHECK: _check(item)}, ensure_ascii=False) + "\n" for item in items)
+    return "".join(
+        json.dumps({**item, CHECK: _check(item)}, ensure_ascii=False, allow_nan=False) + "\n" for item in items
+    )
 
 
 def _check(item: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(item, sort_keys=True, allow_nan=False).encode()).hexdigest()[:8]
 
 
 def _mark(content: bytes) -> str:
     mark = {"items": content.count(b"\n"), "sha256": hashlib.sha256(content).hexdigest()}
-    return json.dumps(mark) + "\n"
+    return json.dumps(mark, allow_nan=False) + "\n"
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """What is checked before anything is generated: that every setting can act, and that it does."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from math import isfinite
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -9,6 +11,7 @@ from zsc.data.layout import Source
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.knobs import Knob, NoSuchSpan
+from zsc.knobs.finite import ADVICE, NotFinite
 from zsc.knobs.probe import Effect, NoEffect, probe
 from zsc.knobs.supported import check_model
 from zsc.models.load import Loaded
@@ -28,6 +31,12 @@ def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record]
         check_model(loaded.model)
     except ValueError as error:
         raise ZscError(str(error)) from error
+    rows = loaded.model.get_encoder().get_input_embeddings().weight.shape[0]
+    if (beyond := (source.input_ids >= rows).any(dim=1).nonzero()).numel():
+        raise ZscError(
+            f"record {records[int(beyond[0])].id} holds a token that the model has no embedding for (it has {rows}): the"
+            " mask token, which the tokenizer alone knows. Take it out of the text."
+        )
     for knob in (knob for knobs in settings.values() for knob in knobs):
         try:
             knob.check(loaded.model, source)
@@ -48,11 +57,15 @@ def probe_settings(loaded: Loaded, settings: Settings, source: Source) -> dict[s
         if knobs:
             try:
                 effects[name] = probe(loaded.model, knobs, batch)
+            except NotFinite as error:
+                raise ZscError(f"{name}, probed on the first examples: {error}") from error
             except NoEffect as error:
                 raise ZscError(
                     f"{error} Either it weighs nothing against anything (a part that is the whole source), or this"
                     " model ignores it (try model.attention=eager)."
                 ) from error
+            if not all(map(isfinite, astuple(effects[name]))):
+                raise ZscError(f"{name}: its effect on the first examples is not finite ({effects[name]}). {ADVICE}")
     return effects
 
 

@@ -52,9 +52,9 @@ class RunFolder:
         self.check(manifest["identity"])
         with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            lines = (json.dumps(record.to_json(), ensure_ascii=False) for record in records)
+            lines = (json.dumps(record.to_json(), ensure_ascii=False, allow_nan=False) for record in records)
             write_atomic(self.path / "records.jsonl", "".join(f"{line}\n" for line in lines))
-            write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+            write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=2, allow_nan=False) + "\n")
             write_atomic(self.config, config_yaml)
 
     @contextmanager
@@ -108,7 +108,7 @@ class RunFolder:
 
     def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write the generations, unless they are there already."""
-        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        content = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
         if not self.generations.is_file() or self.generations.read_text(encoding="utf-8") != content:
             with self.writing():
                 write_atomic(self.generations, content)

@@ -47,12 +47,14 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
     settings = list(dict.fromkeys(line["setting"] for line in lines))
     seeds = sorted({line["seed"] for line in lines})
     _check_whole(records, lines, settings, seeds, file)
-    content = json.dumps([__version__, lines, [record.to_json() for record in records]], sort_keys=True)
+    content = json.dumps(
+        [__version__, lines, [record.to_json() for record in records]], sort_keys=True, allow_nan=False
+    )
     identity = hashlib.sha256(content.encode()).hexdigest()
     folder = RunFolder(parent / f"outputs-{file.stem}-{identity[:10]}")
     made = {"identity": identity, "outputs": file.name, "settings": settings, "seeds": seeds, "zsc": __version__}
     with folder.locked():
-        folder.create(json.dumps({"layout": {"turns": turns}}) + "\n", made, records)
+        folder.create(json.dumps({"layout": {"turns": turns}}, allow_nan=False) + "\n", made, records)
         folder.write_rows(lines)
     return folder
 

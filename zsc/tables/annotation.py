@@ -70,7 +70,9 @@ def form(pairs: Sequence[Pair], questions: Sequence[str], title: str) -> str:
         "pairs": [_shown(pair) for pair in pairs],
         "questions": {name: QUESTIONS[name] for name in questions},
     }
-    safe = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")  # a response may hold "</script>"
+    safe = json.dumps(content, ensure_ascii=False, allow_nan=False).replace(
+        "<", "\\u003c"
+    )  # a response may hold "</script>"
     return FORM.read_text(encoding="utf-8").replace("/*CONTENT*/null", safe)
 
 

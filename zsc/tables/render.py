@@ -156,7 +156,7 @@ def _csv(rows: Cells) -> str:
 
 
 def _json(rows: Cells) -> str:
-    return json.dumps([dict(row) for row in rows], indent=2)
+    return json.dumps([dict(row) for row in rows], indent=2, allow_nan=False)
 
 
 RENDERERS: dict[str, Callable[[Cells], str]] = {"table": _table, "md": _markdown, "csv": _csv, "json": _json}

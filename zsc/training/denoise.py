@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_from_disk
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.text import read_documents
 from zsc.errors import ZscError
 from zsc.files import write_atomic
+from zsc.models.pretrained import read_tokenizer
 from zsc.training.progress import Reconstruction
 from zsc.training.segments import DenoisingCollator, Segments, Targets, segment_documents
 from zsc.training.tokenizer import train_tokenizer
@@ -30,7 +31,7 @@ def tokenizer_for(text: Path, output: Path, vocab_size: int, speaker_tokens: lis
         partial = output / "tokenizer.partial"
         train_tokenizer(read_documents(text), vocab_size, speaker_tokens).save_pretrained(partial)
         partial.rename(folder)
-    return AutoTokenizer.from_pretrained(folder)
+    return read_tokenizer(folder, f"training {output}")
 
 
 def segments_of(text: Path, output: Path, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Dataset:
@@ -51,7 +52,7 @@ def segments_of(text: Path, output: Path, tokenizer: PreTrainedTokenizerBase, ma
         disable_progress_bars()
         Dataset.from_generator(generate, cache_dir=str(cache)).save_to_disk(str(folder))
         shutil.rmtree(cache)
-        write_atomic(marker, json.dumps(made_from))
+        write_atomic(marker, json.dumps(made_from, allow_nan=False))
     return load_from_disk(str(folder))
 
 

@@ -1,5 +1,6 @@
 """Train an encoder-decoder with the Hugging Face Trainer, from nothing or from a checkpoint, with resume."""
 
+import math
 import shutil
 import statistics
 import sys
@@ -23,7 +24,8 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 
 from zsc.errors import ZscError
-from zsc.models.load import TARGET_TOKENIZER
+from zsc.models.files import TARGET_TOKENIZER
+from zsc.models.pretrained import read_model
 from zsc.training.measure import StepTimes, optimiser_bytes
 from zsc.training.progress import ProgressLines
 
@@ -121,13 +123,19 @@ def train(prepared: Prepared, output: Path, arguments: dict[str, Any], precision
     resume = last_checkpoint(output)
     if resume:
         print(f"resuming from {resume}", file=sys.stderr)
+        kept = read_model(type(prepared.model), resume, f"training checkpoint {resume}")
     done = TrainerState.load_from_json(str(resume / "trainer_state.json")) if resume else trainer.state
     if resume and 0 < training_arguments.max_steps <= done.global_step:  # the Trainer would make one step more
-        prepared.model.load_state_dict(type(prepared.model).from_pretrained(resume).state_dict())
+        prepared.model.load_state_dict(kept.state_dict())
         trainer.state = done
     else:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     loss = trainer.evaluate()["eval_loss"]
+    if not math.isfinite(loss):
+        raise ZscError(
+            f"training {output} has diverged: its validation loss is {loss}. Train again in a new folder with a smaller"
+            " trainer.learning_rate, or precision=fp32."
+        )
     partial = output / "model.partial"
     trainer.save_model(str(partial))
     if prepared.target_tokenizer is not None:

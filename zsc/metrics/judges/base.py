@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
 from zsc.errors import ZscError
 from zsc.files import drop_partial_line
+from zsc.models.files import find_checkpoint
+from zsc.models.intact import check_files
 
 Values = list[float] | None  # None: the judge has no value for a text
 
@@ -64,15 +66,15 @@ def fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
-def check_complete(setting: str, loading: dict[str, Any]) -> None:
-    """Raise ZscError if transformers' ``loading`` info says that a checkpoint lacks weights of the model.
-
-    The library would make them up at random.
-    """
-    if lacking := sorted(loading["missing_keys"]):
-        raise ZscError(
-            f"{setting} is no such model: its checkpoint lacks {len(lacking)} of its weights, such as {lacking[0]}."
-        )
+def find_judge(what: str, name: str, kind: str) -> Path:
+    """Return the folder of the checkpoint ``name`` of a ``kind``. Raises ZscError, which begins with ``what``, if it
+    cannot be had or its files are not whole."""
+    try:
+        folder = find_checkpoint(name)
+    except ZscError as error:
+        raise ZscError(f"{what} cannot be loaded as {kind}: {error}") from error
+    check_files(folder, what)
+    return folder
 
 
 def digest(texts: Sequence[str]) -> str:
@@ -103,7 +105,7 @@ def _read(file: Path) -> dict[str, Values]:
 
 
 def _line(text: str, values: Values) -> str:
-    return json.dumps({"text": text, "values": values}) + "\n"
+    return json.dumps({"text": text, "values": values}, allow_nan=False) + "\n"
 
 
 def _finite(values: Values) -> Values:
