@@ -19,7 +19,7 @@ def run(cfg: DictConfig) -> Path:
     config = resolved(cfg)
     check_format(config["format"])
     check_resampling(config["resampling"])
-    build_metrics(config["metrics"])
+    build_metrics(config["metrics"], config["bleu"]["tokenize"])
     experiment = prepare(config, [config["knob"]])
     scoring = build_scoring(config, experiment.built.made_from)
     with performed(experiment, config["knob"]["name"]) as folder:

@@ -25,12 +25,13 @@ from zsc.metrics.run import score_run
 from zsc.metrics.score import Resampling, Row
 from zsc.tables.render import ALPHA, check_format, render_scores
 
-SECTIONS = ("layout", "metrics", "format", "topic", "judges", "resampling")
+SECTIONS = ("layout", "metrics", "format", "topic", "judges", "bleu", "resampling")
 KEYS = (
     "metrics",
     "format",
     "topic",
     *(f"judges.{name}" for name in (*JUDGES, "device")),
+    "bleu.tokenize",
     *(f"resampling.{name}" for name in ("resamples", "confidence", "seed")),
     *(f"columns.{name}" for name in COLUMNS),
 )
@@ -93,7 +94,9 @@ def build_scoring(config: dict[str, Any], made_from: dict[str, Any]) -> Scoring:
     else:
         topic = Topic(next(iter(drawn), ""), [phrase for of_one in drawn.values() for phrase in of_one])
     judges = build_judges(config["judges"], topic)
-    return Scoring(build_metrics(config["metrics"]), judges, topic, Resampling(**config["resampling"]))
+    return Scoring(
+        build_metrics(config["metrics"], config["bleu"]["tokenize"]), judges, topic, Resampling(**config["resampling"])
+    )
 
 
 def check_resampling(settings: dict[str, Any]) -> None:
@@ -107,7 +110,11 @@ def check_resampling(settings: dict[str, Any]) -> None:
 
 def scored(folder: RunFolder, scoring: Scoring, turns: int) -> tuple[list[Row], dict[str, str]]:
     """Score the run in ``folder``, judges under a progress bar; return the table and the signatures of its metrics."""
-    return score_run(folder, scoring.metrics, scoring.judges, scoring.topic, turns, scoring.resampling, watch)
+    return score_run(folder, scoring.metrics, scoring.judges, scoring.topic, turns, scoring.resampling, watch, tell)
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def score_and_print(folder: RunFolder, scoring: Scoring, turns: int, style: str) -> None:

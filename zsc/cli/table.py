@@ -21,6 +21,7 @@ from zsc.files import write_atomic
 from zsc.generation.cells import Cell, State, writing
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
+from zsc.metrics.tokenized import check_tokenizer
 from zsc.tables.paper import PaperTable, Published, Section, adjusted, render_paper, written
 from zsc.tables.render import PAPER_FORMATS, check_format
 
@@ -42,6 +43,7 @@ def table(cfg: DictConfig) -> None:
     config = resolved(cfg)
     check_format(config["format"], PAPER_FORMATS)
     check_resampling(config["resampling"])
+    check_tokenizer(config["bleu"]["tokenize"])
     name = HydraConfig.get().runtime.choices["table"]
     check_spec(config["table"], name)
     made, folders = (compare if "baseline" in config["table"] else make)(config, name)

@@ -92,7 +92,7 @@ def tune(cfg: DictConfig) -> None:
     axis = dose_axis(config["knob"])
     judged = config["judges"]["language_model"] is not None
     budget = parse_budget(config["budget"], "judge_perplexity_median" if judged else "perplexity_corpus")
-    build_metrics([config["target"], budget.metric])
+    build_metrics([config["target"], budget.metric], config["bleu"]["tokenize"])
     search_on, confirm_on = halves(load_records(**config["dataset"]), config["split"])
 
     def score(records: list[Record]) -> Callable[[list[float]], list[Trial]]:

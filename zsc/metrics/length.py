@@ -5,10 +5,14 @@ from typing import Any
 import numpy as np
 
 from zsc.metrics.base import Metric
+from zsc.metrics.words import TOKENIZATION, length
 
 
 class Length(Metric):
-    """Mean number of white-space separated words of a response."""
+    """Mean number of white-space separated words of a response; each of those in scripts without spaces."""
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        return np.array([[len(response.split())] for response in predictions], dtype=np.float64)
+        return np.array([[length(response)] for response in predictions], dtype=np.float64)
+
+    def options(self) -> list[str]:
+        return ["split:space", TOKENIZATION]
