@@ -23,6 +23,7 @@ from zsc.metrics.base import Metric
 from zsc.metrics.judges import JUDGES, Judge, Topic, build_judges
 from zsc.metrics.run import score_run
 from zsc.metrics.score import Resampling, Row
+from zsc.metrics.tokenized import check_tokenizer
 from zsc.tables.render import ALPHA, check_format, render_scores
 
 SECTIONS = ("layout", "metrics", "format", "topic", "judges", "bleu", "resampling")
@@ -66,7 +67,7 @@ def score(arguments: list[str]) -> None:
         raise ZscError(f"cannot read the settings: {first_line(error)}") from error
     config: dict[str, Any] = OmegaConf.to_container(merged)  # type: ignore[assignment]
     check_format(config["format"])
-    check_resampling(config["resampling"])
+    check_scoring(config)
     scoring = build_scoring(config, folder.manifest().get("made_from", {}))
     score_and_print(folder, scoring, config["layout"]["turns"], config["format"])
     if path.is_file():
@@ -97,6 +98,15 @@ def build_scoring(config: dict[str, Any], made_from: dict[str, Any]) -> Scoring:
     return Scoring(
         build_metrics(config["metrics"], config["bleu"]["tokenize"]), judges, topic, Resampling(**config["resampling"])
     )
+
+
+def check_scoring(config: dict[str, Any]) -> None:
+    """Raise ZscError for settings of BLEU and of resampling that are out of range."""
+    for section, example in (("bleu", "tokenize=13a"), ("judges", "device=cpu"), ("resampling", "seed=1")):
+        if not isinstance(config[section], dict):
+            raise ZscError(f"{section}={config[section]}: its settings have names, such as {section}.{example}.")
+    check_tokenizer(config["bleu"]["tokenize"])
+    check_resampling(config["resampling"])
 
 
 def check_resampling(settings: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from zsc.cli.build import check_count, count_settings, knob_parts
 from zsc.cli.configs import contract, resolved
 from zsc.cli.experiment import performed, prepare
-from zsc.cli.score import build_scoring, check_resampling, scored
+from zsc.cli.score import build_scoring, check_scoring, scored
 from zsc.data import load_records
 from zsc.data.record import Record
 from zsc.errors import ZscError
@@ -86,13 +86,13 @@ def tune(cfg: DictConfig) -> None:
     """
     config = resolved(cfg)
     check_format(config["format"])
-    check_resampling(config["resampling"])
+    check_scoring(config)
     for key in ("points", "rounds"):
         check_count(key, config[key])
     axis = dose_axis(config["knob"])
     judged = config["judges"]["language_model"] is not None
     budget = parse_budget(config["budget"], "judge_perplexity_median" if judged else "perplexity_corpus")
-    build_metrics([config["target"], budget.metric], config["bleu"]["tokenize"])
+    build_metrics([config["target"], budget.metric])
     search_on, confirm_on = halves(load_records(**config["dataset"]), config["split"])
 
     def score(records: list[Record]) -> Callable[[list[float]], list[Trial]]:

@@ -4,8 +4,8 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
+from zsc.data.words import TOKENIZATION, words
 from zsc.metrics.overlap import Overlap, wordless
-from zsc.metrics.words import TOKENIZATION, words
 
 
 class CopyRate(Overlap):

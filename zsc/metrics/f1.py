@@ -4,8 +4,8 @@ import re
 import string
 from collections import Counter
 
+from zsc.data.words import TOKENIZATION, words
 from zsc.metrics.overlap import Overlap
-from zsc.metrics.words import TOKENIZATION, words
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 ARTICLE_WORDS = {"a", "an", "the"}

@@ -9,8 +9,8 @@ from unicodedata import normalize
 
 import numpy as np
 
+from zsc.data.words import TOKENIZATION, is_unspaced, words
 from zsc.metrics.base import Metric
-from zsc.metrics.words import TOKENIZATION, is_unspaced, words
 
 LETTERS = 3
 

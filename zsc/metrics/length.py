@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from zsc.data.words import TOKENIZATION, length
 from zsc.metrics.base import Metric
-from zsc.metrics.words import TOKENIZATION, length
 
 
 class Length(Metric):

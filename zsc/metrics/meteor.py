@@ -7,8 +7,8 @@ from typing import Any
 from nltk.stem.porter import PorterStemmer
 from nltk.translate.meteor_score import single_meteor_score
 
+from zsc.data.words import TOKENIZATION, words
 from zsc.metrics.overlap import Overlap
-from zsc.metrics.words import TOKENIZATION, words
 
 
 class Meteor(Overlap):

@@ -1,7 +1,7 @@
 """Novelty: how much of a response is in no text it was given."""
 
+from zsc.data.words import TOKENIZATION, ngrams, words
 from zsc.metrics.overlap import Overlap
-from zsc.metrics.words import TOKENIZATION, ngrams, words
 
 
 class Novelty(Overlap):

@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from zsc.data.words import words
 from zsc.metrics.base import Metric
-from zsc.metrics.words import words
 
 
 class Overlap(Metric):

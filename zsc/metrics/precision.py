@@ -2,8 +2,8 @@
 
 from collections import Counter
 
+from zsc.data.words import TOKENIZATION, ngrams, words
 from zsc.metrics.overlap import Overlap
-from zsc.metrics.words import TOKENIZATION, ngrams, words
 
 
 class Precision(Overlap):

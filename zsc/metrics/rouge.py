@@ -6,8 +6,8 @@ from importlib.metadata import version
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 
+from zsc.data.words import TOKENIZATION, words
 from zsc.metrics.overlap import Overlap
-from zsc.metrics.words import TOKENIZATION, words
 
 KINDS = ("rouge1", "rouge2", "rougeL")
 

@@ -4,7 +4,7 @@ import re
 
 import regex
 
-from zsc.metrics.words import share
+from zsc.data.words import share
 
 SPLITTING = "marks:unicode"
 MARKS = "?؟？⁇⁈⁉‽⸮﹖︖፧᥅꘏꛷𑅃՞"  # noqa: RUF001
@@ -16,9 +16,10 @@ BEGINNING = (
     rf"(?={OPENING}*[\p{{Lu}}\p{{Lt}}\p{{Lo}}\p{{N}}\p{{Script=Georgian}}])"  # no small letter of those with case
 )
 STOPS = r"[[\p{Sentence_Terminal}།༎]--[!.?．\u104A]]"  # noqa: RUF001  # they end a sentence without a space after them
+SPACE = r"[\s\x1C-\x1F]"  # what `str.split` splits at
 SENTENCE = regex.compile(
-    rf"(?V1)(?<=[?!])\s+|(?<={STOPS})\s*|(?<=．)(?!\p{{N}})\s*"  # noqa: RUF001
-    rf"|(?<=[.?!…]){CLOSING}+\s+{BEGINNING}|(?<=[.…])\s+{BEGINNING}"
+    rf"(?V1)(?<=[?!]){SPACE}+|(?<={STOPS}){SPACE}*|(?<=．)(?!\p{{N}}){SPACE}*"  # noqa: RUF001
+    rf"|(?<=[.?!…]){CLOSING}+{SPACE}+{BEGINNING}|(?<=[.…]){SPACE}+{BEGINNING}"
 )
 TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St)\.$")
 LETTER = regex.compile(r"\w")

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from zsc.data.words import share
 from zsc.metrics.base import Metric
-from zsc.metrics.words import share
 
 THRESHOLD = 0.05  # of the compound score, as its authors advise
 

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from sacrebleu.metrics.bleu import BLEU
 
+from zsc.data.words import UNSPACED, share
 from zsc.errors import ZscError, first_line, suggestion
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
-from zsc.metrics.words import UNSPACED, share
 
 AUTO, USUAL = "auto", "13a"
 TOKENIZERS = (AUTO, *BLEU.TOKENIZERS)

@@ -1,4 +1,4 @@
-r"""One notion of a word and of a sentence for every overlap, diversity and question metric, in any script.
+r"""One notion of a word for all that compares texts, in any script.
 
 A text in ASCII has the words that the rouge-score package finds: lower-cased runs of letters a-z and digits. Any other
 text is read in such a way that the same holds for what is ASCII in it [D]:
