@@ -288,7 +288,7 @@ def test_other_scripts_through_the_command(tmp_path, monkeypatch, capsys):
     code, table, err = scored()
     assert code == 0 and float(table["knowledge_rouge1"]["value"]) == 0.5 and float(table["length"]["value"]) == 6.5
     assert {name: row["dropped"] for name, row in table.items() if row["dropped"] != "0"} == {"sentiment_compound": "1"}
-    assert "sentiment_compound: 1 responses have no value, for lack of text mainly in Latin letters" in err
+    assert "sentiment_compound: 1 of 2 responses have no value, for lack of text mainly in Latin letters" in err
     assert "knowledge_bleu: tokenizer zh, since" in err and "|tok:zh|" in table["knowledge_bleu"]["signature"]
     assert "|tok:unicode-words|" in table["knowledge_rouge1"]["signature"]
     code, table, err = scored("bleu.tokenize=13a")
@@ -323,7 +323,7 @@ def test_a_named_tokenizer_is_sacrebleus(name):
 
 
 def test_a_tokenizer_that_is_none_or_cannot_be_used():
-    with pytest.raises(ZscError, match="Did you mean 'ja-mecab'. Known: auto"):
+    with pytest.raises(ZscError, match="Did you mean 'ja-mecab'"):
         check_tokenizer("jamecab")
     assert TOKENIZERS[0] == "auto" and check_tokenizer("auto") == "auto"
     if unusable("ja-mecab"):
