@@ -61,7 +61,9 @@ settings, a star marks those that differ from off at p < .05. A run that was sto
                       generated again, whichever command asks for it
   metrics=[NAME,...]  which metrics or groups of metrics to score, see `zsc ls`; [all] for every one
   judges.KIND=MODEL   models for metrics that need one: language_model, embedder, topic_classifier,
-                      sentiment_classifier; by name on the hub or folder
+                      sentiment_classifier, entailment; by name on the hub or folder
+  bleu.tokenize=NAME  how BLEU splits words, as sacrebleu does: 13a, intl, zh, char, ja-mecab and others
+                      (default: auto, 13a except for texts in scripts without spaces)
   topic=NAME          what topic metrics look for: a set of phrases or a file (default: the run's control phrases)
   output=DIR          run folder (default: runs/ and a name made from the settings)
   format=FORMAT       table, md, csv, json
@@ -117,7 +119,7 @@ against fluency with the best trade-off marked, examples with the knob off and o
 commands, signatures and versions.
 
   zsc report runs/attn_bias-parlor-mini-0123456789
-  zsc report runs/table-* output=report control=knowledge_rouge1 fluency=perplexity_median
+  zsc report runs/table-* output=report control=knowledge_precision fluency=perplexity_median
 
   output=DIR          where the page and the plots go (default: runs/report)
   control=METRIC      what the knobs are to change (default: by knob)
@@ -132,7 +134,7 @@ usage: zsc tune knob=NAME target=METRIC budget=COST [key=value ...]
 Finds the strongest setting whose cost stays inside the budget: on one half of the examples by doubling and bisection,
 confirmed on the other half.
 
-  zsc tune knob=attn_bias target=knowledge_rouge1 budget=distinct2:-10%
+  zsc tune knob=attn_bias target=knowledge_precision budget=distinct2:-10%
   zsc tune knob=ctx_aug target=question_rate budget=fluency:+10%
 
   target=METRIC       what the knob is for; its gain is reported
@@ -153,6 +155,7 @@ The first system is the one that others are compared with.
   zsc score RUN metrics=[reference,sentiment] resampling.confidence=0.99 format=md
   zsc score RUN metrics=[fluency,topic] topic=topic_music judges.embedder=all-MiniLM-L6-v2 \
       judges.language_model=gpt2
+  zsc score RUN metrics=[informativeness] judges.entailment=cross-encoder/nli-deberta-v3-base
   zsc score systems.csv columns.setting=model columns.history=context columns.knowledge=fact""",
     "ls": """\
 usage: zsc ls [format=table|md|csv|json]

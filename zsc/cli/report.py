@@ -22,7 +22,7 @@ from zsc.metrics import METRICS
 from zsc.metrics.run import finished
 from zsc.metrics.score import Row
 from zsc.models.files import on_disk
-from zsc.tables.compared import FLUENCY, Group, Run, grouped
+from zsc.tables.compared import FLUENCY, Group, Run, default_controls, grouped
 from zsc.tables.report import Example, Examples, curve_plots, page, plane_plot, verdict
 
 PAGE = "report.html"
@@ -119,7 +119,7 @@ def grouped_runs(runs: list[Run], folders: dict[str, RunFolder], options: dict[s
     """Return the runs by what can be compared. Raises ZscError if a run lacks the score of a metric that is shown."""
     everywhere = [name for name in FLUENCY if all(name in run.signatures for run in runs)]
     fluency = options["fluency"] or (everywhere[0] if everywhere else FLUENCY[1])
-    controls = [options["control"] or run.default_control() for run in runs]
+    controls = [options["control"]] * len(runs) if options["control"] else default_controls(runs)
     for run, control in zip(runs, controls, strict=True):
         for key, metric in (("control", control), ("fluency", fluency)):
             if metric not in run.signatures:

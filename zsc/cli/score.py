@@ -24,14 +24,16 @@ from zsc.metrics.base import Metric
 from zsc.metrics.judges import JUDGES, Judge, Topic, build_judges
 from zsc.metrics.run import score_run
 from zsc.metrics.score import Resampling, Row
+from zsc.metrics.tokenized import check_tokenizer
 from zsc.tables.render import ALPHA, check_format, render_scores
 
-SECTIONS = ("layout", "metrics", "format", "topic", "judges", "resampling")
+SECTIONS = ("layout", "metrics", "format", "topic", "judges", "bleu", "resampling")
 KEYS = (
     "metrics",
     "format",
     "topic",
     *(f"judges.{name}" for name in (*JUDGES, "device")),
+    "bleu.tokenize",
     *(f"resampling.{name}" for name in ("resamples", "confidence", "seed")),
     *(f"columns.{name}" for name in COLUMNS),
 )
@@ -68,7 +70,7 @@ def score(arguments: list[str]) -> None:
         raise ZscError(f"cannot read the settings: {first_line(error)}") from error
     config: dict[str, Any] = OmegaConf.to_container(merged)  # type: ignore[assignment]
     check_format(config["format"])
-    check_resampling(config["resampling"])
+    check_scoring(config)
     scoring = build_scoring(config, folder.manifest().get("made_from", {}))
     score_and_print(folder, scoring, config["layout"]["turns"], config["format"])
     if path.is_file():
@@ -108,7 +110,18 @@ def build_scoring(config: dict[str, Any], made_from: dict[str, Any]) -> Scoring:
     else:
         topic = Topic(next(iter(drawn), ""), [phrase for of_one in drawn.values() for phrase in of_one])
     judges = build_judges(config["judges"], topic)
-    return Scoring(build_metrics(config["metrics"]), judges, topic, Resampling(**config["resampling"]))
+    return Scoring(
+        build_metrics(config["metrics"], config["bleu"]["tokenize"]), judges, topic, Resampling(**config["resampling"])
+    )
+
+
+def check_scoring(config: dict[str, Any]) -> None:
+    """Raise ZscError for settings of BLEU and of resampling that are out of range."""
+    for section, example in (("bleu", "tokenize=13a"), ("judges", "device=cpu"), ("resampling", "seed=1")):
+        if not isinstance(config[section], dict):
+            raise ZscError(f"{section}={config[section]}: its settings have names, such as {section}.{example}.")
+    check_tokenizer(config["bleu"]["tokenize"])
+    check_resampling(config["resampling"])
 
 
 def check_resampling(settings: dict[str, Any]) -> None:
@@ -122,7 +135,11 @@ def check_resampling(settings: dict[str, Any]) -> None:
 
 def scored(folder: RunFolder, scoring: Scoring, turns: int) -> tuple[list[Row], dict[str, str]]:
     """Score the run in ``folder``, judges under a progress bar; return the table and the signatures of its metrics."""
-    return score_run(folder, scoring.metrics, scoring.judges, scoring.topic, turns, scoring.resampling, watch)
+    return score_run(folder, scoring.metrics, scoring.judges, scoring.topic, turns, scoring.resampling, watch, tell)
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def score_and_print(folder: RunFolder, scoring: Scoring, turns: int, style: str) -> None:

@@ -13,7 +13,7 @@ from zsc.cli.build import merged
 from zsc.cli.configs import compose_knob, resolved
 from zsc.cli.experiment import Experiment, Place, fill, how_made, performed, prepare
 from zsc.cli.plan import estimate
-from zsc.cli.score import build_scoring, check_resampling, scored, warn
+from zsc.cli.score import build_scoring, check_scoring, scored, warn
 from zsc.cli.trainings import compare, metrics_of
 from zsc.data import load_records
 from zsc.errors import ZscError
@@ -41,7 +41,7 @@ def table(cfg: DictConfig) -> None:
     """Print the table that ``cfg`` (configs/table.yaml) names."""
     config = resolved(cfg)
     check_format(config["format"], PAPER_FORMATS)
-    check_resampling(config["resampling"])
+    check_scoring(config)
     name = HydraConfig.get().runtime.choices["table"]
     check_spec(config["table"], name)
     made, folders = (compare if "baseline" in config["table"] else make)(config, name)

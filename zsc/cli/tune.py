@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from zsc.cli.build import check_count, count_settings, knob_parts
 from zsc.cli.configs import contract, resolved
 from zsc.cli.experiment import performed, prepare
-from zsc.cli.score import build_scoring, check_resampling, scored
+from zsc.cli.score import build_scoring, check_scoring, scored
 from zsc.data import load_records
 from zsc.data.record import Record
 from zsc.errors import ZscError
@@ -86,7 +86,7 @@ def tune(cfg: DictConfig) -> None:
     """
     config = resolved(cfg)
     check_format(config["format"])
-    check_resampling(config["resampling"])
+    check_scoring(config)
     for key in ("points", "rounds"):
         check_count(key, config[key])
     axis = dose_axis(config["knob"])
