@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from transformers import PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.layout import KNOWLEDGE, Source
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.knobs import Knob, NoSuchSpan
@@ -17,8 +17,14 @@ Settings = Mapping[str, Sequence[Knob]]
 def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record], source: Source) -> None:
     """Raise ZscError, naming the record where one is at fault, if a knob cannot act on the model or on ``records``.
 
-    ``source`` holds all records, laid out.
+    ``source`` holds all records, laid out. Raises ZscError also for a record that leaves nothing to read.
     """
+    readable = (source.segments >= KNOWLEDGE).any(dim=1)
+    if not bool(readable.all()):
+        record = records[int((~readable).nonzero()[0])]
+        raise ZscError(
+            f"record {record.id} has neither knowledge nor history that the model could read. Leave such records out."
+        )
     for knob in (knob for knobs in settings.values() for knob in knobs):
         try:
             knob.check(loaded.model, source)
