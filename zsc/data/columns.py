@@ -40,6 +40,8 @@ def check_columns(columns: Any, names: Sequence[str], where: str, key: str = "da
             f"{where}: no column 'history' for {key}.history.{meant} Say {key}.history=NAME, or {key}.history=null for"
             f" a table without one. There are: {', '.join(names)}."
         )
+    if set(chosen) <= {"id"} and key == "dataset.columns":
+        raise ZscError(f"{where}: no column for any of {', '.join(FIELDS[1:])}. There are: {', '.join(names)}.")
     return chosen
 
 
@@ -119,9 +121,10 @@ def turns(value: Any, split: str) -> Any:
     """
     if isinstance(value, str):
         value = lines(value) if split == "lines" else [value]
-    if isinstance(value, list) and all(isinstance(turn, str) for turn in value):
-        return [{"speaker": "AB"[i % 2], "text": text} for i, text in enumerate(value) if text.strip()]
-    return value
+    if not isinstance(value, list) or any(isinstance(turn, Mapping) for turn in value):
+        return value
+    spoken = [{"speaker": "AB"[i % 2], "text": one} if isinstance(one, str) else one for i, one in enumerate(value)]
+    return [turn for turn in spoken if not isinstance(turn, dict) or turn["text"].strip()]
 
 
 def lines(text: str) -> list[str]:

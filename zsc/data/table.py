@@ -92,7 +92,7 @@ def _parquet(file: Path) -> Iterator[tuple[str, Row]]:
     import pyarrow
     from pyarrow import parquet
 
-    with guarded(f"{file}: no Parquet file that", also=(pyarrow.ArrowException,)):
+    with guarded(f"{file}, as Parquet", also=(pyarrow.ArrowException,)):
         table = parquet.ParquetFile(file).read()
     check_names(table.column_names, file)
     columns = {name: _values(table[name], name, file) for name in table.column_names}
