@@ -62,7 +62,7 @@ def guarded(where: str, remedy: str = AGAIN, also: tuple[type[Exception], ...] =
 
     Caught is what libraries raise for broken, hostile or unreachable content, and ``also`` errors of their own.
     """
-    failures = (OSError, ValueError, OverflowError, *also)
+    failures: tuple[type[Exception], ...] = (OSError, ValueError, OverflowError, *also)
     try:
         yield
     except ZscError:
