@@ -28,6 +28,8 @@ from zsc.cli.build import (
 from zsc.cli.configs import contract
 from zsc.cli.progress import progress
 from zsc.data import load_records
+from zsc.data.cut import Cut
+from zsc.data.files import note
 from zsc.data.layout import BucketLayout, Source
 from zsc.data.record import Record
 from zsc.errors import INTERRUPTED, ZscError
@@ -57,6 +59,7 @@ class Experiment:
     records: list[Record]
     layout: BucketLayout
     source: Source
+    cut: Cut
     decoding: Decoding
     built: Built
     cells: dict[Place, Cell]
@@ -85,7 +88,7 @@ def prepare(config: dict[str, Any], knobs: Sequence[dict[str, Any]], records: li
     loaded = load_once(config["model"])
     built = merged([build_knobs(knob, config["model"], loaded) for knob in knobs])
     check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
-    source = layout.encode(records, loaded.tokenizer)
+    source, cut = layout.lay_out(records, loaded.tokenizer)
     check_settings(loaded, built.settings, records, source)
     common = common_spec(loaded, layout, decoding, records)
     ids = [record.id for record in records]
@@ -94,7 +97,13 @@ def prepare(config: dict[str, Any], knobs: Sequence[dict[str, Any]], records: li
         for name in built.settings
         for seed in seeds
     }
-    return Experiment(config, loaded, records, layout, source, decoding, built, cells)
+    return Experiment(config, loaded, records, layout, source, cut, decoding, built, cells)
+
+
+def tell(cut: Cut) -> None:
+    """Say on stderr what a layout cuts off, if it does."""
+    if text := str(cut):
+        note(text)
 
 
 def common_spec(loaded: Loaded, layout: BucketLayout, decoding: Decoding, records: Sequence[Record]) -> dict[str, Any]:
@@ -223,7 +232,7 @@ def manifest(experiment: Experiment) -> dict[str, Any]:
         "versions": library_versions()
         | {"hydra-core": version("hydra-core"), "zsc": __version__, "python": platform.python_version()},
         "device": str(loaded.model.device),
-        "truncated_share": round(experiment.layout.truncated(experiment.records, loaded.tokenizer), 4),
+        "truncated_share": round(experiment.cut.share, 4),
     }
 
 

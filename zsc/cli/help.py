@@ -147,9 +147,10 @@ usage: zsc score RUN|FILE [key=value ...]
 Scores the generations in the folder RUN again and prints the table. The model that made them is not loaded; judges are
 where they are named, and what they said is kept in RUN. Values of every response are in RUN/items.csv.
 
-FILE is a CSV, TSV, JSON Lines or Parquet table with responses of other systems: a row for each, with columns response,
-history, and where there are any id, setting (the system's name), seed, knowledge, reference, topic, nll and tokens.
-The first system is the one that others are compared with.
+FILE is a CSV, TSV, JSON, JSON Lines or Parquet table with responses of other systems: a row for each, with the column
+response, and where there are any history, knowledge, reference, topic, id, setting (the system's name), seed, nll and
+tokens; columns.FIELD=NAME for other names. The first system is the one that others are compared with. A history is a
+list of texts, as JSON where need be, or plain text: one turn, or with turns=lines one turn per line.
 
   zsc score runs/attn_bias-parlor-mini-0123456789
   zsc score RUN metrics=[reference,sentiment] resampling.confidence=0.99 format=md

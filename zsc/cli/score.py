@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from zsc.cli.build import check_count
 from zsc.cli.configs import CONFIGS, dotted, stored_config
 from zsc.cli.progress import progress
+from zsc.data.columns import check_split
 from zsc.data.control_phrases import load_phrases
 from zsc.errors import ZscError, first_line, suggestion
 from zsc.generation.folder import RunFolder
@@ -36,6 +37,7 @@ KEYS = (
     "bleu.tokenize",
     *(f"resampling.{name}" for name in ("resamples", "confidence", "seed")),
     *(f"columns.{name}" for name in COLUMNS),
+    "turns",
 )
 TURNS = 5  # of the history of other systems' responses that dialog metrics look at
 
@@ -92,7 +94,10 @@ def leave_out_judges(stored: DictConfig, given: DictConfig) -> None:
 def _folder(path: Path, given: DictConfig) -> RunFolder:
     """Return the run's folder at ``path``, or one made of the responses in the file there."""
     if path.is_file():
-        return import_outputs(path, given.get("columns", {}), Path("runs"), TURNS)
+        split = check_split(given.pop("turns", "one"), "turns")
+        return import_outputs(path, given.get("columns", {}), Path("runs"), TURNS, split)
+    if "turns" in given:
+        raise ZscError("turns says how to read the histories of a file of responses: a run has them already.")
     folder = RunFolder(path)
     if not folder.config.is_file() or not folder.manifest():
         raise ZscError(f"{path} is not the folder of a run, nor a file of responses. `zsc run` makes a run.")

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from zsc.cli.build import merged
 from zsc.cli.configs import compose_knob, resolved
-from zsc.cli.experiment import Experiment, Place, fill, how_made, performed, prepare
+from zsc.cli.experiment import Experiment, Place, fill, how_made, performed, prepare, tell
 from zsc.cli.plan import estimate
 from zsc.cli.score import build_scoring, check_scoring, scored, warn
 from zsc.cli.trainings import compare, metrics_of
@@ -74,6 +74,7 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
     records = load_records(**config["dataset"])
     parts = [Part(group.get("label", ""), prepare_group(config, group, records)) for group in spec["groups"]]
     whole = union([part.experiment for part in parts], config)
+    tell(whole.cut)
     if missing := missing_cells(whole):
         if not config["make"]:
             lacking = f"{len(missing)} of the {len(whole.cells)} cells of this table"

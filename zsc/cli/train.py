@@ -141,6 +141,8 @@ def prepare_dialogue(task: dict[str, Any], output: Path) -> Prepared:
     for record in (*train_data, *heldout):
         if record.reference is None:
             raise ZscError(f"record {record.id} has no reference to train on. Leave such records out.")
+        if not record.history and record.knowledge is None:
+            raise ZscError(f"record {record.id} has neither knowledge nor history to read. Leave such records out.")
     return Prepared(
         loaded.model,
         loaded.tokenizer,

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from zsc import __version__
 from zsc.cli.configs import stored_config
-from zsc.cli.experiment import command_line, default_output, fill, finished, how_made, prepare
+from zsc.cli.experiment import command_line, default_output, fill, finished, how_made, prepare, tell
 from zsc.cli.plan import estimate
 from zsc.cli.score import build_scoring, scored, warn
 from zsc.data import load_records
@@ -95,9 +95,13 @@ def respond(config: dict[str, Any], groups: Mapping[str, Sequence[Training]]) ->
     rows: list[dict[str, Any]] = []
     cells: dict[str, str] = {}
     weights: list[str] = []
+    told: set[str] = set()
     for name, trainings in groups.items():
         for training in trainings:
             experiment = prepare(of_training(config, training), [], records)
+            if str(experiment.cut) not in told:  # the same for all trainings of one tokenizer
+                tell(experiment.cut)
+                told.add(str(experiment.cut))
             (cell,) = experiment.cells.values()
             if cell.stored().state is not State.DONE and not config["make"]:
                 raise ZscError(

@@ -12,9 +12,9 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from zsc.cli.build import check_count, count_settings, knob_parts
+from zsc.cli.build import build_layout, check_count, count_settings, knob_parts, load_once
 from zsc.cli.configs import contract, resolved
-from zsc.cli.experiment import performed, prepare
+from zsc.cli.experiment import performed, prepare, tell
 from zsc.cli.score import build_scoring, check_scoring, scored
 from zsc.data import load_records
 from zsc.data.record import Record
@@ -93,7 +93,9 @@ def tune(cfg: DictConfig) -> None:
     judged = config["judges"]["language_model"] is not None
     budget = parse_budget(config["budget"], "judge_perplexity_median" if judged else "perplexity_corpus")
     build_metrics([config["target"], budget.metric])
-    search_on, confirm_on = halves(load_records(**config["dataset"]), config["split"])
+    records = load_records(**config["dataset"])
+    tell(build_layout(config["layout"]).lay_out(records, load_once(config["model"]).tokenizer)[1])
+    search_on, confirm_on = halves(records, config["split"])
 
     def score(records: list[Record]) -> Callable[[list[float]], list[Trial]]:
         return lambda doses: trials(config, axis, doses, budget, records)

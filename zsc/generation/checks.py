@@ -7,7 +7,7 @@ from math import isfinite
 from torch import nn
 from transformers import PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.layout import KNOWLEDGE, Source
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.knobs import Knob, NoSuchSpan
@@ -31,12 +31,7 @@ def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record]
         check_model(loaded.model)
     except ValueError as error:
         raise ZscError(str(error)) from error
-    rows = loaded.model.get_encoder().get_input_embeddings().weight.shape[0]
-    if (beyond := (source.input_ids >= rows).any(dim=1).nonzero()).numel():
-        raise ZscError(
-            f"record {records[int(beyond[0])].id} holds a token that the model has no embedding for (it has {rows}): the"
-            " mask token, which the tokenizer alone knows. Take it out of the text."
-        )
+    check_sources(loaded.model, records, source)
     for knob in (knob for knobs in settings.values() for knob in knobs):
         try:
             knob.check(loaded.model, source)
@@ -47,6 +42,22 @@ def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record]
             ) from error
         except ValueError as error:
             raise ZscError(f"{knob}: {error}") from error
+
+
+def check_sources(model: PreTrainedModel, records: Sequence[Record], source: Source) -> None:
+    """Raise ZscError for a record that leaves nothing to read, or holds a token that ``model`` does not know."""
+    readable = (source.segments >= KNOWLEDGE).any(dim=1)
+    if not bool(readable.all()):
+        record = records[int((~readable).nonzero()[0])]
+        raise ZscError(
+            f"record {record.id} has neither knowledge nor history that the model could read. Leave such records out."
+        )
+    rows = model.get_encoder().get_input_embeddings().weight.shape[0]
+    if (beyond := (source.input_ids >= rows).any(dim=1).nonzero()).numel():
+        raise ZscError(
+            f"record {records[int(beyond[0])].id} holds a token that the model has no embedding for (it has {rows}):"
+            " the mask token, which the tokenizer alone knows. Take it out of the text."
+        )
 
 
 def probe_settings(loaded: Loaded, settings: Settings, source: Source) -> dict[str, Effect]:

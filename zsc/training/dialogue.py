@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from zsc.data.layout import BucketLayout
+from zsc.data.layout import BucketLayout, first_tokens
 from zsc.data.record import Record
 from zsc.models.load import Loaded
 from zsc.training.segments import Targets
@@ -23,11 +23,12 @@ class DialogueCollator:
     def __call__(self, records: Sequence[Record]) -> dict[str, torch.Tensor]:
         source = self.layout.encode(records, self.tokenizer)
         tokenizer = self.target_tokenizer
-        references = tokenizer([r.reference or "" for r in records], add_special_tokens=False)["input_ids"]
+        sizes = [self.target_tokens] * len(records)
+        references = first_tokens([record.reference or "" for record in records], sizes, tokenizer)
         return {
             "input_ids": source.input_ids,
             "attention_mask": source.attention_mask,
-            **self.targets.batch([[*tokens, tokenizer.eos_token_id][: self.target_tokens] for tokens in references]),
+            **self.targets.batch([[*first.ids, tokenizer.eos_token_id][: self.target_tokens] for first in references]),
         }
 
 
