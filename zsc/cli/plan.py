@@ -1,6 +1,5 @@
 """`zsc plan`: the cells of a run, what is there, and how long the rest will take."""
 
-import sys
 import time
 
 from omegaconf import DictConfig
@@ -10,6 +9,7 @@ from zsc.cli.experiment import Experiment, prepare
 from zsc.generation.cells import State
 from zsc.generation.generate import Job, encode, generate
 from zsc.tables.render import check_format, render
+from zsc.terminal import say
 
 TIMED = 16  # examples that are timed for the estimate
 
@@ -26,7 +26,7 @@ def plan(cfg: DictConfig) -> None:
         row = {"setting": name, "seed": seed, "state": stored.state.value, "responses": ready, "cell": str(cell.path)}
         rows.append(row)
     print(render(rows, config["format"]))
-    print(estimate(experiment), file=sys.stderr)
+    say(estimate(experiment))
 
 
 def estimate(experiment: Experiment) -> str:

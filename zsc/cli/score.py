@@ -1,6 +1,6 @@
 """`zsc score`: score a finished run again."""
 
-import sys
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 from zsc.cli.build import check_count
 from zsc.cli.configs import CONFIGS, dotted, stored_config
 from zsc.cli.progress import progress
+from zsc.cli.words import is_path, unknown_setting
 from zsc.data.control_phrases import load_phrases
-from zsc.errors import ZscError, first_line, suggestion
+from zsc.errors import ZscError, first_line
 from zsc.generation.folder import RunFolder
 from zsc.generation.outputs import COLUMNS, import_outputs
 from zsc.metrics import build_metrics
@@ -24,6 +25,7 @@ from zsc.metrics.judges import JUDGES, Judge, Topic, build_judges
 from zsc.metrics.run import score_run
 from zsc.metrics.score import Resampling, Row
 from zsc.tables.render import ALPHA, check_format, render_scores
+from zsc.terminal import say
 
 SECTIONS = ("layout", "metrics", "format", "topic", "judges", "resampling")
 KEYS = (
@@ -34,6 +36,7 @@ KEYS = (
     *(f"resampling.{name}" for name in ("resamples", "confidence", "seed")),
     *(f"columns.{name}" for name in COLUMNS),
 )
+FREE = re.compile(r"topic|judges\.\w+|columns\.\w+")  # settings whose values stand as they are
 TURNS = 5  # of the history of other systems' responses that dialog metrics look at
 
 
@@ -49,16 +52,16 @@ class Scoring:
 
 def score(arguments: list[str]) -> None:
     """Score the run folder or file named first, with ``key=value`` settings after it, and print the table."""
-    if not arguments or "=" in arguments[0]:
+    if not arguments or not is_path(arguments[0]):
         raise ZscError("zsc score needs the folder of a run or a file of responses: zsc score RUN [key=value ...].")
     path = Path(arguments[0])
     for argument in arguments[1:]:
         key, equals, _ = argument.partition("=")
         if not equals or key not in KEYS:
-            raise ZscError(f"no setting '{key}' of zsc score.{suggestion(key, KEYS)} Known: {', '.join(KEYS)}.")
+            raise ZscError(unknown_setting("score", argument, KEYS))
     try:
         shipped = OmegaConf.masked_copy(OmegaConf.load(CONFIGS / "run.yaml"), list(SECTIONS))  # type: ignore[arg-type]
-        given = dotted(arguments[1:])
+        given = dotted(arguments[1:], FREE)
         folder = _folder(path, given)
         merged = OmegaConf.merge(shipped, stored_config(folder.config), {"format": "table"}, given)
     except OmegaConfBaseException as error:
@@ -69,7 +72,7 @@ def score(arguments: list[str]) -> None:
     scoring = build_scoring(config, folder.manifest().get("made_from", {}))
     score_and_print(folder, scoring, config["layout"]["turns"], config["format"])
     if path.is_file():
-        print(f"run: {folder.path}", file=sys.stderr)
+        say(f"run: {folder.path}")
 
 
 def _folder(path: Path, given: DictConfig) -> RunFolder:
@@ -126,13 +129,12 @@ def warn(measures: Sequence[str], table: Sequence[Row], resampling: Resampling) 
     """Say on stderr which metrics have no value, and where the tests are too coarse for their number."""
     scored = {row.metric for row in table}
     if left_out := [name for name in measures if name not in scored]:
-        print(f"left out, nothing to compute them from: {', '.join(left_out)}", file=sys.stderr)
+        say(f"left out, nothing to compute them from: {', '.join(left_out)}")
     tests = sum(row.p is not None for row in table)
     if tests / (resampling.resamples + 1) >= ALPHA:
-        print(
+        say(
             f"{tests} differences are tested with {resampling.resamples} resamples: after Holm's correction none can be"
-            f" significant. Set resampling.resamples={round(4 * tests / ALPHA)}.",
-            file=sys.stderr,
+            f" significant. Set resampling.resamples={round(4 * tests / ALPHA)}."
         )
 
 
@@ -151,4 +153,4 @@ def watch(judge: Judge, total: int) -> Iterator[Callable[[int], None]]:
         yield advance
     fresh = sum(ready[1:])  # the first count is of texts judged before
     speed = f", {fresh / (time.perf_counter() - started):.1f} responses/s" if fresh else ""
-    print(f"{name}: {total} different responses, {fresh} judged now{speed}", file=sys.stderr)
+    say(f"{name}: {total} different responses, {fresh} judged now{speed}")

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from zsc.generation.cells import library_versions
 from zsc.generation.checks import check_lengths
 from zsc.models.load import load_model
 from zsc.tables.render import render
+from zsc.terminal import say
 from zsc.training.assemble import assembled, new_parameters
 from zsc.training.denoise import EVAL_SEGMENTS, denoising_data, segments_of, tokenizer_for
 from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
@@ -51,7 +51,7 @@ def run(cfg: DictConfig) -> None:
         )
     keep_settings(output, config)
     plan = plan_of(prepared.model)
-    print(render(plan_rows(plan), "table"), describe(plan), sep="\n", file=sys.stderr)
+    say("\n".join([render(plan_rows(plan), "table"), describe(plan)]))
     write_json(output / "plan.json", {"freeze": config["freeze"], **plan})
     measured = train(prepared, output, config["trainer"], config["precision"], config["seed"])
     report = output / "training.json"
