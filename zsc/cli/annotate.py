@@ -100,9 +100,10 @@ def export(run: RunFolder, options: dict[str, Any]) -> None:
         "form.html": form(pairs, options["questions"], f"Which response is better? ({name})"),
         "key.json": json.dumps(key, indent=2, ensure_ascii=False) + "\n",
     }
-    filled = folder / "pairs.csv"
-    if filled.exists() and filled.read_bytes() != files["pairs.csv"].encode():
-        raise ZscError(f"{filled} is there and differs: it may hold somebody's answers. Set output=FOLDER.")
+    for name in ("pairs.csv", "key.json"):
+        there = folder / name
+        if there.exists() and (not there.is_file() or there.read_bytes() != files[name].encode()):
+            raise ZscError(f"{there} is there and differs: it may hold somebody's answers. Set output=FOLDER.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in files.items():

@@ -1,8 +1,8 @@
 """The words of a command line: what is a flag, what a setting, and values that Hydra would read otherwise than meant.
 
 A setting that holds a path, a name or a free text takes its value as it stands, whatever characters are in it. Without
-``-m`` a comma is one of them; with ``-m`` commas separate values, unless the whole names something that exists. Lists of
-such values are lists for knobs and tasks alone. ``null``, ``${...}`` and values in quotes stay as in Hydra.
+``-m`` a comma is one of them; with ``-m`` commas separate values, unless the whole names something that exists. Lists
+of such values are lists for knobs and tasks alone. ``null``, ``${...}`` and values in quotes stay as in Hydra.
 """
 
 import re

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from zsc.errors import ZscError
-from zsc.files import drop_partial_line
+from zsc.files import append, drop_partial_line
 
 Values = list[float] | None  # None: the judge has no value for a text
 
@@ -45,13 +45,12 @@ def judged(judge: Judge, texts: Iterable[str], folder: Path, advance: Callable[[
     wanted = dict.fromkeys(texts)
     missing = [text for text in wanted if text not in known]
     advance(len(wanted) - len(missing))
-    with file.open("a", encoding="utf-8") as handle:
-        for batch in judge.batches(missing) if missing else []:
-            values = [_finite(one) for one in judge.judge(batch)]
-            known |= zip(batch, values, strict=True)
-            handle.writelines(_line(text, one) for text, one in zip(batch, values, strict=True))
-            handle.flush()
-            advance(len(batch))
+    append(file, "")
+    for batch in judge.batches(missing) if missing else []:
+        values = [_finite(one) for one in judge.judge(batch)]
+        known |= zip(batch, values, strict=True)
+        append(file, "".join(_line(text, one) for text, one in zip(batch, values, strict=True)))
+        advance(len(batch))
     return {text: known[text] for text in wanted}
 
 
