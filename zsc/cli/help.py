@@ -96,7 +96,7 @@ usage: zsc plan [key=value ...]
 Prints the cells of a run or sweep and their state (missing, begun, done, broken), and estimates how long the rest takes
 from a few responses timed here. Generates nothing that is kept. Settings as in `zsc run --help`.
 
-  zsc plan knob=attn_bias knob.strength=[0.2,0.5,1,2,5,10,20]""",
+  zsc plan knob=attn_bias 'knob.strength=[0.2,0.5,1,2,5,10,20]'""",
     "table": """\
 usage: zsc table NAME [key=value ...]
 

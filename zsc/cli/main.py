@@ -6,7 +6,7 @@ from functools import partial
 
 from zsc import __version__
 from zsc.cli.help import COMMANDS, OVERVIEW
-from zsc.cli.words import as_setting, bare_word, check_words
+from zsc.cli.words import as_setting, bare_word, check_no_flags, check_words
 from zsc.errors import INTERRUPTED, ZscError, suggestion
 from zsc.terminal import one_line, outlets, say
 
@@ -47,6 +47,8 @@ def dispatch(arguments: list[str]) -> None:
         print(COMMANDS[command])
         return
     check_words(rest)
+    if command in ("score", "report", "annotate"):
+        check_no_flags(rest)
     RUNNERS[command](rest)
 
 

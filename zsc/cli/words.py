@@ -109,8 +109,14 @@ def is_path(word: str) -> bool:
 def unknown_setting(command: str, word: str, known: Iterable[str]) -> str:
     """Return what is wrong with ``word``, which is no setting of ``command``, and what the ``known`` ones are."""
     key = word.partition("=")[0]
-    form = f" Settings are written key=value: {as_setting(word, 'VALUE')}." if word.startswith("-") else ""
-    return f"no setting '{key}' of zsc {command}.{form}{suggestion(key, known)} Known: {', '.join(known)}."
+    return f"no setting '{key}' of zsc {command}.{suggestion(key, known)} Known: {', '.join(known)}."
+
+
+def check_no_flags(words: Sequence[str]) -> None:
+    """Raise ZscError, with the right form, for what looks like an option of a command that has none."""
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        if word.startswith("-") and not exists(word):
+            raise ZscError(_no_option(word, following))
 
 
 def bare_word(words: Sequence[str]) -> int | None:
@@ -181,9 +187,14 @@ def _check_flag(name: str, word: str, following: str) -> None:
         return
     if name in REPLACING:
         raise ZscError(f"{name} would replace all settings of zsc: --config-dir FOLDER adds yours to them.")
+    raise ZscError(_no_option(word, following))
+
+
+def _no_option(word: str, following: str) -> str:
+    name = word.partition("=")[0]
     value = "" if "=" in following or following.startswith("-") else following
     form = as_setting(word, value) or f"{name.lstrip('-')}=VALUE"
-    raise ZscError(f"no option '{name}'. Settings are written key=value: {form}")
+    return f"no option '{name}'. Settings are written key=value: {form}"
 
 
 def _hint(word: str) -> str:
