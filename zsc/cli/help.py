@@ -20,12 +20,15 @@ usage: zsc COMMAND [key=value ...]
   bench    measure what a knob costs
 
   zsc run knob=attn_bias                       the embedded model on the embedded examples
-  zsc run knob=ctx_aug knob.strength=[1,5]     one setting of each strength
-  zsc run knob=[attn_bias,ctx_aug]             two knobs together
-  zsc sweep knob=attn_bias knob.strength=[0.2,0.5,1,2,5,10,20]
+  zsc run knob=ctx_aug 'knob.strength=[1,5]'   one setting of each strength
+  zsc run 'knob=[attn_bias,ctx_aug]'           two knobs together
+  zsc sweep knob=attn_bias 'knob.strength=[0.2,0.5,1,2,5,10,20]'
   zsc run --help                               settings and more examples
 
-Exit status: 0 done, 2 bad input, 130 interrupted (the same command resumes), 1 a fault of zsc."""
+Quote words with brackets, parentheses or spaces for the shell. --config-dir FOLDER adds options of your own.
+
+Exit status: 0 done, 2 bad input, 130 interrupted (the same command resumes), 141 the reader of stdout has gone (what
+was made is kept), 1 a fault of zsc."""
 
 COMMANDS = {
     "run": """\
@@ -36,13 +39,13 @@ paired difference, with bootstrap intervals and sign-flip tests adjusted for the
 settings, a star marks those that differ from off at p < .05. A run that was stopped is resumed by the same command.
 
   zsc run knob=attn_bias
-  zsc run knob=attn_bias knob.strength=[0.5,2,5] decoding=greedy
+  zsc run knob=attn_bias 'knob.strength=[0.5,2,5]' decoding=greedy
   zsc run knob=attn_bias knob.profile=gradual knob.start=dialog knob.end=knowledge
-  zsc run knob=attn_bias "knob.profile='text:film|movie'"
+  zsc run knob=attn_bias 'knob.profile=text:film|movie'
   zsc run knob=ctx_aug knob.phrases=topic_music
-  zsc run knob=dec_mix knob.level=probs knob.weight=[0.25,0.5,0.75]
-  zsc run knob=swap knob.component=feed_forward knob.by=[other,random]
-  zsc run knob=[attn_bias,ctx_aug] knob.attn_bias.strength=2 knob.ctx_aug.strength=5
+  zsc run knob=dec_mix knob.level=probs 'knob.weight=[0.25,0.5,0.75]'
+  zsc run knob=swap knob.component=feed_forward 'knob.by=[other,random]'
+  zsc run 'knob=[attn_bias,ctx_aug]' knob.attn_bias.strength=2 knob.ctx_aug.strength=5
   zsc run knob=attn_bias model=facebook/bart-base dataset=topical_chat dataset.path=DIR dataset.limit=500
   zsc run knob=attn_bias model=./my-checkpoint dataset=jsonl dataset.path=records.jsonl
   zsc run knob=attn_bias format=json > table.json
@@ -67,8 +70,10 @@ settings, a star marks those that differ from off at p < .05. A run that was sto
   topic=NAME          what topic metrics look for: a set of phrases or a file (default: the run's control phrases)
   output=DIR          run folder (default: runs/ and a name made from the settings)
   format=FORMAT       table, md, csv, json
+  --config-dir DIR    read options of your own beside those of zsc: DIR/knob/NAME.yaml, DIR/dataset/NAME.yaml and so on
   --cfg job           print the whole composed configuration and stop
-  -m                  run every combination of comma-separated values; each prints a table of its own""",
+  -m                  run every combination of comma-separated values; each prints a table of its own, and one that
+                      fails does not stop the others: failures are listed at the end, with exit status 2""",
     "sweep": """\
 usage: zsc sweep [key=value ...] [-m]
 
@@ -77,11 +82,11 @@ for all settings, and settings are decoded side by side as far as the memory all
 runs. They go to cells, one for each setting and seed: a sweep that was stopped, or that grows by a value, makes what is
 missing. Several processes may work on the same sweep.
 
-  zsc sweep knob=attn_bias knob.strength=[0.2,0.5,1,2,5,10,20] seed=[0,1,2]
-  zsc sweep knob=attn_bias knob.profile=[knowledge,dialog] knob.strength=[2,5,10]
-  zsc sweep knob=ctx_aug knob.phrases=[questions,topic_music] knob.count=[1,10]
-  zsc sweep knob=dec_mix knob.level=[weights,probs] knob.weight=[0.25,0.5,0.75,1]
-  zsc sweep -m knob=attn_bias knob.strength=[2,5,10] dataset=parlor,topical_chat
+  zsc sweep knob=attn_bias 'knob.strength=[0.2,0.5,1,2,5,10,20]' 'seed=[0,1,2]'
+  zsc sweep knob=attn_bias 'knob.profile=[knowledge,dialog]' 'knob.strength=[2,5,10]'
+  zsc sweep knob=ctx_aug 'knob.phrases=[questions,topic_music]' 'knob.count=[1,10]'
+  zsc sweep knob=dec_mix 'knob.level=[weights,probs]' 'knob.weight=[0.25,0.5,0.75,1]'
+  zsc sweep -m knob=attn_bias 'knob.strength=[2,5,10]' dataset=parlor,topical_chat
 
 Settings as in `zsc run --help`.
 
@@ -93,7 +98,7 @@ usage: zsc plan [key=value ...]
 Prints the cells of a run or sweep and their state (missing, begun, done, broken), and estimates how long the rest takes
 from a few responses timed here. Generates nothing that is kept. Settings as in `zsc run --help`.
 
-  zsc plan knob=attn_bias knob.strength=[0.2,0.5,1,2,5,10,20]""",
+  zsc plan knob=attn_bias 'knob.strength=[0.2,0.5,1,2,5,10,20]'""",
     "table": """\
 usage: zsc table NAME [key=value ...]
 
@@ -153,13 +158,13 @@ tokens; columns.FIELD=NAME for other names. The first system is the one that oth
 list of texts, as JSON where need be, or plain text: one turn, or with turns=lines one turn per line.
 
   zsc score runs/attn_bias-parlor-mini-0123456789
-  zsc score RUN metrics=[reference,sentiment] resampling.confidence=0.99 format=md
-  zsc score RUN metrics=[fluency,topic] topic=topic_music judges.embedder=all-MiniLM-L6-v2 \
+  zsc score RUN 'metrics=[reference,sentiment]' resampling.confidence=0.99 format=md
+  zsc score RUN 'metrics=[fluency,topic]' topic=topic_music judges.embedder=all-MiniLM-L6-v2 \
       judges.language_model=gpt2
   zsc score RUN metrics=[informativeness] judges.entailment=cross-encoder/nli-deberta-v3-base
   zsc score systems.csv columns.setting=model columns.history=context columns.knowledge=fact""",
     "ls": """\
-usage: zsc ls [format=table|md|csv|json]
+usage: zsc ls [format=table|md|csv|json] [--config-dir DIR]
 
 Lists models, datasets, knobs, decodings and metrics with a line each.
 
@@ -191,7 +196,7 @@ which datasets are at hand. Where something is missing, the next line says what 
   zsc doctor format=json""",
     "annotate": """\
 usage: zsc annotate RUN [key=value ...]
-       zsc annotate FOLDER answers=[FILE,...]
+       zsc annotate FOLDER 'answers=[FILE,...]'
 
 The first form draws pairs of responses, knob off and on, to the same example, in shuffled order and on random sides,
 and writes them as pairs.csv and as form.html, a page that needs no network. key.json says which side is which: keep it.
@@ -199,8 +204,8 @@ The second form reads filled-in sheets back: how often the knob's response is pr
 and Krippendorff's alpha.
 
   zsc annotate runs/attn_bias-parlor-mini-0123456789 count=100
-  zsc annotate RUN setting="'attn_bias(knowledge, 10)'" seed=1 questions=[fluent,fits] output=judging
-  zsc annotate judging answers=[answers-ann.csv,answers-ben.csv]
+  zsc annotate RUN 'setting=attn_bias(knowledge, 10)' seed=1 'questions=[fluent,fits]' output=judging
+  zsc annotate judging 'answers=[answers-ann.csv,answers-ben.csv]'
 
   setting=NAME        which setting to compare with off, where there are several
   seed=N              of which responses (default: the run's first)
@@ -220,12 +225,12 @@ step, peak memory, and the validation loss.
   zsc train output=runs/long task=denoise task.checkpoint=runs/denoise/model task.segment_tokens=128 \
       task.text=train.txt task.heldout=heldout.txt
   ZSC_DATA=DIR zsc train output=runs/dialogue task=dialogue task.checkpoint=runs/long/model
-  zsc train output=runs/all task=dialogue task.checkpoint=facebook/bart-base freeze=[] \
+  zsc train output=runs/all task=dialogue task.checkpoint=facebook/bart-base 'freeze=[]' \
       "task.train=[{loader: jsonl, path: train.jsonl}]" "task.heldout=[{loader: jsonl, path: heldout.jsonl}]"
   ZSC_DATA=DIR zsc train output=runs/less task=dialogue task.checkpoint=facebook/bart-base \
-      freeze=[encoder,embeddings,self_attention]
+      'freeze=[encoder,embeddings,self_attention]'
   ZSC_DATA=DIR zsc train output=runs/gpt2 task=dialogue task.checkpoint=roberta-base task.language_model=gpt2 \
-      freeze=[encoder,embeddings,self_attention,feed_forward,norms]
+      'freeze=[encoder,embeddings,self_attention,feed_forward,norms]'
 
   task=denoise        text infilling and sentence permutation, from nothing or from task.checkpoint
   task=dialogue       fine-tuning on grounded dialogue; task.language_model=NAME: with that as the decoder, and new
@@ -245,7 +250,7 @@ generate() on the same batches.
 
   zsc bench knob=attn_bias
   zsc bench knob=attn_bias batch_size=8 repeats=21 model.device=cuda
-  zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=200 repeats=5
+  zsc bench knob=attn_bias 'knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20]' dataset.limit=200 repeats=5
 
   repeats=15          pairs measured; of a sweep a fifth as many""",
 }

@@ -2,7 +2,7 @@
 
 import json
 import random
-import sys
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from zsc.cli.build import check_count, knob_parts
 from zsc.cli.configs import dotted, stored_config
 from zsc.cli.experiment import Experiment, prepare, shown
+from zsc.cli.words import is_path, unknown_setting
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line, suggestion
 from zsc.files import write_atomic
@@ -24,6 +25,7 @@ from zsc.metrics.score import Row
 from zsc.models.files import on_disk
 from zsc.tables.compared import FLUENCY, Group, Run, default_controls, grouped
 from zsc.tables.report import Example, Examples, curve_plots, page, plane_plot, verdict
+from zsc.terminal import say
 
 PAGE = "report.html"
 DEFAULTS: dict[str, Any] = {
@@ -35,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "shuffle": 0,
     "attention": True,
 }
+FREE = re.compile("setting|output")  # settings whose values stand as they are
 
 
 def report(arguments: list[str]) -> None:
@@ -74,14 +77,13 @@ def parse(arguments: list[str]) -> tuple[list[Path], dict[str, Any]]:
         key, equals, _ = argument.partition("=")
         if equals and key in DEFAULTS:
             settings.append(argument)
-        elif equals and not Path(argument).is_dir():
-            known = ", ".join(DEFAULTS)
-            raise ZscError(f"no setting '{key}' of zsc report.{suggestion(key, DEFAULTS)} Known: {known}.")
+        elif argument.startswith("-") or not is_path(argument):
+            raise ZscError(unknown_setting("report", argument, DEFAULTS))
         else:
             paths.setdefault(Path(argument).resolve(), Path(argument))
     if not paths:
         raise ZscError("zsc report needs the folders of finished runs: zsc report RUN [RUN ...] [key=value ...].")
-    given: Any = OmegaConf.to_container(dotted(settings))
+    given: Any = OmegaConf.to_container(dotted(settings, FREE))
     options = DEFAULTS | given
     for key in ("control", "fluency"):
         if options[key] is not None and options[key] not in METRICS:
@@ -125,7 +127,7 @@ def grouped_runs(runs: list[Run], folders: dict[str, RunFolder], options: dict[s
             if metric not in run.signatures:
                 path, names = folders[run.name].path, ",".join([*run.signatures, metric])
                 raise ZscError(
-                    f"{path} has no score of {key}={metric}. Run `zsc score {path} metrics=[{names}]`, with the judge"
+                    f"{path} has no score of {key}={metric}. Run `zsc score {path} 'metrics=[{names}]'`, with the judge"
                     f" or topic that it needs, if any, or set {key} to one of {', '.join(run.signatures)}."
                 )
         if control == fluency:
@@ -182,7 +184,7 @@ def measure(
         return {}, f"Attention was not measured: the run's config.yaml has no {error}."
     if changed := difference(experiment, run, setting):
         return {}, f"Attention was not measured: {changed}."
-    print(f"measuring attention: {setting}, {len(said)} examples", file=sys.stderr)
+    say(f"measuring attention: {setting}, {len(said)} examples")
     place = {record.id: i for i, record in enumerate(records)}
     measured = {
         identity: attended(

@@ -1,6 +1,5 @@
 """`zsc table`: a table of the paper from stored responses."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.tables.paper import PaperTable, Published, Section, adjusted, render_paper, written
 from zsc.tables.render import PAPER_FORMATS, check_format
+from zsc.terminal import say
 
 ROWS = {"groups", "baseline"}  # what a table's rows are: settings of knobs, or trainings
 SPEC = {"title", "columns", "published"}
@@ -49,7 +49,7 @@ def table(cfg: DictConfig) -> None:
     if config["save"] is not None:
         save(made, Path(str(config["save"])))
     for folder in folders:
-        print(f"run: {folder.path}", file=sys.stderr)
+        say(f"run: {folder.path}")
 
 
 def save(table: PaperTable, folder: Path) -> None:
@@ -96,7 +96,7 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
     published = Published.of(spec)
     known = {setting for section in sections for setting in section.settings}
     if unknown := [setting for setting in published.rows if setting not in known]:
-        print(f"published, but no setting of this table: {', '.join(unknown)}", file=sys.stderr)
+        say(f"published, but no setting of this table: {', '.join(unknown)}")
     warn(spec["columns"], [row for section in sections for row in section.rows], scoring.resampling)
     lines = how_made(folders[0].manifest())
     paper = PaperTable(name, spec["title"], adjusted(sections), spec["columns"], published, signatures, lines)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from zsc.cli.build import build_layout, check_count, count_settings, knob_parts, load_once
 from zsc.cli.configs import contract, resolved
-from zsc.cli.experiment import performed, prepare, tell
+from zsc.cli.experiment import folder_words, performed, prepare, tell
 from zsc.cli.score import build_scoring, check_scoring, scored
 from zsc.data import load_records
 from zsc.data.record import Record
@@ -208,5 +208,5 @@ def say(best: Trial, held_out: Trial, budget: Budget, axis: str, strongest: floa
         lines.append(f"The budget is not used up at strongest={strongest:g}: a stronger one may fit too.")
     given = contract(HydraConfig.get().overrides.task)
     own = [word for word in given if re.split(r"[=.]", word)[0] in ALIKE and not word.startswith(f"knob.{axis}=")]
-    lines.append(shlex.join(["zsc", "run", *own, f"knob.{axis}={best.dose:g}"]))
+    lines.append(shlex.join(["zsc", "run", *own, f"knob.{axis}={best.dose:g}", *folder_words()]))
     return "\n".join(lines)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from zsc.data.files import NotJson, note, parse_json
+from zsc.data.files import NotJson, parse_json
 from zsc.data.record import FIELDS, Record, checked_name, parse_record, sound, unique
 from zsc.errors import ZscError, suggestion
+from zsc.terminal import say
 
 Row = Mapping[str, Any]
 
@@ -89,7 +90,7 @@ def parse_rows(
 
     found = unique(records())
     if of_lines and split == "one":
-        note(
+        say(
             f"{len(of_lines)} of {len(found)} histories are plain text of several lines, each taken for one turn"
             f" (first: {of_lines[0]}). If every line is a turn, of two speakers in alternation: {key}=lines."
         )

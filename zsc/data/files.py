@@ -3,14 +3,12 @@
 import json
 import os
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zsc.data.card import load_card
-from zsc.data.record import UNPRINTABLE
 from zsc.errors import ZscError, first_line
 
 DATA_VARIABLE = "ZSC_DATA"
@@ -34,11 +32,6 @@ class NotJson(ZscError):
 
 class _Repeated(ValueError):
     """An object of JSON that has two fields of one name."""
-
-
-def note(text: str) -> None:
-    """Print a line on stderr about what was read, control characters escaped."""
-    print(UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text), file=sys.stderr)
 
 
 def dataset_folder(loader: str, path: str | None, fetch: str) -> Path:

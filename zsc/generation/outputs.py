@@ -13,11 +13,11 @@ from typing import Any
 
 from zsc import __version__
 from zsc.data.columns import Row, check_column, check_columns, named, parse_rows, present
-from zsc.data.files import note
 from zsc.data.record import FIELDS, Record, sound
 from zsc.data.table import column_names, read_rows
 from zsc.errors import ZscError, suggestion
 from zsc.generation.folder import DIFFERENCE, RunFolder
+from zsc.terminal import say
 
 OWN = ("response", "setting", "seed", "nll", "tokens")
 COLUMNS = {field: field for field in (*FIELDS, *OWN)}
@@ -51,7 +51,7 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
             f" columns.response=NAME. There are: {', '.join(names)}."
         )
     if unread := [name for name in names if name not in (*chosen.values(), *read.values())]:
-        note(f"{file}: columns not read: {', '.join(unread)}. columns.FIELD=NAME reads one as {', '.join(COLUMNS)}.")
+        say(f"{file}: columns not read: {', '.join(unread)}. columns.FIELD=NAME reads one as {', '.join(COLUMNS)}.")
     lines = _lines(rows, read, chosen.get("id"))
     records = parse_rows(_examples(rows, lines, chosen), {**chosen, "id": "id"}, split, "turns")
     settings = list(dict.fromkeys(line["setting"] for line in lines))

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 
 from zsc.errors import ZscError
-from zsc.files import drop_partial_line
+from zsc.files import append, drop_partial_line
 from zsc.models.files import find_checkpoint
 from zsc.models.intact import check_files
 
@@ -79,14 +79,13 @@ def judged(judge: Judge, items: Iterable[Any], folder: Path, advance: Callable[[
     wanted = dict.fromkeys(items)
     missing = [item for item in wanted if item not in known]
     advance(len(wanted) - len(missing))
-    with file.open("a", encoding="utf-8") as handle:
-        batches: Iterable[list[Any]] = judge.batches(missing) if missing else []
-        for batch in batches:
-            values = [_finite(one) for one in judge.judge(batch)]
-            known |= zip(batch, values, strict=True)
-            handle.writelines(_line(item, one) for item, one in zip(batch, values, strict=True))
-            handle.flush()
-            advance(len(batch))
+    append(file, "")
+    batches: Iterable[list[Any]] = judge.batches(missing) if missing else []
+    for batch in batches:
+        values = [_finite(one) for one in judge.judge(batch)]
+        known |= zip(batch, values, strict=True)
+        append(file, "".join(_line(item, one) for item, one in zip(batch, values, strict=True)))
+        advance(len(batch))
     return {item: known[item] for item in wanted}
 
 
