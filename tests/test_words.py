@@ -257,6 +257,7 @@ def test_what_cannot_be_measured_has_no_value():
         (["彼はコーヒーを飲んだ", "東京都"], "char" if unusable("ja-mecab") else "ja-mecab"),
         (["แมวนั่งบนเสื่อ"], "char"),
         (["བོད་སྐད་ཡིག་རེད།"], "char"),
+        (["𠀀𠀁𠀂𠀃𠀄"], "char"),
         ([], "13a"),
     ],
 )

@@ -84,8 +84,8 @@ def score_run(
     }
     for metric in filter(attrgetter("needs"), metrics):
         if lost := sum(unmeasured(metric, of_one, statistics[metric][cell]) for cell, of_one in columns.items()):
-            responses = len(records) * len(columns)
-            tell(f"{metric.measure}: {lost} of {responses} responses have no value, for lack of {metric.needs}.")
+            every = len(records) * len(columns)
+            tell(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
     columns_judged = {name for judge in judges for name in judge.columns}
     judged_by_one = [metric for metric in metrics if metric.predictions in columns_judged]
     table = score_statistics(statistics, settings, seeds, resampling, judged_by_one)

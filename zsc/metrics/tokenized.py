@@ -15,7 +15,8 @@ AUTO, USUAL = "auto", "13a"
 TOKENIZERS = (AUTO, *BLEU.TOKENIZERS)
 PACKAGES = {"ja-mecab": "sacrebleu[ja]", "ko-mecab": "sacrebleu[ko]"}
 WHOLE = rf"[{UNSPACED}]\p{{Script=Tibetan}}"  # letters that 13a leaves together
-CHINESE, KANA = r"\p{Script=Han}\p{Script=Bopomofo}", r"\p{Script=Hiragana}\p{Script=Katakana}ー"
+CHINESE = r"\p{Script=Han}\p{Script=Bopomofo}--[\U00020000-\U0003FFFF]"  # what the tokenizer zh splits
+KANA = r"\p{Script=Hiragana}\p{Script=Katakana}ー"
 MAINLY, SOME = 0.5, 0.1  # shares of letters
 
 
