@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.knobs.anatomy import UnsupportedModel, check_indices, check_within, decoder_layers, family, head_count
-from zsc.knobs.masks import Bias
+from zsc.knobs.masks import Bias, precision
 from zsc.knobs.steering import Additions, steered
 from zsc.knobs.supported import check_supported
 
@@ -68,7 +68,7 @@ def constant_bias(
     attended = attention_mask.bool()
     if bool((weights[attended] == 1).all()):
         return Additions()
-    constant = weights.float().masked_fill(~attended, 0)[:, None, :]
+    constant = weights.to(precision(model.dtype)).masked_fill(~attended, 0)[:, None, :]
     return scheduled_bias(model, lambda steps: constant, layers, heads)
 
 

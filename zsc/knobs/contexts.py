@@ -10,13 +10,25 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from torch import nn
+
+ITSELF = "changes the model itself (its weights, or how it computes attention)"
+COPY = "give each thread a model of its own (copy.deepcopy)"
 
 
 class ThreadConflict(ValueError):
     """What a thread asks of a model does not go together with what another has open on it; the text says what does."""
+
+
+@dataclass(eq=False)
+class Mark:
+    """What a thread that may use a context carries in its :class:`contextvars.Context`, and a copy of that too."""
+
+    alone: bool
+    opener: threading.Thread = field(default_factory=threading.current_thread)
+    closed: bool = False
 
 
 @dataclass(eq=False)
@@ -27,22 +39,24 @@ class Opened:
     additions: Any = None
     acts: bool = False
     alone: bool = False
-    closed: bool = False
+    mark: Callable[[], Mark | None] = lambda: None
 
     def here(self) -> bool:
         """Say whether the running thread, or task, has opened this or was handed it."""
-        return self in _HERE.get()
+        return self.mark() in _HERE.get()
 
 
 @dataclass(eq=False)
 class Occupied:
-    """What is open on one decoder, by all threads, first to last, and the hook that looks after it."""
+    """What is open on one decoder, by all threads, first to last, and the hook that looks after it. ``late``: marks of
+    closed contexts that threads still carry."""
 
     opened: list[Opened] = field(default_factory=list)
+    late: "WeakSet[Mark]" = field(default_factory=WeakSet)
     handle: Any = None
 
 
-_HERE: ContextVar[tuple[Opened, ...]] = ContextVar("zsc_contexts", default=())
+_HERE: ContextVar[tuple[Mark, ...]] = ContextVar("zsc_contexts", default=())
 _OCCUPIED: "WeakKeyDictionary[nn.Module, Occupied]" = WeakKeyDictionary()
 _LOCK = threading.Lock()  # for hooks too, whose numbers torch counts without one
 
@@ -56,21 +70,34 @@ def opened(decoder: nn.Module, new: Opened, hook: Callable[..., Any]) -> Iterato
     with _LOCK:
         occupied = _OCCUPIED.get(decoder, Occupied())
         _check_alone(new, [one for one in occupied.opened if not one.here()])
-        if not occupied.opened:
+        if occupied.handle is None:
             occupied.handle = decoder.register_forward_pre_hook(hook, with_kwargs=True)
             _OCCUPIED[decoder] = occupied
         occupied.opened.append(new)
-    _HERE.set((*(one for one in _HERE.get() if not one.closed), new))
+    mark = Mark(new.alone)
+    new.mark = ref(mark)
+    _HERE.set((*(one for one in _HERE.get() if not one.closed), mark))
+    del mark  # so that only threads hold it
     try:
         yield new
     finally:
-        new.closed = True
+        if (own := new.mark()) is not None:
+            own.closed = True
+            occupied.late.add(own)
+        del own
         _HERE.set(tuple(one for one in _HERE.get() if not one.closed))
         with _LOCK:
             occupied.opened.remove(new)
-            if not occupied.opened:
-                occupied.handle.remove()
-                del _OCCUPIED[decoder]
+        _sweep(decoder)
+
+
+def _sweep(decoder: nn.Module) -> None:
+    """Take the hook off ``decoder`` if nothing is open on it and no thread carries what was."""
+    with _LOCK:
+        occupied = _OCCUPIED.get(decoder)
+        if occupied is not None and not occupied.opened and not occupied.late:
+            occupied.handle.remove()
+            del _OCCUPIED[decoder]
 
 
 def open_here(decoder: nn.Module) -> list[Opened]:
@@ -79,13 +106,19 @@ def open_here(decoder: nn.Module) -> list[Opened]:
     Raises ThreadConflict for a thread that can have neither the plain model nor, without a word, the knobs of another.
     """
     occupied = _OCCUPIED.get(decoder)
-    every = () if occupied is None else tuple(occupied.opened)
+    if occupied is None:
+        return []
+    every = tuple(occupied.opened)
     here = [one for one in every if one.here()]
     others = [one for one in every if one not in here]
     if any(one.alone for one in others):
+        raise ThreadConflict(f"another thread has a knob on this model that {ITSELF}: wait until it is off, or {COPY}.")
+    this = threading.current_thread()
+    _HERE.set(tuple(mark for mark in _HERE.get() if not mark.closed or mark.opener is not this))
+    if any(mark.closed and mark in occupied.late for mark in _HERE.get()):
         raise ThreadConflict(
-            "another thread has a knob on this model that changes the model itself (its weights, or how it computes"
-            " attention): wait until it is off, or give each thread a model of its own (copy.deepcopy)."
+            "the context of knobs that this thread was handed is closed: keep it open until the thread is done (join),"
+            " or open `apply` in the thread itself."
         )
     if not here and any(one.acts for one in others):
         raise ThreadConflict(
@@ -93,20 +126,29 @@ def open_here(decoder: nn.Module) -> list[Opened]:
             " the plain model, open `with apply(model, []):` in this thread; for knobs, open `apply` in it, or hand it"
             " the context: Thread(target=contextvars.copy_context().run, args=(model.generate, ...))."
         )
+    if not every:
+        _sweep(decoder)
     return here
 
 
 def _check_alone(new: Opened, others: list[Opened]) -> None:
     if new.alone and others:
         raise ThreadConflict(
-            "this changes the model itself (its weights, or how it computes attention), on which another thread has"
-            " opened `apply`: wait until that is closed, or give each thread a model of its own (copy.deepcopy)."
+            f"this {ITSELF}, on which another thread has opened `apply`: wait until that is closed, or {COPY}."
         )
     if any(one.alone for one in others):
-        raise ThreadConflict(
-            "another thread has a knob on this model that changes the model itself (its weights, or how it computes"
-            " attention): wait until it is off, or give each thread a model of its own (copy.deepcopy)."
-        )
+        raise ThreadConflict(f"another thread has a knob on this model that {ITSELF}: wait until it is off, or {COPY}.")
+
+
+@contextmanager
+def unsteered() -> Iterator[None]:
+    """For the while, let this thread see of its contexts only those that change the model itself."""
+    before = _HERE.get()
+    _HERE.set(tuple(mark for mark in before if mark.alone))
+    try:
+        yield
+    finally:
+        _HERE.set(before)
 
 
 @contextmanager

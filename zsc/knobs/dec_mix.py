@@ -16,6 +16,7 @@ from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, decoder_layers
 from zsc.knobs.cache import cache_name, given_cache, returned_cache, with_cache
 from zsc.knobs.contexts import hooked
+from zsc.knobs.masks import precision
 from zsc.knobs.pair import check_pair, differing_modules, follower, link
 from zsc.knobs.parameters import replaced_parameters
 from zsc.knobs.steering import changed_alone, entered, layer_hooks, steering_hook
@@ -221,8 +222,8 @@ def mixture(logits: torch.Tensor, others: torch.Tensor, weight: float) -> torch.
     """Return log((1 - weight) softmax(logits) + weight softmax(others)); the others' own logits where weight is 1."""
     if weight == 1:
         return others
-    mine = logits.float().log_softmax(dim=-1) + math.log1p(-weight)
-    theirs = others.float().log_softmax(dim=-1) + math.log(weight)
+    mine = logits.to(precision(logits.dtype)).log_softmax(dim=-1) + math.log1p(-weight)
+    theirs = others.to(mine).log_softmax(dim=-1) + math.log(weight)
     return torch.logaddexp(mine, theirs).to(logits.dtype)
 
 

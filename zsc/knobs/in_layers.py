@@ -11,7 +11,17 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import pad
 
-from zsc.knobs.masks import Bias, Code, as_additive, attended_mask, biased, causal_mask, check_rows
+from zsc.knobs.masks import (
+    Bias,
+    Code,
+    as_additive,
+    attended_mask,
+    biased,
+    causal_mask,
+    check_rows,
+    log_weights,
+    precision,
+)
 
 Logs = list[tuple[Bias, torch.Tensor]]
 
@@ -51,7 +61,7 @@ def layer_masks(
 
     ``merged``: the decoder attends to its past and the source in one softmax, the past first.
     """
-    across = [(bias, bias.weights(steps, states.shape[1]).to(states.device).log()) for bias in cross]
+    across = [(bias, log_weights(bias, steps, states.shape[1], states)) for bias in cross]
     if len(across) > 1:
         check_rows(biased(attended_mask(mask, states, len(steps)), across), "source")
     for code in codes:
@@ -60,9 +70,9 @@ def layer_masks(
         states = torch.cat([given, states], dim=1)
         mask = None if mask is None else pad(mask, (length, 0), value=1)
         across = [(bias, pad(log, (length, 0))) for bias, log in across]
-        across.append((Bias(one), code_log(code, states.shape[1]).to(states.device)))
+        across.append((Bias(one), code_log(code, states.shape[1]).to(states.device, precision(states.dtype))))
     keys = int(steps[-1]) + 1
-    own = [(bias, bias.weights(steps, keys).to(states.device).log()) for bias in past]
+    own = [(bias, log_weights(bias, steps, keys, states)) for bias in past]
     if merged:
         own = [(bias, pad(log, (0, states.shape[1]))) for bias, log in own]
         own += [(bias, pad(log, (keys, 0))) for bias, log in across]
@@ -96,5 +106,5 @@ def one(steps: torch.Tensor, positions: int) -> torch.Tensor:
 
 def code_log(code: Code, positions: int) -> torch.Tensor:
     """Return the log-weights (rows or 1, 1, positions) of ``code`` and the states behind it."""
-    strength = torch.as_tensor(code.strength, dtype=torch.float64).reshape(-1, 1, 1).log().float()
+    strength = torch.as_tensor(code.strength, dtype=torch.float64).reshape(-1, 1, 1).log()
     return pad(strength.expand(-1, 1, code.states.shape[1]), (0, positions - code.states.shape[1]))

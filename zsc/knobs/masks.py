@@ -13,7 +13,7 @@ class Weights(Protocol):
     def __call__(self, steps: torch.Tensor, positions: int) -> torch.Tensor:
         """Return b for the queries at ``steps`` (queries,), whole numbers from 0, over ``positions`` keys.
 
-        Shape (batch or 1, queries or 1, positions), float32.
+        Shape (batch or 1, queries or 1, positions); double precision counts where the model has it.
         """
 
 
@@ -43,7 +43,7 @@ def precision(dtype: torch.dtype) -> torch.dtype:
 def as_additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return a four-dimensional mask in additive form; a boolean one is true where a position is attended to."""
     if mask.dtype == torch.bool:
-        return torch.where(mask, 0.0, torch.finfo(dtype).min).to(dtype)
+        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
     return mask.to(dtype)
 
 
@@ -54,8 +54,7 @@ def attended_mask(mask: torch.Tensor | None, states: torch.Tensor, queries: int)
         return states.new_zeros(rows, 1, queries, positions)
     if mask.dim() == 4:
         return as_additive(mask, states.dtype)
-    additive = torch.where(mask.bool(), 0.0, torch.finfo(states.dtype).min).to(states.dtype)
-    return additive[:, None, None, :].expand(rows, 1, queries, positions)
+    return as_additive(mask.bool()[:, None, None, :], states.dtype).expand(rows, 1, queries, positions)
 
 
 def causal_mask(mask: torch.Tensor | None, steps: torch.Tensor, rows: int, dtype: torch.dtype) -> torch.Tensor:
@@ -66,7 +65,7 @@ def causal_mask(mask: torch.Tensor | None, steps: torch.Tensor, rows: int, dtype
     visible = (keys <= steps[:, None]).expand(rows, 1, -1, -1)
     if mask is not None:
         visible = visible & mask.bool()[:, None, None, :]
-    return torch.where(visible, 0.0, torch.finfo(dtype).min).to(dtype)
+    return as_additive(visible, dtype)
 
 
 def log_weights(bias: Bias, steps: torch.Tensor, positions: int, base: torch.Tensor) -> torch.Tensor:

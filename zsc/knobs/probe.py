@@ -11,6 +11,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from zsc.data.layout import Source
 from zsc.knobs import Knob, apply
 from zsc.knobs.encoder import encode, encoder_outputs
+from zsc.knobs.steering import changed_alone
 
 PROBED_TOKENS = 12
 ROUNDING = 16  # in units of the precision of the largest log-probability
@@ -108,12 +109,13 @@ def eager(model: PreTrainedModel) -> Iterator[None]:
     stacks = (model.get_encoder(), model.get_decoder())
     parts = [model, *(stack for stack in stacks if isinstance(stack, PreTrainedModel))]
     backends = [part.config._attn_implementation for part in parts]
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        for part, backend in zip(parts, backends, strict=True):
-            part.set_attn_implementation(backend)
+    with changed_alone(model):
+        model.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            for part, backend in zip(parts, backends, strict=True):
+                part.set_attn_implementation(backend)
 
 
 def _greedy(model: PreTrainedModel) -> GenerationConfig:

@@ -9,8 +9,11 @@ from transformers import PreTrainedModel
 
 from zsc.knobs.anatomy import UnsupportedModel, decoder_layers, family
 from zsc.knobs.cache import cache_name
+from zsc.knobs.contexts import ThreadConflict, unsteered
 from zsc.knobs.repeated import FAULTS
+from zsc.knobs.steering import entered
 
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 BACKENDS = ("eager", "sdpa")
 MEASURED = frozenset((
     "bart", "mbart", "marian", "pegasus", "blenderbot", "blenderbot-small", "m2m_100", "plbart", "mvp", "pegasus_x",
@@ -35,6 +38,10 @@ def check_model(model: PreTrainedModel) -> None:
     name = type(model).__name__
     if not model.config.is_encoder_decoder:
         raise UnsupportedModel(f"{name} is not an encoder-decoder: it has no cross-attention to bias.")
+    for one in model.parameters():
+        if (one.is_floating_point() or one.is_complex()) and one.dtype not in DTYPES:
+            known = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
+            raise UnsupportedModel(f"{name} has weights of {one.dtype}, not of {known}: load it in one of these.")
     if (reason := REFUSED.get(family(model))) is not None:
         raise UnsupportedModel(f"{name} cannot be used: {reason}")
     depth, cached = len(decoder_layers(model)), model.config.get_text_config(decoder=True).num_hidden_layers
@@ -93,9 +100,15 @@ def _check(model: PreTrainedModel, what: str) -> None:
 
 
 def fault(model: PreTrainedModel, what: str) -> str | None:
-    """Say what is wrong with ``model`` by one of :data:`zsc.knobs.repeated.FAULTS`, on made-up states."""
+    """Say what is wrong with ``model`` by one of :data:`zsc.knobs.repeated.FAULTS`, on made-up states.
+
+    Knobs that are on do not count, unless they change the model itself.
+    """
     try:
-        return FAULTS[what](model, *made_up(model))
+        with unsteered(), entered(model):
+            return FAULTS[what](model, *made_up(model))
+    except ThreadConflict:
+        raise
     except Exception as error:  # whatever a model that nobody tried may raise
         return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 

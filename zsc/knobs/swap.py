@@ -18,6 +18,7 @@ from zsc.knobs.anatomy import (
     decoder_layers,
     head_count,
 )
+from zsc.knobs.masks import precision
 from zsc.knobs.parameters import component_parameters, replaced_parameters
 from zsc.knobs.steering import changed_alone
 from zsc.knobs.supported import check_model
@@ -129,7 +130,7 @@ def stream(seed: int, name: str) -> int:
 def control(tensor: torch.Tensor, kind: str, seed: int) -> torch.Tensor:
     """Return a ``random`` or ``shuffled`` tensor like ``tensor``, drawn with ``seed`` on the CPU."""
     generator = torch.Generator().manual_seed(seed)
-    values = tensor.detach().float().cpu()
+    values = tensor.detach().to(precision(tensor.dtype)).cpu()
     if kind == "shuffled":
         drawn = values.flatten()[torch.randperm(values.numel(), generator=generator)].view_as(values)
     else:
