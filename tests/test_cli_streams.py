@@ -165,6 +165,18 @@ def test_a_sheet_for_people_is_guarded():
     )
 
 
+def test_a_sheet_is_scored_as_it_was_said(command):
+    """A response is what it was before its guard; a table of somebody else's is read as it stands."""
+    pair = Pair(1, Record("1", (Turn("a", "Hi."),), "", None), "=A()", "'tis", "A")
+    Path("pairs.csv").write_text(sheet([pair], ["fits"]))
+    Path("other.csv").write_text("history,response\nHi.,'=A()\n")
+    words = ["columns.response=A", "columns.history=context"]
+    assert command("score", "pairs.csv", *words, "metrics=[length]")[0] == 0
+    assert command("score", "other.csv", "metrics=[length]")[0] == 0
+    said = {folder.name.split("-")[1]: RunFolder(folder).rows()[0]["response"] for folder in Path("runs").iterdir()}
+    assert said == {"pairs": "=A()", "other": "'=A()"}
+
+
 def test_markdown_and_latex_read_as_they_stand():
     assert markdown_text("a|b\\c $x$ `d` <b> </i> &amp; [e](f) 1 < 2 & 3 <0.001 _k_") == (
         r"a\|b\\c \$x\$ \`d\` &lt;b> &lt;/i> &amp;amp; [e]\(f) 1 < 2 & 3 <0.001 _k_"

@@ -15,8 +15,10 @@ from zsc.data.record import Record
 from zsc.data.table import read_rows
 from zsc.errors import ZscError, suggestion
 from zsc.generation.folder import DIFFERENCE, RunFolder
+from zsc.spreadsheets import unguarded
 
 OWN = ("response", "setting", "seed", "nll", "tokens")
+SHEET = {"pair", "context", "knowledge", "A", "B"}
 COLUMNS = {field: field for field in (*FIELDS, *OWN)}
 
 
@@ -33,6 +35,8 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
     if not rows:
         raise ZscError(f"{file} holds no row.")
     names = list(dict.fromkeys(name for _, row in rows for name in row))
+    if {*names} >= SHEET:  # which `zsc annotate` has written
+        rows = [(where, {name: _as_written(value) for name, value in row.items()}) for where, row in rows]
     named = {**COLUMNS, **columns}
     own = {field: named.pop(field) for field in OWN}
     chosen = check_columns(named, names, str(file), "columns")
@@ -55,6 +59,10 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
         folder.create(json.dumps({"layout": {"turns": turns}}) + "\n", made, records)
         folder.write_rows(lines)
     return folder
+
+
+def _as_written(value: Any) -> Any:
+    return unguarded(value) if isinstance(value, str) else value
 
 
 def _examples(

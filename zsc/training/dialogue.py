@@ -1,6 +1,5 @@
 """The dialogue task: records in the bucket layout as sources, human responses as targets."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record
 from zsc.models.load import Loaded
+from zsc.terminal import say
 from zsc.training.segments import Targets
 
 
@@ -41,7 +41,7 @@ def add_speaker_tokens(loaded: Loaded, layout: BucketLayout) -> None:
     missing = [token for token in layout.speaker_tokens if token not in tokenizer.get_vocab()]
     if not missing:
         return
-    print(f"adding {', '.join(missing)} to the vocabulary, embedded as the end token is", file=sys.stderr)
+    say(f"adding {', '.join(missing)} to the vocabulary, embedded as the end token is")
     tokenizer.add_special_tokens({"additional_special_tokens": missing})
     owner = model.get_encoder() if model.config.model_type == "encoder-decoder" else model
     owner.resize_token_embeddings(len(tokenizer))
