@@ -25,8 +25,8 @@ def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record]
     rows = loaded.model.get_encoder().get_input_embeddings().weight.shape[0]
     if (beyond := (source.input_ids >= rows).any(dim=1).nonzero()).numel():
         raise ZscError(
-            f"record {records[int(beyond[0])].id} holds a token that the model has no embedding for (it has {rows}): the"
-            " mask token, which the tokenizer alone knows. Take it out of the text."
+            f"record {records[int(beyond[0])].id} holds a token that the model has no embedding for (it has {rows}): a"
+            " mask token that the tokenizer alone knows. Take it out of the text."
         )
     for knob in (knob for knobs in settings.values() for knob in knobs):
         try:
