@@ -294,7 +294,9 @@ def test_a_mask_token_alone_may_lie_beyond_the_embeddings(checkpoints, tokenizer
     lines = [{"id": f"r{i}", "history": [{"speaker": "a", "text": text}], "knowledge": text, "reference": text}
              for i, text in enumerate(texts)]  # fmt: skip
     (tmp_path / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    status, _, err = command("run", f"model={folder}", "model.device=cpu", "dataset=jsonl", "dataset.path=records.jsonl")
+    status, _, err = command(
+        "run", f"model={folder}", "model.device=cpu", "dataset=jsonl", "dataset.path=records.jsonl"
+    )
     assert status == 2 and "record r1 holds a token that the model has no embedding for" in err
 
 
