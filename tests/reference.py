@@ -6,11 +6,13 @@ from unittest import mock
 
 import torch
 
-CROSS = ("encoder_attn", "EncDecAttention", "crossattention.self", "crossattention")
+CROSS = ("encoder_attn", "EncDecAttention", "crossattention.self", "crossattention", "cross_attention",
+         "cross_attn")  # fmt: skip
 SELF = (
     "decoder.layers.{}.self_attn",
     "decoder.block.{}.layer.0.SelfAttention",
     "decoder.bert.encoder.layer.{}.attention.self",
+    "decoder.roberta.encoder.layer.{}.attention.self",
     "decoder.transformer.h.{}.attn",
 )
 
@@ -25,6 +27,9 @@ def reweighted(modules, weights):
 
     def biased(scores, dim, **kwargs):
         probabilities = softmax(scores, dim=dim, **kwargs)
+        if probabilities.dim() == 3:  # rows and heads in one
+            rows = weights.repeat_interleave(probabilities.shape[0] // weights.shape[0], dim=0)[:, 0]
+            return probabilities * rows / (probabilities * rows).sum(dim=dim, keepdim=True)
         rows = weights.repeat_interleave(probabilities.shape[0] // weights.shape[0], dim=0)
         products = probabilities * rows
         return products / products.sum(dim=dim, keepdim=True)

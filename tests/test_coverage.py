@@ -6,17 +6,17 @@
 import copy
 import re
 from dataclasses import replace
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pytest
 import torch
-from transformers.modeling_outputs import BaseModelOutput
 
 from tests.families import EAGER_ONLY, FAMILIES, tiny_family
 from tests.reference import cross_attentions, interpolated_copy, reweighted, self_attentions
 from zsc.data.layout import Source
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import Job, decode, encode
+from zsc.generation.generate import Job, decode
 from zsc.knobs import (
     KNOBS,
     AttentionBias,
@@ -27,6 +27,7 @@ from zsc.knobs import (
     UnsupportedModel,
     apply,
 )
+from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.knobs.probe import probe
 
 README = Path(__file__).parents[1] / "README.md"
@@ -71,9 +72,12 @@ def make_source():
 SOURCE = make_source()
 
 
+@lru_cache(8)
 def pair_of(family, backend):
     model, other = (tiny_family(family, VOCABULARY, backend, seed) for seed in (0, 1))
-    shared = {name: tensor for name, tensor in model.state_dict().items() if not re.search(r"(^|\.)decoder\.", name)}
+    shared = {
+        name: tensor for name, tensor in model.state_dict().items() if not re.search(r"(^|\.)(text_)?decoder\.", name)
+    }
     other.load_state_dict(shared, strict=False)
     other.tie_weights()
     return model, other
@@ -91,22 +95,30 @@ def knob_of(name, other, neutral=False):
 
 def logits(model, states, mask):
     with torch.no_grad():
-        return model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states), attention_mask=mask, decoder_input_ids=TARGETS
-        ).logits
+        return model(encoder_outputs=encoder_outputs(states), attention_mask=mask, decoder_input_ids=TARGETS).logits
 
 
+@cache
 def expected(name, family):
     """Return the logits that the knob should give, from eager models without any hook of ours."""
     model, other = pair_of(family, "eager")
     states, mask = encode(model, SOURCE), SOURCE.attention_mask
-    if name == "attn_bias":
-        weights = torch.where(SOURCE.segments == 1, 6.0, 1.0)[:, None, None]
-        with reweighted(cross_attentions(model), weights):
+    one_softmax = family == "t5gemma2"  # over the past, then the source
+
+    def with_weights(weights, states, mask):
+        if one_softmax:
+            weights = torch.nn.functional.pad(weights, (STEPS, 0), value=1)
+        modules = self_attentions(model) if one_softmax else cross_attentions(model)
+        with reweighted(modules, weights):
             return logits(model, states, mask)
+
+    if name == "attn_bias":
+        return with_weights(torch.where(SOURCE.segments == 1, 6.0, 1.0)[:, None, None], states, mask)
     if name == "self_attn_bias":
-        weights = torch.full((STEPS, STEPS), 6.0).fill_diagonal_(1.0)
-        with reweighted(self_attentions(model), weights[None, None].expand(3, 1, -1, -1)):
+        weights = torch.full((STEPS, STEPS), 6.0).fill_diagonal_(1.0)[None, None].expand(3, 1, -1, -1)
+        if one_softmax:
+            weights = torch.nn.functional.pad(weights, (0, states.shape[1]), value=1)
+        with reweighted(self_attentions(model), weights):
             return logits(model, states, mask)
     if name == "ctx_aug":
         rows = [torch.tensor([row]) for row in Words.ids]
@@ -115,8 +127,7 @@ def expected(name, family):
         longer = torch.cat([code.expand(3, -1, -1), states], dim=1)
         weights = torch.ones(3, 1, 1, longer.shape[1])
         weights[..., :5] = 6.0
-        with reweighted(cross_attentions(model), weights):
-            return logits(model, longer, torch.cat([torch.ones(3, 5, dtype=torch.long), mask], dim=1))
+        return with_weights(weights, longer, torch.cat([torch.ones(3, 5, dtype=torch.long), mask], dim=1))
     if name == "dec_mix":
         mixed = 0.6 * logits(model, states, mask).softmax(-1) + 0.4 * logits(other, states, mask).softmax(-1)
         return mixed.log()
@@ -128,6 +139,7 @@ def expected(name, family):
     return logits(swapped, states, mask)
 
 
+@cache
 def measure(name, family, backend):
     """Return the decodings that work, or the error that says why none does."""
     try:

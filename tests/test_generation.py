@@ -7,9 +7,10 @@ from transformers import GenerationConfig, LogitsProcessorList
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding, GumbelSampling
-from zsc.generation.generate import Job, encode, generate, response_mask
+from zsc.generation.generate import Job, generate, response_mask
 from zsc.generation.noise import stream_keys
 from zsc.knobs import AttentionBias
+from zsc.knobs.encoder import encode
 from zsc.models.load import load_model, token_protocol
 
 

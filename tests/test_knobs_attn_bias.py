@@ -7,7 +7,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, ProphetNetConfig, ProphetN
 from tests.reference import cross_attentions, reweighted
 from zsc.data.layout import BucketLayout, Source
 from zsc.knobs import AttentionBias, NoSuchSpan, UnsupportedModel, biased_cross_attention
-from zsc.knobs.steering import Bias, biased
+from zsc.knobs.masks import Bias, biased
 
 FAMILIES = ["bart", "mbart", "marian", "t5"]
 BACKENDS = ["eager", "sdpa"]

@@ -9,7 +9,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from tests.reference import cross_attentions, interpolated_copy, reweighted, self_attentions
 from zsc.data.layout import BucketLayout
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import Job, decode, encode
+from zsc.generation.generate import Job, decode
 from zsc.knobs import (
     KNOBS,
     AttentionBias,
@@ -20,7 +20,8 @@ from zsc.knobs import (
     UnsupportedModel,
     apply,
 )
-from zsc.knobs.steering import as_additive
+from zsc.knobs.encoder import encode
+from zsc.knobs.masks import as_additive
 
 SAMPLED, BEAMS = Decoding(max_new_tokens=8), Decoding(max_new_tokens=8, sample=False, num_beams=3)
 PHRASES = ["What do you think?", "Have you ever been there?", "Why?"]

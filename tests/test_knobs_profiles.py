@@ -114,7 +114,7 @@ def test_layers_and_heads_beyond_the_model_are_refused(tiny, source):
 
 
 def test_progress_by_hand():
-    steps = torch.arange(6)
+    steps = torch.arange(6.0)
     assert progress(steps, "linear", 4).tolist() == [0, 0.25, 0.5, 0.75, 1, 1]
     assert progress(steps, "step", 4).tolist() == [0, 0, 0, 0, 1, 1]
 

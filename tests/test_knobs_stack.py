@@ -6,8 +6,9 @@ import torch
 from tests.families import tiny_family
 from zsc.data.layout import BucketLayout, Source
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import Job, decode, encode, fit_together, generate
+from zsc.generation.generate import Job, decode, fit_together, generate
 from zsc.knobs import AttentionBias, ComponentSwap, ContextAugmentation, SelfAttentionBias, apply
+from zsc.knobs.encoder import encode
 from zsc.knobs.stack import additive, stacked
 
 DECODINGS = {

@@ -7,8 +7,9 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from zsc.data.control_phrases import load_phrases
 from zsc.data.layout import BucketLayout
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import Job, encode, generate
+from zsc.generation.generate import Job, generate
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
+from zsc.knobs.encoder import encode
 from zsc.metrics import METRICS
 from zsc.models.load import EMBEDDED, load_model
 from zsc.training.progress import reconstruct, reconstruction_bleu

@@ -18,8 +18,9 @@ from zsc.data.layout import BEGIN, Source
 from zsc.errors import ZscError
 from zsc.generation.checks import check_lengths, check_settings
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import Job, decode, encode
+from zsc.generation.generate import Job, decode
 from zsc.knobs import ContextAugmentation, Knob
+from zsc.knobs.encoder import encode
 from zsc.models.load import load_model
 from zsc.tables.render import check_format, render
 

@@ -13,7 +13,6 @@ import torch
 from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
 
 from zsc.cli.build import build_layout, build_settings
 from zsc.cli.configs import CONFIGS
@@ -25,8 +24,9 @@ from zsc.data.record import Record
 from zsc.errors import ZscError, first_line
 from zsc.generation.checks import check_lengths, check_settings, probe_settings
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import Job, encode, generate
+from zsc.generation.generate import Job, generate
 from zsc.knobs import KNOBS, Knob, UnsupportedModel, apply
+from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.metrics.judges.base import fingerprint
 from zsc.models.load import Loaded, load_model
 
@@ -181,7 +181,7 @@ def _logits(model: PreTrainedModel, active: list[Knob], source: Source) -> torch
     states, vocabulary = encode(model, source), model.get_output_embeddings().weight.shape[0]
     with apply(model, active, source):
         return model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            encoder_outputs=encoder_outputs(states),
             attention_mask=source.attention_mask,
             decoder_input_ids=source.input_ids[:, :8] % vocabulary,
         ).logits

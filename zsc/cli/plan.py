@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 from zsc.cli.configs import resolved
 from zsc.cli.experiment import Experiment, prepare
 from zsc.generation.cells import State
-from zsc.generation.generate import Job, encode, generate
+from zsc.generation.generate import Job, generate
+from zsc.knobs.encoder import encode
 from zsc.tables.render import check_format, render
 
 TIMED = 16  # examples that are timed for the estimate

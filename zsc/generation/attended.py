@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.modeling_outputs import BaseModelOutput
 
 from zsc.data.layout import Source
-from zsc.generation.generate import encode
 from zsc.knobs import Knob, apply
+from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.knobs.probe import eager
 from zsc.knobs.spans import common_length, decoded
 from zsc.models.load import Loaded
@@ -53,7 +52,7 @@ def attended(loaded: Loaded, source: Source, knobs: Sequence[Knob], response: st
     def shares(active: Sequence[Knob]) -> torch.Tensor:
         with apply(model, active, source):
             output = model(
-                encoder_outputs=BaseModelOutput(last_hidden_state=states),
+                encoder_outputs=encoder_outputs(states),
                 attention_mask=source.attention_mask,
                 decoder_input_ids=ids,
                 use_cache=False,

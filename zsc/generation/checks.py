@@ -12,16 +12,22 @@ from zsc.errors import ZscError
 from zsc.knobs import Knob, NoSuchSpan
 from zsc.knobs.finite import ADVICE, NotFinite
 from zsc.knobs.probe import Effect, NoEffect, probe
+from zsc.knobs.supported import check_model
 from zsc.models.load import Loaded
 
 Settings = Mapping[str, Sequence[Knob]]
 
 
 def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record], source: Source) -> None:
-    """Raise ZscError, naming the record where one is at fault, if a knob cannot act on the model or on ``records``.
+    """Raise ZscError if the model does not decode soundly, or a knob cannot act on it or on ``records``: the record at
+    fault is named.
 
     ``source`` holds all records, laid out.
     """
+    try:
+        check_model(loaded.model)
+    except ValueError as error:
+        raise ZscError(str(error)) from error
     rows = loaded.model.get_encoder().get_input_embeddings().weight.shape[0]
     if (beyond := (source.input_ids >= rows).any(dim=1).nonzero()).numel():
         raise ZscError(

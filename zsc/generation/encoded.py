@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.generation.generate import encode
+from zsc.knobs.encoder import encode
 
 LIMIT = 2 * 2**30  # bytes of states that are kept
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.modeling_outputs import BaseModelOutput
 
 from zsc.data.layout import Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.finite import check_likelihoods, check_states, finite_logits
 from zsc.generation.noise import stream_keys
 from zsc.knobs import Knob, apply
+from zsc.knobs.encoder import encoder_outputs
 from zsc.knobs.stack import additive, stacked
 
 
@@ -25,13 +25,6 @@ class Response:
     text: str
     tokens: int
     nll: float
-
-
-@torch.inference_mode()
-def encode(model: PreTrainedModel, source: Source) -> torch.Tensor:
-    """Return the encoder states (batch, positions, width) of ``source``."""
-    encoder: Any = model.get_encoder()
-    return encoder(input_ids=source.input_ids, attention_mask=source.attention_mask, return_dict=True).last_hidden_state
 
 
 @dataclass(frozen=True)
@@ -75,8 +68,7 @@ def decode(
     streams = torch.cat([stream_keys(ids, job.seed) for job in jobs])
     with context, finite_logits(model, ids, ["+".join(map(str, job.knobs)) for job in jobs]):
         return generator.generate(
-            # generate() expands the entries of encoder_outputs in place: each call gets an object of its own
-            encoder_outputs=BaseModelOutput(last_hidden_state=states.repeat(len(jobs), 1, 1)),
+            encoder_outputs=encoder_outputs(states.repeat(len(jobs), 1, 1)),
             attention_mask=repeated.attention_mask,
             generation_config=decoding.generation_config(model),
             logits_processor=LogitsProcessorList(decoding.logits_processors(streams)),
@@ -138,7 +130,7 @@ def negative_log_likelihood(
 ) -> torch.Tensor:
     """Return the summed negative log-likelihood (batch,) of the ``kept`` tokens of ``sequences[:, 1:]``, in nats."""
     logits = model(
-        encoder_outputs=BaseModelOutput(last_hidden_state=states),
+        encoder_outputs=encoder_outputs(states),
         attention_mask=source.attention_mask,
         decoder_input_ids=sequences[:, :-1],
         use_cache=False,

@@ -21,6 +21,7 @@ from zsc.knobs.ctx_aug import ContextAugmentation
 from zsc.knobs.dec_mix import DecoderMixing
 from zsc.knobs.self_attn_bias import SelfAttentionBias
 from zsc.knobs.spans import NoSuchSpan
+from zsc.knobs.steering import entered
 from zsc.knobs.swap import ComponentSwap
 
 __all__ = [
@@ -71,6 +72,7 @@ def apply(model: PreTrainedModel, knobs: Sequence[Knob], source: Source | None =
     also by an exception, the model is bit-identical to what it was. Raises what the knobs' ``check`` raises.
     """
     with ExitStack() as stack:
+        stack.enter_context(entered(model))
         for knob in sorted(knobs, key=_place):
             stack.enter_context(knob.apply(model, source))  # type: ignore[arg-type]
         yield model

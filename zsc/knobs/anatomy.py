@@ -9,9 +9,11 @@ from transformers import PreTrainedModel
 
 COMPONENTS = {  # what their modules are called in the decoder layers of BART, T5, BERT and GPT-2
     "self_attention": ("self_attn", "SelfAttention", "attention", "attn"),
-    "cross_attention": ("encoder_attn", "EncDecAttention", "crossattention"),
-    "feed_forward": ("fc1", "fc2", "DenseReluDense", "intermediate", "output", "mlp"),
+    "cross_attention": ("encoder_attn", "EncDecAttention", "crossattention", "cross_attention", "cross_attn"),
+    "feed_forward": ("fc1", "fc2", "DenseReluDense", "intermediate", "output", "mlp", "ffn", "feed_forward"),
 }
+MERGED = ("t5gemma2",)
+MASKED_IN_LAYERS = ("led", "nllb-moe", "t5gemma", *MERGED)
 
 
 class UnsupportedModel(ValueError):
@@ -32,7 +34,9 @@ class Layer:
         """
         found = [(path, module) for component, path, module in _parts(self.path, self.module) if component == name]
         if not found:
-            raise UnsupportedModel(f"the decoder layer {self.path} has no {name.replace('_', '-')} module known here.")
+            raise UnsupportedModel(
+                f"the decoder layer {self.path} has no {name.replace('_', '-')} module of its own known here."
+            )
         return found
 
     def component(self, name: str) -> tuple[str, nn.Module]:
@@ -62,6 +66,25 @@ def layer_list(stack: nn.Module) -> tuple[str, nn.ModuleList]:
         if isinstance(module, nn.ModuleList) and len(module):
             return path, module
     raise UnsupportedModel(f"{type(stack).__name__} has no list of layers.")
+
+
+def family(model: PreTrainedModel) -> str:
+    """Return the model type, with that of the decoder for a model put together from two."""
+    kind: str = model.config.model_type
+    return f"{kind} {model.config.decoder.model_type}" if kind == "encoder-decoder" else kind
+
+
+def merges_attention(model: PreTrainedModel) -> bool:
+    """Say whether the decoder of ``model`` attends to its past and to the source in one softmax."""
+    return model.config.model_type in MERGED
+
+
+def masked_in_layers(model: PreTrainedModel) -> bool:
+    """Say whether the attention modules of ``model``'s decoder must be given their masks one by one.
+
+    See :mod:`zsc.knobs.in_layers`.
+    """
+    return model.config.model_type in MASKED_IN_LAYERS
 
 
 def check_indices(name: str, indices: Sequence[int] | None) -> None:

@@ -11,14 +11,15 @@ from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
 from zsc.knobs.bias import (
     check_strength,
-    check_supported,
     check_weights,
     constant_bias,
     head_mask,
     scheduled_bias,
 )
+from zsc.knobs.masks import precision
 from zsc.knobs.spans import chosen_positions, parse_span
 from zsc.knobs.steering import Additions, steered
+from zsc.knobs.supported import check_supported
 
 GRADUAL = "gradual"
 SCHEDULES = ("linear", "step")
@@ -66,11 +67,13 @@ class AttentionBias:
         """Whether these settings are meant to change nothing."""
         return self.strength == 1
 
-    def weights(self, source: Source | None, profile: str | None = None) -> torch.Tensor:
-        """Return the weights b of one part, float32 of shape (batch, source positions). Raises NoSuchSpan."""
+    def weights(
+        self, source: Source | None, profile: str | None = None, dtype: torch.dtype = torch.float32
+    ) -> torch.Tensor:
+        """Return the weights b of one part, of shape (batch, source positions). Raises NoSuchSpan."""
         name = profile or self.profile
         chosen = chosen_positions(name, parse_span(name, self.tokenizer), source)
-        return torch.ones(chosen.shape, device=chosen.device).masked_fill(chosen, self.strength)
+        return torch.ones(chosen.shape, dtype=dtype, device=chosen.device).masked_fill(chosen, self.strength)
 
     def check(self, model: PreTrainedModel, source: Source) -> None:
         """Raise what ``apply`` would: NoSuchSpan, ValueError for a row left without positions, UnsupportedModel."""
@@ -85,15 +88,17 @@ class AttentionBias:
 
     def additions(self, model: PreTrainedModel, source: Source) -> Additions:
         """Return what it adds to the decoder of ``model`` while that reads ``source``."""
+        dtype = precision(model.dtype)
         if self.profile != GRADUAL:
-            return constant_bias(model, self.weights(source), source.attention_mask, self.layers, self.heads)
+            weights = self.weights(source, dtype=dtype)
+            return constant_bias(model, weights, source.attention_mask, self.layers, self.heads)
         if self.neutral:
             return Additions()
         hidden = ~source.attention_mask.bool()
-        start, end = (self.weights(source, part).masked_fill(hidden, 0)[:, None, :] for part in self._parts())
+        start, end = (self.weights(source, part, dtype).masked_fill(hidden, 0)[:, None, :] for part in self._parts())
 
         def weights_at(steps: torch.Tensor) -> torch.Tensor:
-            share = progress(steps, self.schedule, self.steps).to(start.device)[None, :, None]
+            share = progress(steps.to(start.device, dtype), self.schedule, self.steps)[None, :, None]
             return (1 - share) * start + share * end
 
         return scheduled_bias(model, weights_at, self.layers, self.heads)
@@ -103,9 +108,9 @@ class AttentionBias:
 
 
 def progress(steps: torch.Tensor, schedule: str, length: int) -> torch.Tensor:
-    """Return how far, from 0 to 1, a schedule of ``length`` steps has come at each of ``steps``."""
+    """Return how far, from 0 to 1, a schedule of ``length`` steps has come at each of ``steps``, real numbers."""
     if schedule == "step":
-        return (steps >= length).float()
+        return (steps >= length).to(steps.dtype)
     return (steps / length).clamp(max=1)
 
 

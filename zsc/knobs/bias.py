@@ -7,7 +7,6 @@ With attention probabilities a over the source positions and non-negative weight
 so the weights enter as an additive mask and no attention code is replaced.
 """
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -16,30 +15,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from zsc.knobs.anatomy import UnsupportedModel, check_indices, check_within, decoder_layers, head_count
-from zsc.knobs.steering import Additions, Bias, steered
+from zsc.knobs.anatomy import UnsupportedModel, check_indices, check_within, decoder_layers, family, head_count
+from zsc.knobs.masks import Bias, precision
+from zsc.knobs.steering import Additions, steered
+from zsc.knobs.supported import check_supported
 
-BACKENDS = ("eager", "sdpa")
 SMALLEST, LARGEST = 1e-30, 1e30  # what single precision holds with room to spare
-EAGER_ONLY = ("longt5", "pegasus_x", "bigbird_pegasus", "switch_transformers")
-
-
-def check_supported(model: PreTrainedModel) -> None:
-    """Raise UnsupportedModel unless ``model`` is an encoder-decoder whose cross-attention takes an additive mask."""
-    name = type(model).__name__
-    if not model.config.is_encoder_decoder:
-        raise UnsupportedModel(f"{name} is not an encoder-decoder: it has no cross-attention to bias.")
-    if "encoder_attention_mask" not in inspect.signature(model.get_decoder().forward).parameters:
-        raise UnsupportedModel(f"the decoder of {name} takes no encoder_attention_mask, so it cannot be biased.")
-    kind, backend = model.config.model_type, model.get_decoder().config._attn_implementation
-    if kind == "prophetnet":
-        raise UnsupportedModel("ProphetNet builds its own cross-attention mask and ignores an additive one.")
-    if backend not in BACKENDS:
-        raise UnsupportedModel(
-            f"attention backend {backend!r} takes no additive mask: load with {' or '.join(BACKENDS)}."
-        )
-    if kind in EAGER_ONLY and backend != "eager":
-        raise UnsupportedModel(f"{name} takes an additive mask with the eager backend only: load it with eager.")
+ONE_MASK = ("led", "mvp")  # families whose attention takes the same mask for all heads only
 
 
 def check_strength(strength: Any) -> None:
@@ -86,7 +68,7 @@ def constant_bias(
     attended = attention_mask.bool()
     if bool((weights[attended] == 1).all()):
         return Additions()
-    constant = weights.float().masked_fill(~attended, 0)[:, None, :]
+    constant = weights.to(precision(model.dtype)).masked_fill(~attended, 0)[:, None, :]
     return scheduled_bias(model, lambda steps: constant, layers, heads)
 
 
@@ -128,7 +110,8 @@ def scheduled_bias(
 def head_mask(model: PreTrainedModel, layers: Sequence[int] | None, heads: Sequence[int] | None) -> torch.Tensor | None:
     """Check ``layers`` and ``heads`` against the decoder; return the latter as booleans (heads,), None for all.
 
-    Raises ValueError for numbers that are ill-formed or beyond the model.
+    Raises ValueError for numbers that are ill-formed or beyond the model, and UnsupportedModel for heads that cannot
+    be told apart.
     """
     check_indices("layers", layers)
     check_indices("heads", heads)
@@ -138,6 +121,8 @@ def head_mask(model: PreTrainedModel, layers: Sequence[int] | None, heads: Seque
         return None
     count = head_count(model)
     check_within("head", heads, count)
+    if family(model) in ONE_MASK:
+        raise UnsupportedModel(f"{type(model).__name__} takes one mask for all heads of a layer: leave heads=null.")
     return torch.isin(torch.arange(count), torch.tensor(list(heads)))
 
 

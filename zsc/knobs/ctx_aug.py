@@ -10,8 +10,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_whole
-from zsc.knobs.bias import check_strength, check_supported
-from zsc.knobs.steering import Additions, Code, steered
+from zsc.knobs.bias import check_strength
+from zsc.knobs.masks import Code
+from zsc.knobs.steering import Additions, steered
+from zsc.knobs.supported import check_supported
 
 VARIANTS = ("mean", "concat", "single", "token_mean")
 

@@ -1,9 +1,11 @@
 """Knob B, decoder mixing [I]: a task decoder mixed with another decoder over the same encoder states."""
 
 import math
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,9 +14,13 @@ from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedMod
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, decoder_layers
+from zsc.knobs.cache import cache_name, given_cache, returned_cache, with_cache
+from zsc.knobs.contexts import hooked
+from zsc.knobs.masks import precision
 from zsc.knobs.pair import check_pair, differing_modules, follower, link
 from zsc.knobs.parameters import replaced_parameters
-from zsc.knobs.steering import layer_hooks, removed, steering_hook
+from zsc.knobs.steering import changed_alone, entered, layer_hooks, steering_hook
+from zsc.knobs.supported import check_model
 
 Context = AbstractContextManager[object]
 
@@ -53,23 +59,37 @@ class DecoderMixing:
         return self.weight == 0
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
-        """Raise ValueError if the two decoders do not share encoder, vocabulary, depth and width."""
+        """Raise ValueError if the two decoders do not share encoder, vocabulary, depth and width, UnsupportedModel if
+        their steps cannot be told."""
+        check_model(model)
         check_pair(model, self.other)
+        if self.level == "cross_attention":
+            decoder_layers(model)[0].component("cross_attention")
+        if self.level != "weights":
+            for one in (model, self.other):
+                cache_name(one)
+                cache_name(one.get_decoder())
 
     def apply(self, model: PreTrainedModel, source: Source | None) -> Context:
         """Return a context in which ``model`` decodes with the mixture."""
         if self.neutral:
-            return nullcontext(model)
+            return entered(model)
         self.check(model, source)
         return LEVELS[self.level](model, self.other, float(self.weight))
 
 
-def mixed_weights(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Context:
+@contextmanager
+def mixed_weights(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Iterator[None]:
     """Interpolate the parameters of the decoder and of the output projection."""
+    with changed_alone(model, other), replaced_parameters(model, mixed_parameters(model, other, weight)):
+        yield
+
+
+def mixed_parameters(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> dict[str, torch.Tensor]:
+    """Return, by name inside ``model``, the interpolated parameters that differ from its own."""
     mine, theirs = _decoder_parameters(model), _decoder_parameters(other)
     mixed = {name: torch.lerp(mine[name].data, theirs[name].data.to(mine[name]), weight) for name in mine}
-    changed = {name: value for name, value in mixed.items() if not torch.equal(value, mine[name].data)}
-    return replaced_parameters(model, changed)
+    return {name: value for name, value in mixed.items() if not torch.equal(value, mine[name].data)}
 
 
 def _decoder_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
@@ -99,66 +119,102 @@ def interpolated(
     The second module runs on the same arguments, with a cache of its own. Where modules of the decoder of ``model``
     give more than the states (T5 hands position biases from layer to layer), the second ones hand theirs to each other.
     """
-    handed: dict[int, tuple[Any, Any]] = {}
-
-    def begin(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        handed.clear()
-        cache = kwargs.get("past_key_values")
-        if cache is None and kwargs.get("use_cache") is not False:
-            cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        follower(cache, handed)
-        return args, kwargs | {"past_key_values": cache}
+    run, owner = Run(), object()
 
     def translate(value: Any) -> Any:
         if isinstance(value, Cache):
-            return follower(value, handed)
-        mine, theirs = handed.get(id(value), (None, None))
+            return follower(value, owner)
+        mine, theirs = run.handed.get(id(value), (None, None))
         return theirs if mine is value else value
 
-    def mix(second: nn.Module) -> Callable[..., Any]:
-        def hook(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
-            theirs = second(*map(translate, args), **{key: translate(value) for key, value in kwargs.items()})
-            if not isinstance(output, tuple):
-                return torch.lerp(output, theirs, weight)
-            handed.update({id(a): (a, b) for a, b in zip(output[1:], theirs[1:], strict=True) if a is not None})
-            return (torch.lerp(output[0], theirs[0], weight), *output[1:])
+    def register(here: Callable[[], bool]) -> list[Any]:
+        def begin(module: nn.Module, args: Any, kwargs: dict[str, Any] | None = None) -> Any:
+            if kwargs is None or not here():
+                return None
+            run.handed.clear()
+            cache = given_cache(module, kwargs)
+            if cache is None and kwargs.get("use_cache") is not False:
+                cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+            follower(cache, owner)
+            return args, with_cache(module, kwargs, cache)
 
-        return hook
+        def mix(second: nn.Module) -> Callable[..., Any]:
+            def hook(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any = None) -> Any:
+                if output is None or not here():
+                    return None
+                with run.following():
+                    theirs = second(*map(translate, args), **{key: translate(value) for key, value in kwargs.items()})
+                if not isinstance(output, tuple):
+                    return torch.lerp(output, theirs, weight)
+                handed = zip(output[1:], theirs[1:], strict=True)
+                run.handed.update({id(a): (a, b) for a, b in handed if a is not None})
+                return (torch.lerp(output[0], theirs[0], weight), *output[1:])
 
-    handles = [
-        model.get_decoder().register_forward_pre_hook(begin, with_kwargs=True),
-        *(first.register_forward_hook(mix(second), with_kwargs=True) for first, second in pairs),
-        *layer_hooks(other, model.get_decoder()),
-    ]
-    with removed(handles):
+            return hook
+
+        return [
+            model.get_decoder().register_forward_pre_hook(begin, with_kwargs=True),
+            *(first.register_forward_hook(mix(second), with_kwargs=True) for first, second in pairs),
+            *layer_hooks(other, model.get_decoder(), run.follows),
+        ]
+
+    with entered(other), entered(model, acts=True) as opened, hooked(partial(register, opened.here)):
         yield
+
+
+class Run(threading.local):
+    """A forward of the first decoder in this thread: what its modules ``handed`` on beside the states, with what the
+    second ones did, by id; and whether the second decoder is running for it."""
+
+    def __init__(self) -> None:
+        self.handed: dict[int, tuple[Any, Any]] = {}
+        self.second = False
+
+    def follows(self) -> bool:
+        return self.second
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        self.second = True
+        try:
+            yield
+        finally:
+            self.second = False
 
 
 @contextmanager
 def mixed_probabilities(model: PreTrainedModel, other: PreTrainedModel, weight: float) -> Iterator[None]:
     """While the context is open, the logits of ``model`` are log((1 - m) p + m p') of the two decoders."""
-    owner = object()
+    run, owner = Run(), object()
 
-    def begin(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        if kwargs.get("labels") is not None or kwargs.get("return_dict") is False:
-            raise ValueError("mixed probabilities come without a loss and as a model output: no labels, no tuples.")
-        follower(kwargs.get("past_key_values"), owner)
+    def register(here: Callable[[], bool]) -> list[Any]:
+        def begin(module: nn.Module, args: Any, kwargs: dict[str, Any] | None = None) -> None:
+            if kwargs is None or not here():
+                return
+            if kwargs.get("labels") is not None or kwargs.get("return_dict") is False:
+                raise ValueError("mixed probabilities come without a loss and as a model output: no labels, no tuples.")
+            follower(given_cache(module, kwargs), owner)
 
-    def mix(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
-        cache = kwargs.get("past_key_values")
-        theirs = other(*args, **kwargs | {"past_key_values": follower(cache, owner)})
-        if cache is None and output.get("past_key_values") is not None:
-            link(output.past_key_values, theirs.past_key_values, owner)
-        output.logits = mixture(output.logits, theirs.logits, weight)
-        return output
+        def mix(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any = None) -> Any:
+            if output is None or not here():
+                return None
+            cache = given_cache(module, kwargs)
+            with run.following():
+                theirs = other(*args, **with_cache(other, kwargs, follower(cache, owner)))
+            begun, second = returned_cache(output), returned_cache(theirs)
+            if cache is None and begun is not None and second is not None:
+                link(begun, second, owner)
+            output.logits = mixture(output.logits, theirs.logits, weight)
+            return output
 
-    handles = [
-        model.register_forward_pre_hook(begin, with_kwargs=True),
-        model.register_forward_hook(mix, with_kwargs=True),
-        other.get_decoder().register_forward_pre_hook(steering_hook(model.get_decoder()), with_kwargs=True),
-        *layer_hooks(other, model.get_decoder()),
-    ]
-    with removed(handles):
+        return [
+            model.register_forward_pre_hook(begin, with_kwargs=True),
+            model.register_forward_hook(mix, with_kwargs=True),
+            other.get_decoder().register_forward_pre_hook(steering_hook(model, run.follows), with_kwargs=True),
+            *layer_hooks(other, model.get_decoder(), run.follows),
+        ]
+
+    with entered(other), entered(model, acts=True) as opened, hooked(partial(register, opened.here)):
         yield
 
 
@@ -166,8 +222,8 @@ def mixture(logits: torch.Tensor, others: torch.Tensor, weight: float) -> torch.
     """Return log((1 - weight) softmax(logits) + weight softmax(others)); the others' own logits where weight is 1."""
     if weight == 1:
         return others
-    mine = logits.float().log_softmax(dim=-1) + math.log1p(-weight)
-    theirs = others.float().log_softmax(dim=-1) + math.log(weight)
+    mine = logits.to(precision(logits.dtype)).log_softmax(dim=-1) + math.log1p(-weight)
+    theirs = others.to(mine).log_softmax(dim=-1) + math.log(weight)
     return torch.logaddexp(mine, theirs).to(logits.dtype)
 
 

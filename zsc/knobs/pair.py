@@ -1,5 +1,6 @@
 """Two decoders that run side by side over the same encoder states: do they fit, and the second one's cache."""
 
+import copy
 from typing import Any
 
 import torch
@@ -73,21 +74,28 @@ def follower(cache: Cache | None, owner: object) -> Cache | None:
     """
     if cache is None:
         return None
-    if (known := cache.__dict__.get(FOLLOWERS, {}).get(id(owner))) is not None:
+    if (known := cache.__dict__.get(FOLLOWERS, {}).get(owner)) is not None:
         return known
     check_cache(cache)
     if cache.get_seq_length():
         raise ValueError("this cache was begun without the second decoder: begin generation inside the context.")
-    second: Cache = DynamicCache()
-    if isinstance(cache, EncoderDecoderCache):
-        second = EncoderDecoderCache(DynamicCache(), DynamicCache())
+    second = empty_copy(cache)
     link(cache, second, owner)
+    return second
+
+
+def empty_copy(cache: Cache) -> Cache:
+    """Return a cache with the kinds of layers that ``cache``, which holds no steps yet, has (some keep a window)."""
+    if isinstance(cache, EncoderDecoderCache):
+        return EncoderDecoderCache(empty_copy(cache.self_attention_cache), empty_copy(cache.cross_attention_cache))
+    second = DynamicCache()
+    second.layers = copy.deepcopy(cache.layers)
     return second
 
 
 def link(cache: Cache, second: Cache, owner: object) -> None:
     """Make ``second`` the follower of ``cache`` for ``owner``."""
-    cache.__dict__.setdefault(FOLLOWERS, {})[id(owner)] = second
+    cache.__dict__.setdefault(FOLLOWERS, {})[owner] = second
     for name in ("reorder_cache", "crop", "batch_repeat_interleave", "batch_select_indices", "reset"):
         setattr(cache, name, _both(getattr(cache, name), getattr(second, name)))
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
 
 from zsc.data.layout import Source
 from zsc.knobs import Knob, apply
+from zsc.knobs.encoder import encode, encoder_outputs
+from zsc.knobs.steering import changed_alone
 
 PROBED_TOKENS = 12
 ROUNDING = 16  # in units of the precision of the largest log-probability
@@ -45,11 +46,9 @@ def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source) -> Effe
 
     Raises NoEffect if one of them, alone and not neutral, changes log-probabilities by no more than rounding does.
     """
-    states = model.get_encoder()(
-        input_ids=source.input_ids, attention_mask=source.attention_mask, return_dict=True
-    ).last_hidden_state
+    states = encode(model, source)
     said = model.generate(  # type: ignore[operator]
-        encoder_outputs=BaseModelOutput(last_hidden_state=states),
+        encoder_outputs=encoder_outputs(states),
         attention_mask=source.attention_mask,
         generation_config=_greedy(model),
     )
@@ -61,7 +60,7 @@ def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source) -> Effe
     def run(active: Sequence[Knob], attentions: bool = False) -> Any:
         with apply(model, active, source):
             return model(
-                encoder_outputs=BaseModelOutput(last_hidden_state=states),
+                encoder_outputs=encoder_outputs(states),
                 attention_mask=source.attention_mask,
                 decoder_input_ids=said,
                 use_cache=False,
@@ -107,14 +106,16 @@ def moved(off: torch.Tensor, on: torch.Tensor, kept: torch.Tensor) -> float:
 @contextmanager
 def eager(model: PreTrainedModel) -> Iterator[None]:
     """While the context is open, ``model`` computes attention eagerly, which alone returns its probabilities."""
-    parts = [model, model.get_encoder(), model.get_decoder()]
+    stacks = (model.get_encoder(), model.get_decoder())
+    parts = [model, *(stack for stack in stacks if isinstance(stack, PreTrainedModel))]
     backends = [part.config._attn_implementation for part in parts]
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        for part, backend in zip(parts, backends, strict=True):
-            part.set_attn_implementation(backend)
+    with changed_alone(model):
+        model.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            for part, backend in zip(parts, backends, strict=True):
+                part.set_attn_implementation(backend)
 
 
 def _greedy(model: PreTrainedModel) -> GenerationConfig:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from transformers import PreTrainedModel
@@ -10,8 +11,10 @@ from transformers import PreTrainedModel
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
 from zsc.knobs.attn_bias import restricted
-from zsc.knobs.bias import check_strength, check_supported, head_mask
-from zsc.knobs.steering import Additions, Bias, steered
+from zsc.knobs.bias import check_strength, head_mask
+from zsc.knobs.masks import Bias, precision
+from zsc.knobs.steering import Additions, steered
+from zsc.knobs.supported import check_supported
 
 # of positions in the target: queries (queries, 1), keys (keys,), the knob's size and seed; to booleans (queries, keys)
 PROFILES: dict[str, Callable[[torch.Tensor, torch.Tensor, int, int], torch.Tensor]] = {
@@ -61,11 +64,11 @@ class SelfAttentionBias:
         """Whether these settings are meant to change nothing."""
         return self.strength == 1
 
-    def weights(self, steps: torch.Tensor, positions: int) -> torch.Tensor:
-        """Return b, float32 of shape (1, queries, positions), for queries at ``steps`` of the target."""
+    def weights(self, steps: torch.Tensor, positions: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        """Return b, of shape (1, queries, positions), for queries at ``steps`` of the target."""
         query, key = steps[:, None], torch.arange(positions, device=steps.device)
         chosen = PROFILES[self.profile](query, key, self.size, self.seed)
-        weights = torch.ones(chosen.shape, device=steps.device).masked_fill(chosen, self.strength)
+        weights = torch.ones(chosen.shape, dtype=dtype, device=steps.device).masked_fill(chosen, self.strength)
         lost = ~((weights > 0) & (key <= query)).any(dim=1, keepdim=True)
         return weights.masked_fill(lost, 1)[None]
 
@@ -83,7 +86,8 @@ class SelfAttentionBias:
         if self.neutral:
             return Additions()
         self.check(model, source)
-        return Additions(past=[Bias(self.weights, self.layers, head_mask(model, self.layers, self.heads))])
+        weights = partial(self.weights, dtype=precision(model.dtype))
+        return Additions(past=[Bias(weights, self.layers, head_mask(model, self.layers, self.heads))])
 
 
 def tosses(count: int, seed: int) -> torch.Tensor:

@@ -10,7 +10,8 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.knobs.steering import Additions, Bias, Code, Weights, steered
+from zsc.knobs.masks import Bias, Code, Weights
+from zsc.knobs.steering import Additions, steered
 
 Place = tuple[Any, Any, int]  # layers, heads, and which of several biases there
 

@@ -1,51 +1,31 @@
 """What knobs add to a decoder while it runs: weights on what it attends to, and states beside the encoder's.
 
 One forward pre-hook on the decoder carries every knob that is active, so that knobs combine the same way in whatever
-order they were entered: weights multiply, codes stand side by side.
+order they were entered: weights multiply, codes stand side by side. Which are active is the running thread's matter
+(:mod:`zsc.knobs.contexts`).
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from zsc.knobs.anatomy import decoder_layers
+from zsc.knobs.anatomy import decoder_layers, masked_in_layers, merges_attention
+from zsc.knobs.cache import given_cache
+from zsc.knobs.contexts import Opened, hooked, open_here, opened
+from zsc.knobs.in_layers import LayerMask, layer_masks
+from zsc.knobs.masks import Bias, Code, attended_mask, biased, causal_mask, check_rows, log_weights, with_columns
 
-MASK_NAMES = ("encoder_attention_mask", "attention_mask", "mask")
-
-
-class Weights(Protocol):
-    """Non-negative weights b of attention, which multiply its probabilities before they are normalised again."""
-
-    def __call__(self, steps: torch.Tensor, positions: int) -> torch.Tensor:
-        """Return b for the queries at ``steps`` (queries,), whole numbers from 0, over ``positions`` keys.
-
-        Shape (batch or 1, queries or 1, positions), float32.
-        """
-
-
-@dataclass(frozen=True, eq=False)
-class Bias:
-    """``weights`` in the decoder layers of these numbers and where ``heads`` (heads,) is true; None: everywhere."""
-
-    weights: Weights
-    layers: Sequence[int] | None = None
-    heads: torch.Tensor | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Code:
-    """States (1 or batch, length, width) in front of the encoder's, attended to with the weight ``strength``, one for
-    all rows or (batch,) for each."""
-
-    states: torch.Tensor
-    strength: float | torch.Tensor
+Layered = Mapping[str, Mapping[int, torch.Tensor | LayerMask]]  # by kind of attention and layer
+MASK_NAMES = ("merged_attention_mask", "encoder_attention_mask", "attention_mask", "mask")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,67 +40,85 @@ class Additions:
         return bool(self.cross or self.past or self.codes)
 
 
-@dataclass(eq=False)
+def united(several: Sequence[Additions]) -> Additions:
+    """Return all of ``several``, first to last."""
+    return Additions(
+        [bias for one in several for bias in one.cross],
+        [bias for one in several for bias in one.past],
+        [code for one in several for code in one.codes],
+    )
+
+
+@dataclass(frozen=True)
 class Steering:
-    """Everything active on one decoder."""
+    """What becomes of the arguments of a decoder. ``in_layers``, ``merged``: see :mod:`zsc.knobs.in_layers`, which also
+    needs the ``depth``."""
 
-    cross: list[Bias] = field(default_factory=list)
-    past: list[Bias] = field(default_factory=list)
-    codes: list[Code] = field(default_factory=list)
-    handle: Any = None
-    layered: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
+    in_layers: bool
+    merged: bool
+    depth: int
 
-    def empty(self) -> bool:
-        return not (self.cross or self.past or self.codes)
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> "Steering":
+        in_layers = masked_in_layers(model)
+        return cls(in_layers, merges_attention(model), len(decoder_layers(model)) if in_layers else 0)
 
-    def rewrite(self, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Return the arguments of the decoder's forward with what is active put in."""
+    def rewrite(
+        self, decoder: nn.Module, added: Additions, args: Any, kwargs: dict[str, Any]
+    ) -> tuple[dict[str, Any], Layered]:
+        """Return the arguments of the forward of ``decoder`` with what is ``added``, and the masks of single layers."""
         if args:
             raise ValueError("a decoder with knobs on takes its arguments by name.")
         inputs = kwargs["input_ids"] if kwargs.get("input_ids") is not None else kwargs["inputs_embeds"]
-        cache = kwargs.get("past_key_values")
+        cache = given_cache(decoder, kwargs)
         check_cache(cache)
         seen = 0 if cache is None else int(cache.get_seq_length())
         queries = inputs.shape[1]
         steps = torch.arange(seen, seen + queries, device=inputs.device)
         states = kwargs["encoder_hidden_states"]
+        if self.in_layers:
+            mask = kwargs.get("encoder_attention_mask")
+            states, mask, masks = layer_masks(
+                added.cross, added.past, added.codes, states, mask, steps, self.depth, self.merged
+            )
+            return kwargs | {"encoder_hidden_states": states, "encoder_attention_mask": mask}, masks
         changed: dict[str, Any] = {}
-        if self.cross or self.codes:
+        every: dict[str, Mapping[int, torch.Tensor]] = {}
+        if added.cross or added.codes:
             base = attended_mask(kwargs.get("encoder_attention_mask"), states, queries)
-            whole, layered = self._masks("cross", self.cross, base, steps)
-            if seen == 0 or len(self.cross) > 1:
+            whole, layered = _masks(added.cross, base, steps)
+            if seen == 0 or len(added.cross) > 1:
                 for mask in (whole, *layered.values()):
-                    _check_rows(mask, "source")
-            for code in self.codes:
+                    check_rows(mask, "source")
+            for code in added.codes:
                 rows = code.states.to(states).repeat_interleave(states.shape[0] // code.states.shape[0], dim=0)
                 states = torch.cat([rows, states], dim=1)
-                whole = _with_columns(whole, rows.shape[1], code.strength)
-                layered |= {i: _with_columns(mask, rows.shape[1], code.strength) for i, mask in layered.items()}
+                whole = with_columns(whole, rows.shape[1], code.strength)
+                layered |= {i: with_columns(mask, rows.shape[1], code.strength) for i, mask in layered.items()}
             changed |= {"encoder_hidden_states": states, "encoder_attention_mask": whole}
-        if self.past:
+            every["cross"] = layered
+        if added.past:
             base = causal_mask(kwargs.get("attention_mask"), steps, inputs.shape[0], states.dtype)
-            whole, layered = self._masks("past", self.past, base, steps)
-            if len(self.past) > 1:
+            whole, layered = _masks(added.past, base, steps)
+            if len(added.past) > 1:
                 for mask in (whole, *layered.values()):
-                    _check_rows(mask, "past")
+                    check_rows(mask, "past")
             changed["attention_mask"] = whole
-        return args, kwargs | changed
+            every["past"] = layered
+        return kwargs | changed, every
 
-    def _masks(
-        self, kind: str, biases: list[Bias], base: torch.Tensor, steps: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
-        """Return the mask of all layers and, by number, those of layers with biases of their own.
 
-        The latter are kept for the hooks of these layers.
-        """
-        logs = [(bias, bias.weights(steps, base.shape[-1]).to(base.device).log()) for bias in biases]
-        whole = biased(base, [(bias, log) for bias, log in logs if bias.layers is None])
-        numbers = sorted({layer for bias in biases for layer in bias.layers or ()})
-        self.layered[kind] = {
-            number: biased(base, [(bias, log) for bias, log in logs if bias.layers is None or number in bias.layers])
-            for number in numbers
-        }
-        return whole, self.layered[kind]
+def _masks(
+    biases: Sequence[Bias], base: torch.Tensor, steps: torch.Tensor
+) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+    """Return the mask of all layers and, by number, those of layers with biases of their own."""
+    logs = [(bias, log_weights(bias, steps, base.shape[-1], base)) for bias in biases]
+    whole = biased(base, [(bias, log) for bias, log in logs if bias.layers is None])
+    numbers = sorted({layer for bias in biases for layer in bias.layers or ()})
+    return whole, {
+        number: biased(base, [(bias, log) for bias, log in logs if bias.layers is None or number in bias.layers])
+        for number in numbers
+    }
 
 
 def check_cache(cache: Any) -> None:
@@ -129,148 +127,106 @@ def check_cache(cache: Any) -> None:
         raise ValueError("knobs need a cache that grows: leave cache_implementation at its default (dynamic).")
 
 
-def as_additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return a four-dimensional mask in additive form; a boolean one is true where a position is attended to."""
-    if mask.dtype == torch.bool:
-        return torch.where(mask, 0.0, torch.finfo(dtype).min).to(dtype)
-    return mask.to(dtype)
+class Running(threading.local):
+    """The masks of single layers in the forward of each decoder that this thread runs, or ran last."""
+
+    def __init__(self) -> None:
+        self.layered: WeakKeyDictionary[nn.Module, Layered] = WeakKeyDictionary()
 
 
-def attended_mask(mask: torch.Tensor | None, states: torch.Tensor, queries: int) -> torch.Tensor:
-    """Return the additive mask (rows, 1, queries, positions) that a decoder's ``encoder_attention_mask`` stands for."""
-    rows, positions, _ = states.shape
-    if mask is None:
-        return states.new_zeros(rows, 1, queries, positions)
-    if mask.dim() == 4:
-        return as_additive(mask, states.dtype)
-    additive = torch.where(mask.bool(), 0.0, torch.finfo(states.dtype).min).to(states.dtype)
-    return additive[:, None, None, :].expand(rows, 1, queries, positions)
+_RUNNING = Running()
 
 
-def causal_mask(mask: torch.Tensor | None, steps: torch.Tensor, rows: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return the additive causal mask (rows, 1, queries, keys), with what the decoder's own ``mask`` hides."""
-    if mask is not None and mask.dim() == 4:
-        return as_additive(mask, dtype)
-    keys = torch.arange(int(steps[-1]) + 1, device=steps.device)
-    visible = (keys <= steps[:, None]).expand(rows, 1, -1, -1)
-    if mask is not None:
-        visible = visible & mask.bool()[:, None, None, :]
-    return torch.where(visible, 0.0, torch.finfo(dtype).min).to(dtype)
+def always() -> bool:
+    return True
 
 
-def biased(base: torch.Tensor, logs: list[tuple[Bias, torch.Tensor]]) -> torch.Tensor:
-    """Add log-weights to the additive mask ``base`` (rows, 1, queries, positions); rows may be beams, in order.
+def steering_hook(model: PreTrainedModel, when: Callable[[], bool] = always) -> Callable[..., Any]:
+    """Return a forward pre-hook for the decoder of ``model``, or one that follows it, that puts in what the running
+    thread has open on that of ``model``, where ``when`` says so."""
+    leader, steering = model.get_decoder(), Steering.of(model)
 
-    A hidden slot is set to the lowest number rather than added to, which would overflow in half precision.
-    """
-    rows, lowest = base.shape[0], torch.finfo(base.dtype).min
-    total = torch.zeros(1, 1, 1, 1, device=base.device)
-    for bias, log in logs:
-        if rows % log.shape[0]:
-            raise ValueError(f"the decoder runs {rows} rows, not a multiple of the {log.shape[0]} rows of the weights.")
-        term = log.repeat_interleave(rows // log.shape[0], dim=0)[:, None]
-        if bias.heads is not None:
-            term = torch.where(bias.heads.to(base.device)[None, :, None, None], term, 0.0)
-        total = total + term
-    mask = (base + total.clamp(min=lowest).to(base.dtype)).clamp(min=lowest)
-    return mask.masked_fill((base <= lowest) | (total == -torch.inf), lowest)
-
-
-def _with_columns(mask: torch.Tensor, count: int, strength: float | torch.Tensor) -> torch.Tensor:
-    logs = torch.as_tensor(strength, dtype=torch.float64).reshape(-1).log().clamp(min=torch.finfo(mask.dtype).min)
-    rows = logs.repeat_interleave(mask.shape[0] // len(logs)).to(mask)
-    return torch.cat([rows[:, None, None, None].expand(*mask.shape[:-1], count), mask], dim=-1)
-
-
-def _check_rows(mask: torch.Tensor, what: str) -> None:
-    """Raise ValueError if a query of ``mask`` (rows, heads, queries, positions) has nothing left to attend to."""
-    empty = ~(mask > torch.finfo(mask.dtype).min).any(dim=-1).flatten(1).all(dim=1)
-    if bool(empty.any()):
-        raise ValueError(f"together, the knobs leave row {int(empty.nonzero()[0])} no {what} position to attend to.")
-
-
-_ACTIVE: "WeakKeyDictionary[nn.Module, Steering]" = WeakKeyDictionary()
-
-
-def steering_hook(decoder: nn.Module) -> Callable[..., Any]:
-    """Return a forward pre-hook that applies what is active on ``decoder`` at the time of a call, if anything is."""
-
-    def rewrite(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        steering = _ACTIVE.get(decoder)
-        return (args, kwargs) if steering is None else steering.rewrite(args, kwargs)
+    def rewrite(module: nn.Module, args: Any, kwargs: dict[str, Any] | None = None) -> Any:
+        if kwargs is None or not when():  # without kwargs: a hook that another thread registers or removes right now
+            return None
+        added = united([one.additions for one in open_here(leader) if one.additions])
+        _RUNNING.layered[leader] = {}
+        if not added:
+            return None
+        kwargs, _RUNNING.layered[leader] = steering.rewrite(module, added, args, kwargs)
+        return args, kwargs
 
     return rewrite
 
 
-def layer_hooks(model: PreTrainedModel, leader: nn.Module) -> list[Any]:
+def layer_hooks(model: PreTrainedModel, leader: nn.Module, when: Callable[[], bool] = always) -> list[Any]:
     """Register hooks that give the layers of ``model``'s decoder the masks that ``leader``, itself or another decoder,
-    has for single layers at the time of a call. Return their handles."""
+    has for single layers in the running thread, where ``when`` says so. Return their handles."""
 
     def replace(kind: str, number: int) -> Callable[..., Any]:
-        def hook(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-            steering = _ACTIVE.get(leader)
-            mask = None if steering is None else steering.layered.get(kind, {}).get(number)
-            return (args, kwargs) if mask is None else _with_mask(module, args, kwargs, mask)
+        def hook(module: nn.Module, args: Any, kwargs: dict[str, Any] | None = None) -> Any:
+            mask = _RUNNING.layered.get(leader, {}).get(kind, {}).get(number)
+            return None if mask is None or kwargs is None or not when() else _with_mask(module, args, kwargs, mask)
 
         return hook
 
+    kinds = {"past": "self_attention"} | ({} if merges_attention(model) else {"cross": "cross_attention"})
     return [
         layer.component(component)[1].register_forward_pre_hook(replace(kind, number), with_kwargs=True)
         for number, layer in enumerate(decoder_layers(model))
-        for kind, component in (("cross", "cross_attention"), ("past", "self_attention"))
+        for kind, component in kinds.items()
     ]
 
 
-@contextmanager
-def removed(handles: Sequence[Any]) -> Iterator[None]:
-    """Remove the hooks of ``handles`` when the context closes."""
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _with_mask(module: nn.Module, args: Any, kwargs: dict[str, Any], mask: torch.Tensor) -> tuple[Any, dict[str, Any]]:
-    """Return the arguments of an attention module's forward with ``mask`` in place of its own."""
-    bound = inspect.signature(module.forward).bind(*args, **kwargs)
+def _with_mask(
+    module: nn.Module, args: Any, kwargs: dict[str, Any], mask: torch.Tensor | LayerMask
+) -> tuple[Any, dict[str, Any]]:
+    """Return the arguments of an attention module's forward with ``mask``, or what it makes of the module's own."""
+    signature = inspect.signature(module.forward)
+    bound = signature.bind(*args, **kwargs)
     own = [name for name in MASK_NAMES if bound.arguments.get(name) is not None and bound.arguments[name].dim() == 4]
-    if not own:
+    if isinstance(mask, LayerMask):
+        name = next(iter([*own, *(name for name in MASK_NAMES if name in signature.parameters)]))
+        bound.arguments[name] = mask(bound.arguments.get(name))
+    elif own:
+        bound.arguments[own[0]] = mask
+    else:
         raise ValueError(f"{type(module).__name__} takes no attention mask of its own: bias all layers.")
-    bound.arguments[own[0]] = mask
     return bound.args, bound.kwargs
 
 
 @contextmanager
 def steered(model: PreTrainedModel, additions: Additions) -> Iterator[PreTrainedModel]:
-    """While the context is open, add to what is active on the decoder of ``model``. Contexts nest in any order."""
-    if not additions:
-        yield model
-        return
+    """While the context is open, add to what is active on the decoder of ``model`` in this thread.
+
+    Contexts nest in any order. Without additions the thread has opened one all the same.
+    """
     decoder = model.get_decoder()
-    handles = (
-        layer_hooks(model, decoder)
-        if any(bias.layers is not None for bias in (*additions.cross, *additions.past))
-        else []
-    )
-    steering = _ACTIVE.setdefault(decoder, Steering())
-    if steering.empty():
-        steering.handle = decoder.register_forward_pre_hook(steering_hook(decoder), with_kwargs=True)
-    added: list[tuple[list[Any], Sequence[Any]]] = [
-        (steering.cross, additions.cross),
-        (steering.past, additions.past),
-        (steering.codes, additions.codes),
-    ]
-    for entries, new in added:
-        entries.extend(new)
-    try:
-        yield model
-    finally:
-        for handle in handles:
-            handle.remove()
-        for entries, new in added:
-            for entry in new:
-                entries.remove(entry)
-        if steering.empty():
-            steering.handle.remove()
-            del _ACTIVE[decoder]
+    single = any(bias.layers is not None for bias in (*additions.cross, *additions.past))
+    hooks = partial(layer_hooks, model, decoder) if additions and (single or masked_in_layers(model)) else list
+    with entered(model, additions), hooked(hooks):
+        try:
+            yield model
+        finally:
+            _RUNNING.layered.pop(decoder, None)
+
+
+def entered(
+    model: PreTrainedModel, additions: Additions | None = None, acts: bool = False, alone: bool = False
+) -> AbstractContextManager[Opened]:
+    """Return a context on the decoder of ``model``; the arguments are those of :class:`Opened`."""
+    return opened(model.get_decoder(), Opened(additions, acts or bool(additions), alone), steering_hook(model))
+
+
+@contextmanager
+def changed_alone(model: PreTrainedModel, *others: PreTrainedModel | None) -> Iterator[None]:
+    """Open a context in which ``model`` itself may be changed and no thread changes any of ``others``.
+
+    Raises ThreadConflict if another thread uses the one or changes the other.
+    """
+    with ExitStack() as stack:
+        for other in others:
+            if other is not None:
+                stack.enter_context(entered(other))
+        stack.enter_context(entered(model, acts=True, alone=True))
+        yield

@@ -1,8 +1,8 @@
 """Knob SWAP [I]: one component of the decoder replaced by another model's, or by controls [D]."""
 
 import hashlib
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -18,7 +18,10 @@ from zsc.knobs.anatomy import (
     decoder_layers,
     head_count,
 )
+from zsc.knobs.masks import precision
 from zsc.knobs.parameters import component_parameters, replaced_parameters
+from zsc.knobs.steering import changed_alone
+from zsc.knobs.supported import check_model
 
 OF_ANOTHER = ("other", "averaged")
 DRAWN = ("random", "shuffled")
@@ -81,12 +84,18 @@ class ComponentSwap:
         return {name: torch.lerp(tensor.data, theirs[name].data.to(tensor), share) for name, tensor in own.items()}
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
-        """Raise what ``apply`` would."""
+        """Raise what ``apply`` would, and UnsupportedModel for a model that does not decode soundly."""
+        check_model(model)
         self.values(model)
 
-    def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
-        """Return a context in which the decoder of ``model`` has the other weights."""
-        return replaced_parameters(model.get_decoder(), self.values(model))
+    @contextmanager
+    def apply(self, model: PreTrainedModel, source: Source | None) -> Iterator[None]:
+        """Open a context in which the decoder of ``model`` has the other weights, which no other thread may use then.
+
+        Raises ThreadConflict, beside what ``check`` raises, if one does.
+        """
+        with changed_alone(model, self.other), replaced_parameters(model.get_decoder(), self.values(model)):
+            yield
 
 
 def check_alike(model: PreTrainedModel, other: PreTrainedModel) -> None:
@@ -121,7 +130,7 @@ def stream(seed: int, name: str) -> int:
 def control(tensor: torch.Tensor, kind: str, seed: int) -> torch.Tensor:
     """Return a ``random`` or ``shuffled`` tensor like ``tensor``, drawn with ``seed`` on the CPU."""
     generator = torch.Generator().manual_seed(seed)
-    values = tensor.detach().float().cpu()
+    values = tensor.detach().to(precision(tensor.dtype)).cpu()
     if kind == "shuffled":
         drawn = values.flatten()[torch.randperm(values.numel(), generator=generator)].view_as(values)
     else:

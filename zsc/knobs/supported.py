@@ -1,0 +1,122 @@
+"""Which models knobs work on: families that were measured, and any other that passes the same check when it is used."""
+
+import inspect
+from weakref import WeakKeyDictionary
+
+import torch
+import transformers
+from packaging.version import Version
+from transformers import PreTrainedModel
+
+from zsc.knobs.anatomy import UnsupportedModel, decoder_layers, family
+from zsc.knobs.cache import cache_name
+from zsc.knobs.contexts import ThreadConflict, unsteered
+from zsc.knobs.repeated import FAULTS
+from zsc.knobs.steering import entered
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+BACKENDS = ("eager", "sdpa")
+MEASURED = frozenset((
+    "bart", "mbart", "marian", "pegasus", "blenderbot", "blenderbot-small", "m2m_100", "plbart", "mvp", "pegasus_x",
+    "bigbird_pegasus", "led", "nllb-moe", "t5", "mt5", "umt5", "longt5", "switch_transformers", "t5gemma", "t5gemma2",
+    "seamless_m4t", "seamless_m4t_v2", "encoder-decoder bert", "encoder-decoder gpt2",
+    "encoder-decoder bert-generation", "encoder-decoder roberta", "encoder-decoder bart",
+))  # fmt: skip
+NEWEST = Version("5.24")  # the last minor version of transformers they were measured with
+REFUSED = {
+    "fsmt": "FSMT leaves out its causal mask where it is given encoder states instead of text, so that its decoder sees"
+    " later tokens.",
+    "prophetnet": "the logits that ProphetNet gives a token depend on how many tokens it reads at once (transformers"
+    " mixes up the relative positions of its predicting streams), so that no likelihood belongs to a response.",
+}
+_FAULTS: "WeakKeyDictionary[PreTrainedModel, dict[tuple[str, str], str | None]]" = WeakKeyDictionary()
+
+
+def check_model(model: PreTrainedModel) -> None:
+    """Raise UnsupportedModel unless ``model`` is an encoder-decoder that decodes soundly from encoder states: the same
+    step by step as all at once."""
+    name = type(model).__name__
+    if not model.config.is_encoder_decoder:
+        raise UnsupportedModel(f"{name} is not an encoder-decoder: it has no cross-attention to bias.")
+    for one in model.parameters():
+        if (one.is_floating_point() or one.is_complex()) and one.dtype not in DTYPES:
+            known = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
+            raise UnsupportedModel(f"{name} has weights of {one.dtype}, not of {known}: load it in one of these.")
+    if (reason := REFUSED.get(family(model))) is not None:
+        raise UnsupportedModel(f"{name} cannot be used: {reason}")
+    depth, cached = len(decoder_layers(model)), model.config.get_text_config(decoder=True).num_hidden_layers
+    if cached < depth:
+        raise UnsupportedModel(
+            f"{name} with a decoder deeper than its encoder cannot be used: transformers {transformers.__version__}"
+            f" makes a cache of {cached} layers for its {depth}."
+        )
+    _check(model, "steps")
+
+
+def check_supported(model: PreTrainedModel) -> None:
+    """Raise UnsupportedModel unless ``model`` is an encoder-decoder whose attention takes weights.
+
+    A family, or a version of transformers, that was not measured must pass the checks of :mod:`zsc.knobs.repeated`.
+    """
+    check_model(model)
+    decoder = model.get_decoder()
+    if "encoder_attention_mask" not in inspect.signature(decoder.forward).parameters:
+        raise UnsupportedModel(
+            f"the decoder of {type(model).__name__} takes no encoder_attention_mask, so it cannot be biased."
+        )
+    cache_name(decoder)
+    backend = decoder.config._attn_implementation
+    if backend not in BACKENDS:
+        raise UnsupportedModel(
+            f"attention backend {backend!r} takes no additive mask: load with {' or '.join(BACKENDS)}."
+        )
+    _check(model, "source")
+    _check(model, "past")
+
+
+def measured(model: PreTrainedModel) -> bool:
+    """Say whether the family of ``model`` was measured with this version of transformers."""
+    return family(model) in MEASURED and Version(transformers.__version__).release[:2] <= NEWEST.release
+
+
+def _check(model: PreTrainedModel, what: str) -> None:
+    if measured(model):
+        return
+    known = _FAULTS.setdefault(model, {})
+    key = (what, str(model.get_decoder().config._attn_implementation))
+    if key not in known:
+        known[key] = fault(model, what)
+    if known[key] is not None:
+        raise UnsupportedModel(
+            f"{type(model).__name__} ({family(model)}, transformers {transformers.__version__}) is not one that was"
+            f" measured, and it fails the check of it: {known[key]}."
+        )
+
+
+def fault(model: PreTrainedModel, what: str) -> str | None:
+    """Say what is wrong with ``model`` by one of :data:`zsc.knobs.repeated.FAULTS`, on made-up states.
+
+    Knobs that are on do not count, unless they change the model itself.
+    """
+    try:
+        with unsteered(), entered(model):
+            return FAULTS[what](model, *made_up(model))
+    except ThreadConflict:
+        raise
+    except Exception as error:  # whatever a model that nobody tried may raise
+        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def made_up(model: PreTrainedModel) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return encoder states (2, 8, width), their mask (2, 8) and what the decoder reads (2, 6), drawn at random."""
+    generator = torch.Generator().manual_seed(0)
+    width = model.get_encoder().config.get_text_config().hidden_size
+    states = torch.randn(2, 8, width, generator=generator).to(model.device, model.dtype)
+    mask = torch.ones(2, 8, dtype=torch.long, device=model.device)
+    mask[1, 6:] = 0
+    vocabulary = model.get_decoder().get_input_embeddings().num_embeddings
+    tokens = model.generation_config
+    special = {tokens.pad_token_id, tokens.bos_token_id, tokens.eos_token_id}
+    plain = torch.tensor([token for token in range(min(vocabulary, 1000)) if token not in special])
+    targets = plain[torch.randperm(len(plain), generator=generator)[:12]].view(2, 6)
+    return states, mask, targets.to(model.device)
