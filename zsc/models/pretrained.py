@@ -69,7 +69,9 @@ def read_tokenizers(folder: Path, what: str) -> tuple[PreTrainedTokenizerBase, P
     tokenizer = read_tokenizer(folder, what)
     if not getattr(tokenizer, "separate_vocabs", False):
         return tokenizer, tokenizer
-    kept = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
+    kept: dict[str, Any] = {
+        name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)
+    }
     kept["model_max_length"] = tokenizer.model_max_length
     kind: Any = type(tokenizer)
     try:
