@@ -37,7 +37,7 @@ def check_keys(
     """
     order = {name: place for place, name in enumerate(model.state_dict())}
     missing = sorted(loading["missing_keys"], key=lambda name: order.get(name, len(order)))
-    missing = [name for name in missing if unread is None or not name.startswith(unread)]
+    missing = [name for name in missing if not (unread and name.startswith(unread)) and not _computed(model, name)]
     unexpected = sorted(name for name in loading["unexpected_keys"] if not _idle(name, model))
     kind = type(model).__name__
     if mismatched := sorted(loading["mismatched_keys"]):
@@ -90,6 +90,14 @@ def check_finite_weights(what: str, model: nn.Module) -> None:
                 f"{what}: {name} holds values that are not finite"
                 + (" in float16. Set dtype to bfloat16 or float32, unless the file's own are not." if half else ".")
             )
+
+
+def _computed(model: nn.Module, name: str) -> bool:
+    """Say whether the weight of this name is made by a formula, as sinusoidal positions are, and is there: published
+    checkpoints of Pegasus lack them."""
+    module = model.get_submodule(name.rpartition(".")[0])
+    formula = getattr(module, "create_weight", None)
+    return formula is not None and torch.equal(module.weight, formula().to(module.weight))
 
 
 def _idle(name: str, model: nn.Module) -> bool:
