@@ -76,6 +76,6 @@ def check_cached(what: str, difference: float, of_the_model: float, largest: flo
     if difference > max(TIMES * of_the_model, floor * torch.finfo(dtype).eps * largest):
         raise LostAtCachedSteps(
             f"{what} acts otherwise at steps with a cache: log-probabilities are {difference:.2g} off those without one"
-            f" (the unmodified model's: {of_the_model:.2g}). This model loses the knob at cached steps with transformers"
-            f" {transformers.__version__}: set decoding.use_cache=false."
+            f" (the unmodified model's: {of_the_model:.2g}). This model loses the knob at cached steps with"
+            f" transformers {transformers.__version__}: set decoding.use_cache=false."
         )
