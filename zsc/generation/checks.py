@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from torch import nn
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
@@ -15,6 +16,8 @@ from zsc.knobs.supported import check_model
 from zsc.models.load import Loaded
 
 Settings = Mapping[str, Sequence[Knob]]
+POSITIONS = ("max_encoder_position_embeddings", "max_position_embeddings")  # the first is LED's
+TABLE = "position_embeddings"
 
 
 def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record], source: Source) -> None:
@@ -68,6 +71,16 @@ def check_lengths(
     parts = [("sources", positions, "layout", model.get_encoder())] if positions else []
     parts.append(("responses", new_tokens, setting, model.get_decoder()))
     for what, length, key, part in parts:
-        limit = getattr(part.config, "max_position_embeddings", None)
+        limit = position_limit(part)
         if limit is not None and length > limit:
             raise ZscError(f"{what} take {length} positions, but this model has {limit}. Reduce {key}.")
+
+
+def position_limit(stack: nn.Module) -> int | None:
+    """Return how many positions an encoder or decoder has, None for no limit. RoBERTa counts from behind padding."""
+    config = getattr(stack, "config", None)
+    limits = (getattr(config, name, None) for name in POSITIONS)
+    limit = next((limit for limit in limits if limit is not None), None)
+    paddings = (getattr(part, "padding_idx", None) for name, part in stack.named_modules() if name.endswith(TABLE))
+    padding = next((index for index in paddings if index is not None), None)
+    return limit if limit is None or padding is None else limit - padding - 1
