@@ -9,6 +9,8 @@ from zsc.data.layout import Source
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.knobs import Knob, NoSuchSpan
+from zsc.knobs.cached import LostAtCachedSteps
+from zsc.knobs.finite import NotFinite
 from zsc.knobs.probe import Effect, NoEffect, probe
 from zsc.knobs.supported import check_model
 from zsc.models.load import Loaded
@@ -40,19 +42,25 @@ def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record]
             raise ZscError(f"{knob}: {error}") from error
 
 
-def probe_settings(loaded: Loaded, settings: Settings, source: Source) -> dict[str, Effect]:
-    """Return what every setting with knobs does to the model on ``source``. Raises ZscError if one does nothing."""
+def probe_settings(loaded: Loaded, settings: Settings, source: Source, cached: bool = True) -> dict[str, Effect]:
+    """Return what every setting with knobs does to the model on ``source``.
+
+    Raises ZscError if one does nothing, gives logits that are not finite, or, where ``cached``, does otherwise at steps
+    with a cache.
+    """
     batch = source.to(loaded.model.device)
     effects = {}
     for name, knobs in settings.items():
         if knobs:
             try:
-                effects[name] = probe(loaded.model, knobs, batch)
+                effects[name] = probe(loaded.model, knobs, batch, cached)
             except NoEffect as error:
                 raise ZscError(
                     f"{error} Either it weighs nothing against anything (a part that is the whole source), or this"
                     " model ignores it (try model.attention=eager)."
                 ) from error
+            except (LostAtCachedSteps, NotFinite) as error:
+                raise ZscError(str(error)) from error
     return effects
 
 
