@@ -18,7 +18,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def words(command):
-    return [Requirement(one) for one in shlex.split(command.partition(" install ")[2])]
+    return [Requirement(one) for one in shlex.split(command.partition("pip install ")[2])]
+
+
+@pytest.fixture(autouse=True)
+def pip_is_there(monkeypatch):
+    monkeypatch.setattr(install, "find_spec", lambda name: True)
 
 
 @pytest.fixture
@@ -35,6 +40,7 @@ def test_requirements_by_extra():
 
 @pytest.mark.parametrize("extra", ["judges", "chitchat"])
 def test_a_shell_runs_the_command_as_it_is_printed(extra, nothing_installed):
+    pytest.importorskip("pip", reason="needs pip in this environment")
     command = install.extra_command(extra)
     assert words(command) == install.requirements(extra)
     done = subprocess.run(["bash", "-c", f"{command} --no-index --no-deps --quiet"], capture_output=True, text=True)
@@ -83,5 +89,5 @@ def test_judges_say_what_they_lack(nothing_installed, tmp_path):
 def test_nothing_says_to_install_a_package_called_zsc():
     files = [file for folder in ("zsc", "configs", "scripts") for file in (ROOT / folder).rglob("*") if file.is_file()]
     texts = [file.read_text(encoding="utf-8", errors="ignore") for file in [*files, ROOT / "README.md"]]
-    assert not [found for text in texts for found in re.findall(r"pip install [^\n]*\bzsc(?!-knobs|_knobs)\b", text)]
+    assert not [found for text in texts for found in re.findall(r"pip install [^\n#]*\bzsc(?!-knobs|_knobs)\b", text)]
     assert not [found for text in texts for found in re.findall(r"zsc(?:-knobs)?\[", text)]
