@@ -149,7 +149,7 @@ def main(checkpoint: str | None, folder: Path | None, repeats: int, batch_size: 
                 for frozen, own in zip(settings, measured, strict=True)
             ],
         }
-        write_atomic(folder / COSTS, json.dumps(costs, indent=2) + "\n")
+        write_atomic(folder / COSTS, json.dumps(costs, indent=2, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

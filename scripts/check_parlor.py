@@ -8,7 +8,7 @@ from pathlib import Path
 from zsc.data import jsonl
 from zsc.data.embedded import PARLOR
 from zsc.data.record import Record
-from zsc.metrics.words import ngrams, words
+from zsc.data.words import ngrams, words
 
 TOPICS = 8
 PER_TOPIC = 30

@@ -109,7 +109,9 @@ def conversation(record: Record) -> str:
 
 
 def write(path: Path, records: list[Record]) -> None:
-    path.write_text("".join(json.dumps(record.to_json()) + "\n" for record in records), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(record.to_json(), allow_nan=False) + "\n" for record in records), encoding="utf-8"
+    )
 
 
 def main(data: Path, out: Path) -> None:

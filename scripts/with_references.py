@@ -26,7 +26,11 @@ def main(folder: RunFolder) -> None:
     for row in human + rows:
         record = records[row["id"]]
         history = [{"speaker": turn.speaker, "text": turn.text} for turn in record.history]
-        print(json.dumps({**row, "history": history, "knowledge": record.knowledge, "topic": record.topic}))
+        print(
+            json.dumps(
+                {**row, "history": history, "knowledge": record.knowledge, "topic": record.topic}, allow_nan=False
+            )
+        )
 
 
 if __name__ == "__main__":

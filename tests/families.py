@@ -41,6 +41,10 @@ FAMILIES = {
     "encoder-decoder": {}, "bert2gpt2": {}, "bert2bert-generation": {}, "bert2roberta": {}, "bert2bart": {},
 }  # fmt: skip
 COMBINED = [family for family in FAMILIES if family.startswith(("encoder-", "bert2"))]
+LISTENERS = ("audioflamingo3", "glmasr", "granite_speech", "granite_speech_plus", "moss_transcribe_diarize",
+             "musicflamingo", "nemo_speechlm", "omniasr", "qwen2_audio", "qwen3_asr", "vibevoice_asr", "voxtral",
+             "voxtral_realtime")  # fmt: skip
+UNSOUND = ("fsmt", "prophetnet")  # refused: they do not decode from encoder states as from text
 BERT2GPT2 = "bert2gpt2"  # an encoder-decoder put together from two kinds of models
 EAGER_ONLY = ("mvp", "pegasus_x", "bigbird_pegasus", "led", "nllb-moe", "fsmt", "longt5", "switch_transformers",
               "t5gemma", "prophetnet")  # fmt: skip
@@ -92,4 +96,6 @@ def tiny_family(family: str, vocabulary: int, attention: str = "eager", seed: in
                 parameter.mul_(0.1)  # or else it says its start token over and over
     if family == "t5gemma":  # which hides a pad token from later ones without a cache, but not with it
         model.generation_config.bad_words_ids = [[TOKENS["pad_token_id"]]]
+    if family.startswith("seamless"):
+        model.generation_config.forced_bos_token_id = 7  # the language
     return model.eval()

@@ -134,3 +134,40 @@ def test_bad_settings(arguments, message, capsys):
     except SystemExit as stopped:
         code = stopped.code
     assert code == 2 and message in capsys.readouterr().err
+
+
+def test_text_of_ten_megabytes_and_controls_are_shown_in_short(tokenizer):
+    long, size = "so it is " * 1_100_000, BucketLayout().knowledge_tokens
+    shown = dict(example(Record("1", (), None, long), BucketLayout(), tokenizer))
+    kept, _, cut = shown["knowledge"].partition(" … | ")
+    assert (
+        kept.split() == ["so", "it", "is"] * (size // 3) + ["so", "it"] and len(cut) < 2000 and " …  [32 of 32" in cut
+    )
+
+
+def test_records_without_a_history_are_counted(tmp_path, command):
+    (tmp_path / "mine.jsonl").write_text('{"id": "1", "knowledge": "A fact."}\n{"id": "2"}\n')
+    code, out, _ = command("data", "jsonl", "dataset.path=mine.jsonl", "format=json")
+    described = json.loads(out)
+    assert code == 0 and {"what": "without a history", "count": 2} in described["counts"]
+    assert {row["text"] for row in described["lengths"]} == {"knowledge", "history, in turns"}
+
+
+RUN = ("decoding.max_new_tokens=4", "seeds=[0]", "resampling.resamples=20", "metrics=[knowledge_precision,length]")
+
+
+def test_what_is_cut_is_said_once_and_a_history_is_asked_for_where_it_is_needed(tmp_path, command, checkpoint):
+    own = (f"model={checkpoint}", "model.device=cpu", "dataset=jsonl", "dataset.path=mine.jsonl", *RUN)
+    known = [{"id": str(i), "knowledge": "A fact about the sea. " * (5 + 400_000 * i)} for i in range(2)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, known)))
+    code, _, err = command("run", "knob=attn_bias", *own)
+    said = "the layout cuts off knowledge in 2 of 2 examples (100.0%), the longest of 8,800,109 characters for 32. "
+    assert code == 0 and err.count("the layout cuts off") == 1 and said in err
+    for profile in ("dialog", "turn:-1"):
+        code, _, err = command("run", "knob=attn_bias", f"knob.profile={profile}", *own)
+        assert code == 2 and f"record 0 has no {profile}, which attn_bias({profile}, 5) is to bias towards" in err
+    (tmp_path / "mine.jsonl").write_text('{"id": "1", "knowledge": "A fact."}\n{"id": "2"}\n')
+    code, _, err = command("run", *own)
+    assert code == 2 and err.endswith(
+        "zsc: record 2 has neither knowledge nor history that the model could read. Leave such records out.\n"
+    )

@@ -3,12 +3,16 @@
 import json
 import math
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
+    BertModel,
     GPT2Config,
     GPT2LMHeadModel,
     RobertaConfig,
@@ -244,3 +248,117 @@ def test_bad_judges(settings, message):
 def test_no_judges_by_default():
     assert build_judges({**dict.fromkeys(JUDGES), "device": "auto"}, Topic("", [])) == []
     assert Topic("topic_science_fiction", ["x"]).label == "science fiction"
+
+
+def embedder(folder, tokenizer, change=None):
+    """Make a sentence-transformers folder of a tiny BERT, its JSON files changed by ``change``: file to content."""
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                        intermediate_size=16, pad_token_id=tokenizer.pad_token_id)  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "1_Pooling").mkdir()
+    files = {
+        "modules.json": [
+            {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        ],
+        "sentence_bert_config.json": {"max_seq_length": 32},
+        "1_Pooling/config.json": {"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True},
+    } | (change or {})
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
+    (folder / "evil.py").write_text("import pathlib\npathlib.Path('ran').touch()\nclass Module: pass\n")
+    return folder
+
+
+NEEDS_SENTENCES = pytest.mark.skipif(find_spec("sentence_transformers") is None, reason="needs sentence-transformers")
+EVIL = "evil.Module"
+
+
+@NEEDS_SENTENCES
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"modules.json": [{"idx": 0, "name": "0", "path": "", "type": EVIL}]},
+        {"modules.json": [{"idx": 0, "name": "0", "path": "", "type": "os.system"}]},
+        {"1_Pooling/config.json": {"activation_function": EVIL, "in_features": 16, "out_features": 16}},
+        {"router_config.json": {"types": {"query_0": EVIL}, "structure": {"query": ["query_0"]}, "parameters": {}}},
+        {"sentence_bert_config.json": {"max_seq_length": 32, "model_args": {"trust_remote_code": True}}},
+        {"tokenizer_config.json": {"auto_map": {"AutoTokenizer": [EVIL, None]}}},
+    ],
+)
+def test_an_embedder_runs_no_code_of_its_folder(tmp_path, tokenizer, change, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = embedder(tmp_path / "judge", tokenizer, change)
+    with pytest.raises(ZscError, match=r"judges.embedder=.* runs no checkpoint's code") as error:
+        Embedder(str(folder), "cpu", ["music"])
+    assert "\n" not in str(error.value) and not (tmp_path / "ran").exists()
+
+
+@NEEDS_SENTENCES
+def test_an_embedder_lacks_no_weights(tmp_path, tokenizer):
+    folder = embedder(tmp_path / "judge", tokenizer)
+    assert Embedder(str(folder), "cpu", ["music"]).judge(["Yes."])[0]
+    named = load_file(folder / "model.safetensors")
+    del named["encoder.layer.0.output.dense.weight"]
+    save_file(named, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ZscError, match=r"lacks 1 of the weights .* encoder\.layer\.0\.output\.dense\.weight"):
+        Embedder(str(folder), "cpu", ["music"])
+
+
+def auto_map(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModelForCausalLM": "evil.Model"}}))
+
+
+def missing(folder):
+    named = load_file(folder / "model.safetensors")
+    save_file(dict(list(named.items())[1:]), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def longer(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["<one>"])
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (auto_map, "runs no checkpoint's code"),
+        (missing, "lacks 1 of the weights"),
+        (longer, "1 tokens more than the model"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"<html>"), "is a web page"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "holds no tokenizer"),
+    ],
+)
+def test_judges_are_whole_and_bring_no_code(tmp_path, tokenizer, damage, message):
+    for kind, folder in {
+        "language_model": language_model(tmp_path / "gpt", tokenizer),
+        "sentiment_classifier": Path(classifier(tmp_path / "c", tokenizer, ["NEG", "POS"])),
+    }.items():
+        damage(folder)
+        with pytest.raises(ZscError, match=rf"judges.{kind}=.*{message}") as error:
+            build_judges({**dict.fromkeys(JUDGES), "device": "cpu", kind: str(folder)}, Topic("", []))
+        assert "\n" not in str(error.value)
+
+
+def test_a_run_takes_no_judge_from_its_config(tmp_path, tokenizer, command):
+    judge = language_model(tmp_path / "my judge", tokenizer)
+    status, _, err = command(
+        "run", "dataset.limit=2", "seeds=[0]", "decoding.max_new_tokens=4", "resampling.resamples=20", "output=run",
+        "metrics=[length,judge_perplexity_corpus]", f"judges.language_model='{judge}'", "model.device=cpu",
+    )  # fmt: skip
+    assert status == 0 and "judge_nll" in err
+    kept = next((tmp_path / "run").glob("judged-*.jsonl"))
+    kept.unlink()
+    status, out, err = command("score", "run")
+    assert status == 0 and "judges in the run's config.yaml are left out" in err and not list(kept.parent.glob("jud*"))
+    assert f"'judges.language_model={judge}'" in err and "left out, nothing to compute them from: judge_perp" in err
+    status, out, err = command("score", "run", f"judges.language_model={judge}")
+    assert status == 0 and "judge_perplexity_corpus" in out and "left out" not in err and kept.is_file()
+    (tmp_path / "run" / "config.yaml").write_text(
+        'layout: {turns: 5}\nmetrics: [length]\njudges: {language_model: "a\\u001b[2Jb", embedder: {x: 1}}\n'
+    )
+    status, out, err = command("score", "run")
+    assert status == 0 and "\u001b" not in err

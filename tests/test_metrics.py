@@ -11,7 +11,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from zsc.errors import ZscError
 from zsc.metrics import GROUPS, METRICS, build_metrics
-from zsc.metrics.words import sentences
+from zsc.metrics.sentences import sentences
 
 RESPONSES = ["the cat sat", "the the dog", "", "Did you know? Cats sit."]
 TEXTS = ["the cat sat on the mat", "a dog ran", "cats", "you know cats"]

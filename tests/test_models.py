@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from zsc.errors import ZscError
-from zsc.models import load
+from zsc.models import files
 from zsc.models.load import load_model
 from zsc.training.tokenizer import train_tokenizer
 
@@ -164,7 +164,7 @@ def test_a_cached_hub_name_loads_with_the_tokenizer_of_its_decoder(two_vocabular
 
 def test_the_hub_is_asked_for_what_decides_and_no_more(two_vocabularies, monkeypatch):
     deciding = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "spiece.model",
-                "merges.txt", "target_tokenizer/tokenizer.json", "target_tokenizer/vocab.txt"]  # fmt: skip
+                "merges.txt", "dict.txt", "source.spm", "target_vocab.json", "bpe.codes", "sentencepiece.bpe", "target_tokenizer/tokenizer.json", "target_tokenizer/vocab.txt"]  # fmt: skip
     others = ["README.md", "pytorch_model.bin", "tf_model.h5", "onnx/tokenizer.json", "target_tokenizer/README.md",
               "target_tokenizer/old/tokenizer.json"]  # fmt: skip
     asked = []
@@ -180,7 +180,7 @@ def test_the_hub_is_asked_for_what_decides_and_no_more(two_vocabularies, monkeyp
         asked.extend(allow_patterns)
         return str(two_vocabularies)
 
-    monkeypatch.setattr(load, "HfApi", Hub)
-    monkeypatch.setattr(load, "snapshot_download", snapshot)
-    assert load.find_checkpoint("acme/tiny") == two_vocabularies
+    monkeypatch.setattr(files, "HfApi", Hub)
+    monkeypatch.setattr(files, "snapshot_download", snapshot)
+    assert files.find_checkpoint("acme/tiny") == two_vocabularies
     assert sorted(asked) == sorted(deciding)

@@ -8,6 +8,7 @@ import pytest
 from tests.test_judges import language_model
 from zsc.cli.main import main
 from zsc.errors import ZscError
+from zsc.generation.folder import RunFolder
 from zsc.generation.outputs import import_outputs
 
 
@@ -115,7 +116,18 @@ def test_likelihoods_seeds_and_ids_are_taken(tmp_path):
             {**MAPPED, "setting": "modl"},
             r"no column 'modl' for columns.setting. Did you mean 'model'",
         ),
-        (lambda rows: rows, {}, r"no column 'history' for columns.history"),
+        (
+            lambda rows: [{**row, "histroy": "Hi."} for row in rows],
+            {},
+            r"no column 'history' for columns.history. Did you mean 'histroy'\? Say columns.history=NAME, or .*=null",
+        ),
+        (lambda rows: rows, {"response": None}, r"no column 'response' for columns.response"),
+        (
+            lambda rows: [{**row, "model": "a\x1b[2J"} for row in rows],
+            MAPPED,
+            r"field 'model' holds control characters",
+        ),
+        (lambda rows: [{**row, "seed": "9" * 5000} for row in rows], MAPPED, r"line 2: field 'seed' must be a whole"),
         (lambda rows: [{**row, "seed": "x"} for row in rows], MAPPED, r"line 2: field 'seed' must be a whole number"),
         (
             lambda rows: [{**row, "seed": 0.5} for row in rows],
@@ -137,3 +149,79 @@ def test_an_id_of_zero_is_an_id_and_an_empty_file_is_named(tmp_path):
     (tmp_path / "none.csv").write_text("id,history,response\n")
     with pytest.raises(ZscError, match=r"none.csv holds no row"):
         import_outputs(tmp_path / "none.csv", {}, tmp_path, 5)
+
+
+LABELLED = [  # as files of responses that people labelled come: no history, no id
+    {"knowledge": "the cat sat", "response": "the cat sat", "label": "attributable"},
+    {"knowledge": "the dog ran", "response": "a dog", "label": "not"},
+    {"knowledge": "", "response": "so it is", "label": "not"},
+]
+
+
+def test_responses_without_a_history_are_scored(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = write(tmp_path, LABELLED)
+    metrics = "metrics=[knowledge_precision,dialog_precision,history_novelty,novelty,length]"
+    assert main(["score", str(file), metrics, "format=json", "resampling.resamples=50"]) == 0
+    out = capsys.readouterr()
+    rows = {row["metric"]: row for row in json.loads(out.out)}
+    assert rows["knowledge_precision"]["value"] == pytest.approx((1 + 0.5) / 2)
+    assert rows["knowledge_precision"]["dropped"] == 1 and rows["novelty"]["dropped"] == 1
+    assert rows["length"]["value"] == pytest.approx((3 + 2 + 3) / 3) and set(rows) == {
+        "knowledge_precision",
+        "novelty",
+        "length",
+    }
+    assert f"{file}: columns not read: label. columns.FIELD=NAME reads one" in out.err
+    assert "left out, nothing to compute them from: dialog_precision, history_novelty" in out.err
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert [(record.history, record.knowledge) for record in RunFolder(folder).records()] == [
+        ((), "the cat sat"), ((), "the dog ran"), ((), None)
+    ]  # fmt: skip
+    assert main(["score", str(folder), metrics, "format=json", "resampling.resamples=50"]) == 0
+    assert json.loads(capsys.readouterr().out) == list(rows.values())
+
+
+def test_some_histories_and_lines_of_a_text(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"history": "the cat\nwhy", "response": "the cat why"}, {"history": "", "response": "no"}]
+    file = write(tmp_path, rows)
+    for words, turns in (([], 1), (["turns=lines"], 2)):
+        assert main(["score", str(file), "metrics=[dialog_precision]", *words, "format=json"]) == 0
+        out = capsys.readouterr()
+        (row,) = json.loads(out.out)
+        assert (row["value"], row["n"], row["dropped"]) == (1, 1, 1)
+        assert ("of two speakers in alternation: turns=lines." in out.err) == (turns == 1)
+    counts = {len(record.history) for folder in (tmp_path / "runs").iterdir() for record in RunFolder(folder).records()}
+    assert counts == {0, 1, 2}
+    assert main(["score", str(file), "turns=many"]) == 2
+    assert "turns=many must be one of one, lines" in capsys.readouterr().err
+
+
+def test_the_same_id_in_another_unicode_form_and_systems_called_by_numbers(tmp_path):
+    rows = [
+        {"id": identity, "setting": system, "history": ["Hi."], "response": "a"}
+        for system, identity in ((0, "caf\u00e9"), (1, "cafe\u0301"))
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    folder = import_outputs(file, {}, tmp_path, 5)
+    assert folder.manifest()["settings"] == ["0", "1"] and [one.id for one in folder.records()] == ["caf\u00e9"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"response": "half \ud83d"}, "field 'response' holds half of a character"),
+        ({"response": ["a"]}, "field 'response' must be text, got \\['a'\\]"),
+        ({"seed": True}, "field 'seed' must be a whole number, got True"),
+        ({"nll": 10**400}, "field 'nll' must be a number, got 1000"),
+        ({"setting": ["a"]}, "field 'setting' must be text or a number"),
+        ({"id": {"a": 1}}, "field 'id' must be text or a number"),
+    ],
+)
+def test_values_that_are_no_such_thing(tmp_path, change, message):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"history": "Hi.", "response": "a", **change}))
+    with pytest.raises(ZscError, match=f"line 1: {message}"):
+        import_outputs(file, {}, tmp_path, 5)

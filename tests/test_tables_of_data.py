@@ -1,15 +1,19 @@
 """Files and hub datasets with columns of their own, and the chit-chat package."""
 
 import csv
+import datetime
+import decimal
+import gzip
 import json
+import os
 
 import pyarrow
 import pytest
 from pyarrow import parquet
 
 from zsc.data import chitchat, load_records
-from zsc.data.columns import FIELDS, turns
-from zsc.data.record import Record, Turn
+from zsc.data.columns import listed, turns
+from zsc.data.record import FIELDS, Record, Turn
 from zsc.data.table import read_rows
 from zsc.errors import ZscError
 
@@ -34,24 +38,25 @@ def flat(rows, history):
     return [{**row, "history": history(row["history"])} for row in rows]
 
 
-def table(file, **columns):
-    return load_records("table", path=str(file), columns={**COLUMNS, **columns})
+def table(file, turns="one", **columns):
+    return load_records("table", path=str(file), turns=turns, columns={**COLUMNS, **columns})
 
 
 def test_the_same_records_from_every_format(tmp_path):
     parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "rows.parquet")
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in ROWS))
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS))
     write_csv(tmp_path / "rows.csv", flat(ROWS, "\n".join))
     write_csv(tmp_path / "bom.csv", flat(ROWS, json.dumps), encoding="utf-8-sig")
     write_csv(tmp_path / "rows.tsv", flat(ROWS, "\r\n".join), delimiter="\t")
-    for name in ("rows.parquet", "rows.jsonl", "rows.csv", "bom.csv", "rows.tsv"):
-        assert table(tmp_path / name) == WANTED, name
+    for name in ("rows.parquet", "rows.json", "rows.jsonl", "rows.csv", "bom.csv", "rows.tsv"):
+        assert table(tmp_path / name, turns="lines") == WANTED, name
 
 
 def test_columns_of_other_names_and_rows_without_an_id(tmp_path):
     file = tmp_path / "other.jsonl"
     file.write_text('{"context": "Hi.\\nHello, you.", "answer": "Good day.", "knowledge": "unused", "score": 3}\n')
-    (record,) = table(file, history="context", reference="answer", knowledge=None)
+    (record,) = table(file, "lines", history="context", reference="answer", knowledge=None)
     assert record == Record("1", HISTORY, "Good day.")
 
 
@@ -67,22 +72,77 @@ def test_columns_of_other_names_and_rows_without_an_id(tmp_path):
     ],
 )
 def test_histories(history):
-    assert tuple(Turn(**turn) for turn in turns(history)) == HISTORY
+    assert tuple(Turn(**turn) for turn in turns(listed(history, "here"), "lines")) == HISTORY
 
 
-def test_text_that_happens_to_be_json_is_a_turn():
-    assert turns("42") == [{"speaker": "A", "text": "42"}]
+@pytest.mark.parametrize("text", ["42", "[laughs] Hi.", "[[Cats]] purr.", "{}", "[1", '"quoted"', "9" * 5000])
+def test_text_that_looks_a_little_like_json_is_a_turn(text):
+    assert turns(listed(text, "here"), "one") == [{"speaker": "A", "text": text}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("['Hi.', 'Hello.']", r"here: not valid JSON .*It looks like a list: write lists as JSON, with double quotes"),
+        ('["Hi.", "Hel', r"here: not valid JSON .*It looks like a list"),
+        ("[" * 100_000, r"here: not valid JSON \(nested too deeply\)"),
+        (f"[{'9' * 5000}]", r"here: holds a whole number of thousands of digits"),
+    ],
+)
+def test_lists_that_cannot_be_read(text, message):
+    with pytest.raises(ZscError, match=message):
+        listed(text, "here")
+
+
+def test_paragraphs_are_one_turn_unless_asked(tmp_path, capsys):
+    file = write_csv(tmp_path / "rows.csv", [{"history": "A poem.\n\nBy me."}, {"history": "Hi."}])
+    assert [record.history for record in table(file)] == [(Turn("A", "A poem. By me."),), (Turn("A", "Hi."),)]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("1 of 2 histories are plain text of several lines, each taken for one turn (first: ")
+    assert f"{file}, line 4)" in line and line.endswith("of two speakers in alternation: dataset.turns=lines.")
+    assert table(file, "lines")[0].history == (Turn("A", "A poem."), Turn("B", "By me."))
+    assert capsys.readouterr().err == ""
+    with pytest.raises(ZscError, match=r"dataset.turns=two must be one of one, lines"):
+        table(file, "two")
+
+
+def test_a_history_may_be_absent(tmp_path):
+    rows = [
+        {"history": " ", "knowledge": "K."},
+        {"history": None, "knowledge": "L."},
+        {"knowledge": "M."},
+        {"history": []},
+    ]
+    (tmp_path / "some.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    write_csv(tmp_path / "none.csv", [{"knowledge": "K.", "text": "T."}])
+    assert table(tmp_path / "some.jsonl") == [
+        Record(str(i), (), None, k) for i, k in enumerate(("K.", "L.", "M.", None), 1)
+    ]
+    assert table(tmp_path / "none.csv") == [Record("1", (), None, "K.")]
+    assert table(tmp_path / "none.csv", history=None, knowledge="text") == [Record("1", (), None, "T.")]
 
 
 @pytest.mark.parametrize(
     ("row", "columns", "message"),
     [
-        ({"history": " "}, {}, r"rows.jsonl, line 1: field 'history' must be a non-empty list of turns, got None"),
+        ({"history": {"text": "Hi."}}, {}, r"rows.jsonl, line 1: field 'history' must be a list of turns, got {'text'"),
+        ({"text": "Hi."}, {}, r"no column for any of history, reference, knowledge, topic. There are: text"),
+        ({"history": ["Hi."], "id": True}, {}, r"line 1: field 'id' must be text or a number, got True"),
+        ({"history": ["Hi."], "id": [1]}, {}, r"line 1: field 'id' must be text or a number, got \[1\]"),
+        ({"history": ["Hi."], "id": float("inf")}, {}, r"line 1: field 'id' must be text or a number, got inf"),
+        ({"history": ["Hi."], "id": "\x1b[2J"}, {}, r"line 1: field 'id' holds control characters"),
+        ({"history": ["Hi.", None]}, {}, r"line 1: field 'history\[1\]' must be an object"),
+        (
+            {"history": ["Hi."], "knowledge": {"a": 1}},
+            {},
+            r"line 1: field 'knowledge' must be a non-empty string, got {",
+        ),
+        ({"history": ["Hi."], "knowledge": float("inf")}, {}, r"field 'knowledge' must be a non-empty string, got inf"),
         ({"history": [3]}, {}, r"line 1: field 'history\[0\]'"),
         ({"history": ["Hi."], "reference": 3}, {}, r"line 1: field 'reference'"),
         ({"history": ["Hi."]}, {"reference": "answr"}, r"no column 'answr' for dataset.columns.reference"),
-        ({"histori": ["Hi."]}, {}, r"no column 'history' .* Did you mean 'histori'\? There are: histori"),
-        ({"history": ["Hi."]}, {"history": None}, r"dataset.columns.history must name a column"),
+        ({"histori": ["Hi."]}, {}, r"no column 'history' .* Did you mean 'histori'\? .* There are: histori"),
+        ({"history": ["Hi."]}, {"history": "x"}, r"no column 'x' for dataset.columns.history"),
         ({"history": ["Hi."]}, {"histry": "x"}, r"dataset.columns.histry is no field .* Did you mean 'history'"),
     ],
 )
@@ -94,7 +154,7 @@ def test_bad_rows_and_columns(tmp_path, row, columns, message):
 
 
 def test_an_id_that_repeats(tmp_path):
-    with pytest.raises(ZscError, match=r"line 5: id 'x' repeats"):
+    with pytest.raises(ZscError, match=r"line 5: field 'id' 'x' repeats"):
         table(write_csv(tmp_path / "rows.csv", flat([ROWS[0], ROWS[0]], "\n".join)))
 
 
@@ -106,24 +166,97 @@ def test_broken_files(tmp_path):
     (tmp_path / "short.csv").write_text("id,history,reference\n1,Hi.\n")
     (tmp_path / "long.csv").write_text("id,history\n1,Hi.,there\n")
     (tmp_path / "latin.csv").write_bytes("id,history\n1,Café au lait".encode("cp1252"))
+    (tmp_path / "twice.csv").write_text("id,history,history\n1,Hi.,Ho.\n")
+    (tmp_path / "blank.csv").write_text("history,,\nHi.,,\n")
+    parquet.write_table(pyarrow.table([["a"], ["b"]], names=["history", "history"]), tmp_path / "twice.parquet")
+    (tmp_path / "twice.jsonl").write_text('{"history": ["a"], "history": ["b"]}\n')
+    (tmp_path / "nul.csv").write_bytes(b"id,history\n1,a\0b\n")
+    (tmp_path / "zip.csv").write_bytes(b"PK\x03\x04")
+    (tmp_path / "packed.csv").write_bytes(gzip.compress(b"id,history\n1,Hi.\n"))
+    (tmp_path / "whole.csv.gz").write_bytes(b"")
+    (tmp_path / "renamed.jsonl").write_bytes(whole.read_bytes())
+    (tmp_path / "text.parquet").write_text("id,history\n1,Hi.\n")
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    (tmp_path / "lines.json").write_text('{"history": ["a"]}\n{"history": ["b"]}\n')
+    (tmp_path / "object.json").write_text('{"history": {"0": "a"}}')
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "strings.json").write_text('["a"]')
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "cut.jsonl").write_text('{"id": 1, "history": ["a"]}\n{"id": 2, "hist')
     (tmp_path / "mixed.jsonl").write_bytes(b'{"history": ["a"]}\n{"history": ["caf\xe9"]}\n')
     (tmp_path / "list.jsonl").write_text("[1]")
     (tmp_path / "rows.xlsx").write_text("x")
     for name, message in [
-        ("cut.parquet", "not a whole Parquet file"),
-        ("cut.csv", "not a whole table"),
+        ("cut.parquet", "as Parquet: cannot be read"),
+        ("text.parquet", "as Parquet: cannot be read"),
+        ("empty.parquet", "as Parquet: cannot be read"),
+        ("twice.csv", "2 columns are called 'history'. Rename"),
+        ("twice.parquet", "2 columns are called 'history'. Rename"),
+        ("twice.jsonl", "line 1: two fields are called 'history'. Rename"),
+        ("nul.csv", "nul.csv, line 2: no plain text, since it holds a NUL character"),
+        ("zip.csv", "no plain text but a ZIP archive or a spreadsheet"),
+        ("packed.csv", "no plain text but gzip: unpack it with gunzip"),
+        ("whole.csv.gz", "cannot read .gz.* unpack what is compressed"),
+        ("renamed.jsonl", "no plain text but Parquet: call it .parquet"),
+        ("lines.json", "line 2: not valid JSON .* call the file .jsonl"),
+        ("object.json", "must hold a list of objects, one for each row, not dict"),
+        ("deep.json", "nested too deeply"),
+        ("strings.json", "row 1: must be a JSON object, not str"),
+        ("folder.csv", "is a folder"),
+        ("pipe.csv", "is no regular file"),
+        ("a" * 300 + ".csv", "File name too long"),
+        ("cut.csv", r"not a whole table after line 0 \(unexpected end of data"),
         ("short.csv", "line 2: not as many fields"),
         ("long.csv", "line 2: not as many fields"),
         ("latin.csv", r"not UTF-8 text at byte 16. Convert it, .*iconv"),
         ("cut.jsonl", "line 2: not valid JSON"),
         ("mixed.jsonl", "line 2: not UTF-8"),
-        ("list.jsonl", "must be a JSON object"),
-        ("rows.xlsx", r"cannot read .xlsx.* Known: .csv, .tsv, .jsonl, .parquet"),
+        ("list.jsonl", "must be a JSON object, not list. A list of all rows is no JSON Lines: call the file .json"),
+        ("rows.xlsx", r"cannot read .xlsx.* Known: .csv, .tsv, .json, .jsonl, .parquet"),
         ("none.csv", "no file"),
     ]:
         with pytest.raises(ZscError, match=message):
             table(tmp_path / name)
+    assert table(tmp_path / "blank.csv") == [Record("1", HISTORY[:1])]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (pyarrow.array([0, 2**62], pyarrow.timestamp("ms")), r"row 2, column 'reference': cannot be read"),
+        (
+            pyarrow.Array.from_buffers(
+                pyarrow.string(),
+                2,
+                [None, pyarrow.array([0, 1, 2], pyarrow.int32()).buffers()[1], pyarrow.py_buffer(b"a\xff")],
+            ),
+            r"row 2, column 'reference': cannot be read",
+        ),
+        (pyarrow.array([b"a", b"b"]), r"row 1: field 'reference' must be a non-empty string, got b'a'"),
+        (pyarrow.array([datetime.date(2020, 1, 1)] * 2), r"row 1: field 'reference' must be .* got datetime.date"),
+        (pyarrow.array([decimal.Decimal("1.5")] * 2), r"row 1: field 'reference' must be .* got Decimal"),
+        (pyarrow.array([{"a": 1}] * 2), r"row 1: field 'reference' must be .* got {'a': 1}"),
+        (pyarrow.array(["a", None]).dictionary_encode(), None),
+    ],
+)
+def test_columns_of_parquet(tmp_path, values, message):
+    parquet.write_table(pyarrow.table({"history": ["Hi.", "Hi."], "reference": values}), tmp_path / "rows.parquet")
+    if message is None:
+        assert [record.reference for record in table(tmp_path / "rows.parquet")] == ["a", None]
+    else:
+        with pytest.raises(ZscError, match=message):
+            table(tmp_path / "rows.parquet")
+
+
+@pytest.mark.parametrize("delimiter", ";\t|")
+def test_fields_between_other_delimiters(tmp_path, delimiter):
+    assert table(write_csv(tmp_path / "rows.csv", flat(ROWS, json.dumps), delimiter=delimiter)) == WANTED
+
+
+def test_a_field_of_ten_megabytes_and_a_table_of_one_column(tmp_path):
+    (record,) = table(write_csv(tmp_path / "rows.csv", [{"history": "word " * 2_000_000}]))
+    assert len(record.history[0].text) == 9_999_999
 
 
 @pytest.fixture

@@ -1,23 +1,76 @@
-"""Write files so that none is ever left half-written."""
+"""Write files so that none is ever left half-written, and none is written or emptied through a symbolic link."""
 
 import os
+import shutil
 from pathlib import Path
+
+from filelock import BaseFileLock, FileLock
+
+from zsc.errors import ZscError
+
+
+def refuse_link(path: Path) -> None:
+    """Raise ZscError if ``path`` is a symbolic link, whether or not it leads anywhere. The folders above it may be."""
+    if path.is_symlink():
+        raise ZscError(
+            f"{path} is a symbolic link, to {os.readlink(path)}: zsc writes and empties nothing through one."
+            " Remove it, or name another place."
+        )
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write ``content``, a text as UTF-8, to a temporary name beside ``path``, flush it to disk, and rename."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as handle:
+    """Write ``content``, a text as UTF-8, to a temporary name beside ``path``, flush it to disk, and rename.
+
+    Raises ZscError where either is a symbolic link.
+    """
+    partial = partial_name(path)
+    for place in (path, partial):
+        refuse_link(place)
+    partial.unlink(missing_ok=True)  # of a write that was killed
+    with os.fdopen(_opened(partial, os.O_CREAT | os.O_EXCL), "wb") as handle:
         handle.write(content.encode() if isinstance(content, str) else content)
         handle.flush()
         os.fsync(handle.fileno())
     partial.replace(path)
 
 
+def partial_name(path: Path) -> Path:
+    """Return the name under which :func:`write_atomic` writes what is to become ``path``."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def append(path: Path, text: str) -> None:
+    """Write ``text`` at the end of ``path``, which is made if need be. Raises ZscError for a symbolic link."""
+    refuse_link(path)
+    with os.fdopen(_opened(path, os.O_CREAT | os.O_APPEND), "ab") as handle:
+        handle.write(text.encode())
+
+
+def _opened(path: Path, flags: int) -> int:
+    """Open ``path`` for writing, never through a link that is put there meanwhile."""
+    return os.open(path, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | flags, 0o666)
+
+
 def drop_partial_line(path: Path) -> None:
     """Cut off a last line that a kill left without its end, so that appending is safe. A missing file stays so."""
+    refuse_link(path)
     if path.is_file():
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             write_atomic(path, whole.decode("utf-8"))
+
+
+def lock_at(path: Path) -> BaseFileLock:
+    """Return a lock for whoever writes, at ``path``. Raises ZscError where that is anything but a plain file."""
+    refuse_link(path)
+    if path.exists() and not path.is_file():
+        raise ZscError(f"{path} is there and is no file: a lock of zsc has no place. Remove it.")
+    return FileLock(path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder that zsc has made, and all in it. A missing one stays so; raises ZscError for a symbolic link."""
+    refuse_link(path)
+    if path.exists():
+        shutil.rmtree(path)

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ from omegaconf import OmegaConf
 
 from zsc.cli.build import check_count
 from zsc.cli.configs import dotted
-from zsc.errors import ZscError, first_line, suggestion
+from zsc.cli.words import is_path, unknown_setting
+from zsc.errors import ZscError, first_line
 from zsc.files import write_atomic
 from zsc.generation.folder import RunFolder
 from zsc.metrics.run import finished
@@ -27,11 +30,12 @@ DEFAULTS: dict[str, Any] = {
     "answers": None,
     "format": "table",
 }
+FREE = re.compile("setting|output|answers")  # settings whose values stand as they are
 
 
 def annotate(arguments: list[str]) -> None:
     """Export pairs of the run folder named first, or with ``answers=[FILE,...]`` read a folder of pairs back."""
-    if not arguments or "=" in arguments[0]:
+    if not arguments or not is_path(arguments[0]):
         raise ZscError("zsc annotate needs the folder of a run, or one it made: zsc annotate FOLDER [key=value ...].")
     options = parse(arguments[1:])
     folder = Path(arguments[0])
@@ -45,9 +49,8 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     for argument in arguments:
         key, equals, _ = argument.partition("=")
         if not equals or key not in DEFAULTS:
-            known = ", ".join(DEFAULTS)
-            raise ZscError(f"no setting '{key}' of zsc annotate.{suggestion(key, DEFAULTS)} Known: {known}.")
-    given: Any = OmegaConf.to_container(dotted(arguments))
+            raise ZscError(unknown_setting("annotate", argument, DEFAULTS))
+    given: Any = OmegaConf.to_container(dotted(arguments, FREE, lists=("answers",)))
     options = DEFAULTS | given
     check_format(options["format"])
     check_count("count", options["count"])
@@ -89,17 +92,20 @@ def export(run: RunFolder, options: dict[str, Any]) -> None:
         "on_side": {str(pair.number): pair.on_side for pair in pairs},
         "ids": {str(pair.number): pair.record.id for pair in pairs},
     }
-    chosen = json.dumps([made["identity"], setting, seed, options["count"], options["shuffle"], options["questions"]])
+    chosen = json.dumps(
+        [made["identity"], setting, seed, options["count"], options["shuffle"], options["questions"]], allow_nan=False
+    )
     name = hashlib.sha256(chosen.encode()).hexdigest()[:8]
     folder = Path(str(options["output"] or run.path / f"annotation-{name}"))
     files = {
         "pairs.csv": sheet(pairs, options["questions"]),
         "form.html": form(pairs, options["questions"], f"Which response is better? ({name})"),
-        "key.json": json.dumps(key, indent=2, ensure_ascii=False) + "\n",
+        "key.json": json.dumps(key, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
     }
-    filled = folder / "pairs.csv"
-    if filled.exists() and filled.read_bytes() != files["pairs.csv"].encode():
-        raise ZscError(f"{filled} is there and differs: it may hold somebody's answers. Set output=FOLDER.")
+    for name in ("pairs.csv", "key.json"):
+        there = folder / name
+        if there.exists() and (not there.is_file() or there.read_bytes() != files[name].encode()):
+            raise ZscError(f"{there} is there and differs: it may hold somebody's answers. Set output=FOLDER.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in files.items():
@@ -108,7 +114,7 @@ def export(run: RunFolder, options: dict[str, Any]) -> None:
         raise ZscError(f"cannot write {folder}: {error.strerror or error}. Set output=FOLDER.") from error
     print(f"{len(pairs)} pairs, {len(same)} of them of the same text, in {folder}")
     print("give out form.html or pairs.csv, and keep key.json to yourself; then:")
-    print(f"  zsc annotate {folder} answers=[FILE,...]")
+    print(f"  zsc annotate {shlex.quote(str(folder))} 'answers=[FILE,...]'")
 
 
 def read_back(folder: Path, options: dict[str, Any]) -> None:

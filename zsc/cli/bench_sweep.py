@@ -1,6 +1,5 @@
 """`zsc bench` of a sweep: many settings at once against one after the other, and against the library's own loop."""
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from zsc.generation.encoded import EncodedBatches
 from zsc.generation.fill import Filler, Task, fitting
 from zsc.generation.generate import Job
 from zsc.models.load import load_model
+from zsc.terminal import say
 
 
 class Silent:
@@ -59,7 +59,7 @@ def bench_sweep(config: dict[str, Any], repeats: int) -> dict[str, Any]:
     for repeat in range(repeats):
         for name in list(ways)[:: 1 if repeat % 2 == 0 else -1]:
             seconds[name].append(timed(ways[name]))
-            print(f"{name}: {seconds[name][-1]:.1f} s", file=sys.stderr)
+            say(f"{name}: {seconds[name][-1]:.1f} s")
             if repeat == 0 and name == "sweep":
                 peak = peak_megabytes()
     ratios = {

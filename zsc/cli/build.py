@@ -16,6 +16,7 @@ from zsc.generation.checks import Settings
 from zsc.knobs import KNOBS, ContextAugmentation, Knob
 from zsc.knobs.anatomy import decoder_layers
 from zsc.knobs.swap import OF_ANOTHER
+from zsc.models.files import stamp
 from zsc.models.load import Loaded, load_model
 
 LISTS = ("layers", "heads")  # settings whose values are lists
@@ -179,14 +180,11 @@ def _load_other(settings: Any, model: dict[str, Any]) -> Loaded:
 
 def load_once(model: dict[str, Any]) -> Loaded:
     """Load the model of a config, or return it if it is one of the last two that were loaded, from unchanged files."""
-    folder = Path(str(model["checkpoint"]))
-    files = sorted(folder.rglob("*")) if folder.is_dir() else []
-    stamp = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    return _load_cached(json.dumps(model, sort_keys=True), stamp)
+    return _load_cached(json.dumps(model, sort_keys=True), stamp(str(model["checkpoint"])))
 
 
 @lru_cache(maxsize=2)
-def _load_cached(settings: str, stamp: object) -> Loaded:
+def _load_cached(settings: str, files: object) -> Loaded:
     return load_model(**json.loads(settings))
 
 

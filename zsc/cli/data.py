@@ -51,7 +51,7 @@ def data(cfg: DictConfig) -> None:
         "examples": {records[i].id: example(records[i], layout, tokenizer) for i in shown},
     }
     if style == "json":
-        print(json.dumps(described, indent=2, ensure_ascii=False))
+        print(json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False))
     elif style == "csv":
         print(render(described["lengths"], style))
     elif style == "md":

@@ -27,7 +27,7 @@ def doctor(cfg: DictConfig) -> None:
                 print(f"{'':<28}-> {finding.next}", flush=True)
     rows = [asdict(finding) for finding in findings]
     if style == "json":
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(rows, indent=2, allow_nan=False))
     elif style != "table":
         print(render(rows, style))
     failed = [finding.check for finding in findings if finding.state == "fail"]

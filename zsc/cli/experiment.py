@@ -3,7 +3,6 @@
 import hashlib
 import platform
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,9 +24,10 @@ from zsc.cli.build import (
     load_once,
     merged,
 )
-from zsc.cli.configs import contract
+from zsc.cli.configs import contract, own_folder
 from zsc.cli.progress import progress
 from zsc.data import load_records
+from zsc.data.cut import Cut
 from zsc.data.layout import BucketLayout, Source
 from zsc.data.record import Record
 from zsc.errors import INTERRUPTED, ZscError
@@ -40,6 +40,7 @@ from zsc.generation.folder import RunFolder
 from zsc.generation.generate import Job
 from zsc.knobs import Knob
 from zsc.models.load import Loaded
+from zsc.terminal import say, visible
 
 PROBED = 8  # examples on which the effect of a setting is measured before it is used
 
@@ -57,6 +58,7 @@ class Experiment:
     records: list[Record]
     layout: BucketLayout
     source: Source
+    cut: Cut
     decoding: Decoding
     built: Built
     cells: dict[Place, Cell]
@@ -85,7 +87,7 @@ def prepare(config: dict[str, Any], knobs: Sequence[dict[str, Any]], records: li
     loaded = load_once(config["model"])
     built = merged([build_knobs(knob, config["model"], loaded) for knob in knobs])
     check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
-    source = layout.encode(records, loaded.tokenizer)
+    source, cut = layout.lay_out(records, loaded.tokenizer)
     check_settings(loaded, built.settings, records, source)
     common = common_spec(loaded, layout, decoding, records)
     ids = [record.id for record in records]
@@ -94,7 +96,13 @@ def prepare(config: dict[str, Any], knobs: Sequence[dict[str, Any]], records: li
         for name in built.settings
         for seed in seeds
     }
-    return Experiment(config, loaded, records, layout, source, decoding, built, cells)
+    return Experiment(config, loaded, records, layout, source, cut, decoding, built, cells)
+
+
+def tell(cut: Cut) -> None:
+    """Say on stderr what a layout cuts off, if it does."""
+    if text := str(cut):
+        say(text)
 
 
 def common_spec(loaded: Loaded, layout: BucketLayout, decoding: Decoding, records: Sequence[Record]) -> dict[str, Any]:
@@ -156,7 +164,7 @@ def fill(experiment: Experiment) -> dict[str, dict[str, Any] | None]:
     if unknown:
         few = experiment.source.select(range(min(PROBED, len(experiment.records))))
         for name, effect in probe_settings(experiment.loaded, unknown, few).items():
-            print(f"{name}: {effect}", file=sys.stderr)
+            say(f"{name}: {effect}")
             effects[name] = asdict(effect)
     tasks = [
         Task(experiment.cells[name, seed], Job(knobs, seed), effects.get(name))
@@ -165,7 +173,7 @@ def fill(experiment: Experiment) -> dict[str, dict[str, Any] | None]:
     ]
     tally = fill_cells(experiment, tasks)
     others = f", {tally.elsewhere} made by another process" if tally.elsewhere else ""
-    print(f"cells: {len(tasks)}, {tally.found} found, {tally.made} made{others}", file=sys.stderr)
+    say(f"cells: {len(tasks)}, {tally.found} found, {tally.made} made{others}")
     return {name: effects.get(name) for name in experiment.built.settings}
 
 
@@ -189,7 +197,7 @@ class ProgressWatcher:
         self.bar.advance(self.task, responses)
 
     def note(self, message: str) -> None:
-        self.bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self.bar.console.print(visible(message), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def fill_cells(experiment: Experiment, tasks: Sequence[Task]) -> Tally:
@@ -223,7 +231,7 @@ def manifest(experiment: Experiment) -> dict[str, Any]:
         "versions": library_versions()
         | {"hydra-core": version("hydra-core"), "zsc": __version__, "python": platform.python_version()},
         "device": str(loaded.model.device),
-        "truncated_share": round(experiment.layout.truncated(experiment.records, loaded.tokenizer), 4),
+        "truncated_share": round(experiment.cut.share, 4),
     }
 
 
@@ -240,7 +248,17 @@ def command_line() -> str | None:
         return None
     hydra = HydraConfig.get()
     words = [word for word in contract(hydra.overrides.task) if word.partition("=")[0] not in SHOWING]
-    return shlex.join(["zsc", str(hydra.job.config_name), *(word.removeprefix("table=") for word in words)])
+    named = (word.removeprefix("table=") for word in words)
+    return shlex.join(["zsc", str(hydra.job.config_name), *named, *folder_words()])
+
+
+def folder_words() -> list[str]:
+    """Return the words that name the user's own folder of configs, if there is one."""
+    folder = own_folder()
+    if folder is None:
+        return []
+    here = Path.cwd()
+    return ["--config-dir", str(folder.relative_to(here) if folder.is_relative_to(here) else folder)]
 
 
 def shown(knob: Knob) -> dict[str, Any]:

@@ -20,12 +20,15 @@ usage: zsc COMMAND [key=value ...]
   bench    measure what a knob costs
 
   zsc run knob=attn_bias                       the embedded model on the embedded examples
-  zsc run knob=ctx_aug knob.strength=[1,5]     one setting of each strength
-  zsc run knob=[attn_bias,ctx_aug]             two knobs together
-  zsc sweep knob=attn_bias knob.strength=[0.2,0.5,1,2,5,10,20]
+  zsc run knob=ctx_aug 'knob.strength=[1,5]'   one setting of each strength
+  zsc run 'knob=[attn_bias,ctx_aug]'           two knobs together
+  zsc sweep knob=attn_bias 'knob.strength=[0.2,0.5,1,2,5,10,20]'
   zsc run --help                               settings and more examples
 
-Exit status: 0 done, 2 bad input, 130 interrupted (the same command resumes), 1 a fault of zsc."""
+Quote words with brackets, parentheses or spaces for the shell. --config-dir FOLDER adds options of your own.
+
+Exit status: 0 done, 2 bad input, 130 interrupted (the same command resumes), 141 the reader of stdout has gone (what
+was made is kept), 1 a fault of zsc."""
 
 COMMANDS = {
     "run": """\
@@ -36,13 +39,13 @@ paired difference, with bootstrap intervals and sign-flip tests adjusted for the
 settings, a star marks those that differ from off at p < .05. A run that was stopped is resumed by the same command.
 
   zsc run knob=attn_bias
-  zsc run knob=attn_bias knob.strength=[0.5,2,5] decoding=greedy
+  zsc run knob=attn_bias 'knob.strength=[0.5,2,5]' decoding=greedy
   zsc run knob=attn_bias knob.profile=gradual knob.start=dialog knob.end=knowledge
-  zsc run knob=attn_bias "knob.profile='text:film|movie'"
+  zsc run knob=attn_bias 'knob.profile=text:film|movie'
   zsc run knob=ctx_aug knob.phrases=topic_music
-  zsc run knob=dec_mix knob.level=probs knob.weight=[0.25,0.5,0.75]
-  zsc run knob=swap knob.component=feed_forward knob.by=[other,random]
-  zsc run knob=[attn_bias,ctx_aug] knob.attn_bias.strength=2 knob.ctx_aug.strength=5
+  zsc run knob=dec_mix knob.level=probs 'knob.weight=[0.25,0.5,0.75]'
+  zsc run knob=swap knob.component=feed_forward 'knob.by=[other,random]'
+  zsc run 'knob=[attn_bias,ctx_aug]' knob.attn_bias.strength=2 knob.ctx_aug.strength=5
   zsc run knob=attn_bias model=facebook/bart-base dataset=topical_chat dataset.path=DIR dataset.limit=500
   zsc run knob=attn_bias model=./my-checkpoint dataset=jsonl dataset.path=records.jsonl
   zsc run knob=attn_bias format=json > table.json
@@ -61,12 +64,16 @@ settings, a star marks those that differ from off at p < .05. A run that was sto
                       generated again, whichever command asks for it
   metrics=[NAME,...]  which metrics or groups of metrics to score, see `zsc ls`; [all] for every one
   judges.KIND=MODEL   models for metrics that need one: language_model, embedder, topic_classifier,
-                      sentiment_classifier; by name on the hub or folder
+                      sentiment_classifier, entailment; by name on the hub or folder
+  bleu.tokenize=NAME  how BLEU splits words, as sacrebleu does: 13a, intl, zh, char, ja-mecab and others
+                      (default: auto, 13a except for texts in scripts without spaces)
   topic=NAME          what topic metrics look for: a set of phrases or a file (default: the run's control phrases)
   output=DIR          run folder (default: runs/ and a name made from the settings)
   format=FORMAT       table, md, csv, json
+  --config-dir DIR    read options of your own beside those of zsc: DIR/knob/NAME.yaml, DIR/dataset/NAME.yaml and so on
   --cfg job           print the whole composed configuration and stop
-  -m                  run every combination of comma-separated values; each prints a table of its own""",
+  -m                  run every combination of comma-separated values; each prints a table of its own, and one that
+                      fails does not stop the others: failures are listed at the end, with exit status 2""",
     "sweep": """\
 usage: zsc sweep [key=value ...] [-m]
 
@@ -75,11 +82,11 @@ for all settings, and settings are decoded side by side as far as the memory all
 runs. They go to cells, one for each setting and seed: a sweep that was stopped, or that grows by a value, makes what is
 missing. Several processes may work on the same sweep.
 
-  zsc sweep knob=attn_bias knob.strength=[0.2,0.5,1,2,5,10,20] seed=[0,1,2]
-  zsc sweep knob=attn_bias knob.profile=[knowledge,dialog] knob.strength=[2,5,10]
-  zsc sweep knob=ctx_aug knob.phrases=[questions,topic_music] knob.count=[1,10]
-  zsc sweep knob=dec_mix knob.level=[weights,probs] knob.weight=[0.25,0.5,0.75,1]
-  zsc sweep -m knob=attn_bias knob.strength=[2,5,10] dataset=parlor,topical_chat
+  zsc sweep knob=attn_bias 'knob.strength=[0.2,0.5,1,2,5,10,20]' 'seed=[0,1,2]'
+  zsc sweep knob=attn_bias 'knob.profile=[knowledge,dialog]' 'knob.strength=[2,5,10]'
+  zsc sweep knob=ctx_aug 'knob.phrases=[questions,topic_music]' 'knob.count=[1,10]'
+  zsc sweep knob=dec_mix 'knob.level=[weights,probs]' 'knob.weight=[0.25,0.5,0.75,1]'
+  zsc sweep -m knob=attn_bias 'knob.strength=[2,5,10]' dataset=parlor,topical_chat
 
 Settings as in `zsc run --help`.
 
@@ -91,7 +98,7 @@ usage: zsc plan [key=value ...]
 Prints the cells of a run or sweep and their state (missing, begun, done, broken), and estimates how long the rest takes
 from a few responses timed here. Generates nothing that is kept. Settings as in `zsc run --help`.
 
-  zsc plan knob=attn_bias knob.strength=[0.2,0.5,1,2,5,10,20]""",
+  zsc plan knob=attn_bias 'knob.strength=[0.2,0.5,1,2,5,10,20]'""",
     "table": """\
 usage: zsc table NAME [key=value ...]
 
@@ -117,7 +124,7 @@ against fluency with the best trade-off marked, examples with the knob off and o
 commands, signatures and versions.
 
   zsc report runs/attn_bias-parlor-mini-0123456789
-  zsc report runs/table-* output=report control=knowledge_rouge1 fluency=perplexity_median
+  zsc report runs/table-* output=report control=knowledge_precision fluency=perplexity_median
 
   output=DIR          where the page and the plots go (default: runs/report)
   control=METRIC      what the knobs are to change (default: by knob)
@@ -132,7 +139,7 @@ usage: zsc tune knob=NAME target=METRIC budget=COST [key=value ...]
 Finds the strongest setting whose cost stays inside the budget: on one half of the examples by doubling and bisection,
 confirmed on the other half.
 
-  zsc tune knob=attn_bias target=knowledge_rouge1 budget=distinct2:-10%
+  zsc tune knob=attn_bias target=knowledge_precision budget=distinct2:-10%
   zsc tune knob=ctx_aug target=question_rate budget=fluency:+10%
 
   target=METRIC       what the knob is for; its gain is reported
@@ -145,17 +152,19 @@ usage: zsc score RUN|FILE [key=value ...]
 Scores the generations in the folder RUN again and prints the table. The model that made them is not loaded; judges are
 where they are named, and what they said is kept in RUN. Values of every response are in RUN/items.csv.
 
-FILE is a CSV, TSV, JSON Lines or Parquet table with responses of other systems: a row for each, with columns response,
-history, and where there are any id, setting (the system's name), seed, knowledge, reference, topic, nll and tokens.
-The first system is the one that others are compared with.
+FILE is a CSV, TSV, JSON, JSON Lines or Parquet table with responses of other systems: a row for each, with the column
+response, and where there are any history, knowledge, reference, topic, id, setting (the system's name), seed, nll and
+tokens; columns.FIELD=NAME for other names. The first system is the one that others are compared with. A history is a
+list of texts, as JSON where need be, or plain text: one turn, or with turns=lines one turn per line.
 
   zsc score runs/attn_bias-parlor-mini-0123456789
-  zsc score RUN metrics=[reference,sentiment] resampling.confidence=0.99 format=md
-  zsc score RUN metrics=[fluency,topic] topic=topic_music judges.embedder=all-MiniLM-L6-v2 \
+  zsc score RUN 'metrics=[reference,sentiment]' resampling.confidence=0.99 format=md
+  zsc score RUN 'metrics=[fluency,topic]' topic=topic_music judges.embedder=all-MiniLM-L6-v2 \
       judges.language_model=gpt2
+  zsc score RUN metrics=[informativeness] judges.entailment=cross-encoder/nli-deberta-v3-base
   zsc score systems.csv columns.setting=model columns.history=context columns.knowledge=fact""",
     "ls": """\
-usage: zsc ls [format=table|md|csv|json]
+usage: zsc ls [format=table|md|csv|json] [--config-dir DIR]
 
 Lists models, datasets, knobs, decodings and metrics with a line each.
 
@@ -187,7 +196,7 @@ which datasets are at hand. Where something is missing, the next line says what 
   zsc doctor format=json""",
     "annotate": """\
 usage: zsc annotate RUN [key=value ...]
-       zsc annotate FOLDER answers=[FILE,...]
+       zsc annotate FOLDER 'answers=[FILE,...]'
 
 The first form draws pairs of responses, knob off and on, to the same example, in shuffled order and on random sides,
 and writes them as pairs.csv and as form.html, a page that needs no network. key.json says which side is which: keep it.
@@ -195,8 +204,8 @@ The second form reads filled-in sheets back: how often the knob's response is pr
 and Krippendorff's alpha.
 
   zsc annotate runs/attn_bias-parlor-mini-0123456789 count=100
-  zsc annotate RUN setting="'attn_bias(knowledge, 10)'" seed=1 questions=[fluent,fits] output=judging
-  zsc annotate judging answers=[answers-ann.csv,answers-ben.csv]
+  zsc annotate RUN 'setting=attn_bias(knowledge, 10)' seed=1 'questions=[fluent,fits]' output=judging
+  zsc annotate judging 'answers=[answers-ann.csv,answers-ben.csv]'
 
   setting=NAME        which setting to compare with off, where there are several
   seed=N              of which responses (default: the run's first)
@@ -216,12 +225,12 @@ step, peak memory, and the validation loss.
   zsc train output=runs/long task=denoise task.checkpoint=runs/denoise/model task.segment_tokens=128 \
       task.text=train.txt task.heldout=heldout.txt
   ZSC_DATA=DIR zsc train output=runs/dialogue task=dialogue task.checkpoint=runs/long/model
-  zsc train output=runs/all task=dialogue task.checkpoint=facebook/bart-base freeze=[] \
+  zsc train output=runs/all task=dialogue task.checkpoint=facebook/bart-base 'freeze=[]' \
       "task.train=[{loader: jsonl, path: train.jsonl}]" "task.heldout=[{loader: jsonl, path: heldout.jsonl}]"
   ZSC_DATA=DIR zsc train output=runs/less task=dialogue task.checkpoint=facebook/bart-base \
-      freeze=[encoder,embeddings,self_attention]
+      'freeze=[encoder,embeddings,self_attention]'
   ZSC_DATA=DIR zsc train output=runs/gpt2 task=dialogue task.checkpoint=roberta-base task.language_model=gpt2 \
-      freeze=[encoder,embeddings,self_attention,feed_forward,norms]
+      'freeze=[encoder,embeddings,self_attention,feed_forward,norms]'
 
   task=denoise        text infilling and sentence permutation, from nothing or from task.checkpoint
   task=dialogue       fine-tuning on grounded dialogue; task.language_model=NAME: with that as the decoder, and new
@@ -241,7 +250,7 @@ generate() on the same batches.
 
   zsc bench knob=attn_bias
   zsc bench knob=attn_bias batch_size=8 repeats=21 model.device=cuda
-  zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=200 repeats=5
+  zsc bench knob=attn_bias 'knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20]' dataset.limit=200 repeats=5
 
   repeats=15          pairs measured; of a sweep a fifth as many""",
 }

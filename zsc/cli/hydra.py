@@ -2,14 +2,18 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib import import_module
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig
 
-from zsc.cli.configs import CONFIGS, check_overrides, expand, split_arguments
+from zsc.cli.configs import CONFIGS, check_overrides, config_folder, expand, multirun, split_arguments
 from zsc.cli.interrupts import deferred_interrupts
-from zsc.errors import ZscError
+from zsc.cli.outcomes import Outcomes, new_folder
+from zsc.errors import INTERRUPTED, ZscError
+from zsc.terminal import outlets
 
 JOBS = {
     "run": "zsc.cli.run:run",
@@ -25,27 +29,71 @@ JOBS = {
 
 
 def launch(command: str, arguments: list[str]) -> None:
-    """Check ``arguments`` and run ``command`` (a key of JOBS) on every config they compose."""
+    """Check ``arguments`` and run ``command`` (a key of JOBS) on every config they compose.
+
+    Raises what the command raises; of several jobs, each runs to its end, and ZscError names those that failed.
+    """
     flags, overrides = split_arguments(arguments)
-    if command != "train":  # whose seed is one number, and which has no model or knob
-        overrides = expand(overrides)
+    several = multirun(flags, overrides)
+    # the seed of a training is one number, and it has no model or knob
+    overrides = expand(overrides, several, config_folder(flags), short=command != "train")
     with deferred_interrupts():
         check_overrides(command, flags, overrides)
-    sys.argv = [f"zsc {command}", *flags, *overrides]
-    hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(job(JOBS[command]))()
+    if not several:
+        job = Job(JOBS[command])
+        start(command, [*flags, *overrides], job)
+        if job.raised:
+            raise job.raised[0]
+        return
+    folder = new_folder()
+    if not any(override.startswith("hydra.sweep.dir=") for override in overrides):
+        overrides.append(f"hydra.sweep.dir={folder}")
+    outcomes = Outcomes(folder.absolute())
+    try:
+        start(command, [*flags, *overrides], Job(JOBS[command], outcomes))
+    finally:
+        outcomes.tell()
+    outcomes.check()
 
 
-def job(path: str) -> Callable[[DictConfig], None]:
-    """Return what imports and calls the function at ``path``, MODULE:NAME, when Hydra calls it."""
+def start(command: str, words: list[str], job: "Job") -> None:
+    """Call Hydra with ``words``, and give it ``job`` to run."""
+    sys.argv = [f"zsc {command}", *words]
+    hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command)(job)()
 
-    def run(cfg: DictConfig) -> None:
-        module, _, name = path.partition(":")
-        with deferred_interrupts():
-            function = getattr(import_module(module), name)
+
+@dataclass(frozen=True)
+class Job:
+    """What Hydra calls: the function at ``path``, MODULE:NAME, imported then; it may be sent to other processes.
+
+    Nothing that goes wrong reaches Hydra, which would bury it in a trace, or a launcher, which would stop the other
+    jobs, lose those that are done (joblib) or begin again (Ray). A job by itself keeps what was ``raised``; one of
+    several notes it among the ``outcomes``. An interrupt alone stops them all.
+    """
+
+    path: str
+    outcomes: Outcomes | None = None
+    raised: list[Exception] = field(default_factory=list)
+
+    def __call__(self, cfg: DictConfig) -> Any:
         try:
-            function(cfg)
-        except ZscError as error:  # must not reach Hydra, which would bury it in a trace
-            print(f"zsc: {error}", file=sys.stderr)
-            raise SystemExit(error.code) from None
+            with outlets() as out:
+                self.function()(cfg)
+                if self.outcomes is not None and out.status() == 2:
+                    raise ZscError("what it printed was lost, see above.")
+        except Exception as error:
+            if isinstance(error, ZscError) and error.code == INTERRUPTED:
+                raise KeyboardInterrupt(str(error)) from None
+            if self.outcomes is None:
+                self.raised.append(error)
+            else:
+                self.outcomes.note(error)
+        else:
+            if self.outcomes is not None:
+                self.outcomes.note(None)
 
-    return run
+    def function(self) -> Callable[[DictConfig], Any]:
+        module, _, name = self.path.partition(":")
+        with deferred_interrupts():
+            found: Callable[[DictConfig], Any] = getattr(import_module(module), name)
+        return found

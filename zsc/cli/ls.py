@@ -2,7 +2,8 @@
 
 import inspect
 
-from zsc.cli.configs import RUN_GROUPS, group_options, headline
+from zsc.cli.options import FOLDER_FLAGS, RUN_GROUPS, config_folder, group_options, headline
+from zsc.cli.words import split_words
 from zsc.data.control_phrases import load_phrases, phrase_sets
 from zsc.errors import ZscError
 from zsc.metrics import GROUPS, METRICS
@@ -11,17 +12,18 @@ from zsc.tables.render import check_format, render
 
 def ls(arguments: list[str]) -> None:
     """Print the options of every config group, the sets of control phrases and the metrics."""
-    style = "table"
-    for argument in arguments:
+    flags, settings = split_words(arguments)
+    style, folder = "table", config_folder(flags)
+    for argument in [*(flag for flag in flags if flag.startswith("-")), *settings]:
         key, _, value = argument.partition("=")
-        if key != "format":
-            raise ZscError(f"zsc ls takes format=table|md|csv|json only, not '{argument}'.")
-        style = value
+        if key != "format" and key not in FOLDER_FLAGS:
+            raise ZscError(f"zsc ls takes format=table|md|csv|json and --config-dir FOLDER only, not '{argument}'.")
+        style = value if key == "format" else style
     check_format(style)
     rows = [
-        {"kind": kind, "name": option, "what": headline(kind, option)}
+        {"kind": kind, "name": option, "what": headline(kind, option, folder)}
         for kind in (*RUN_GROUPS, "table")
-        for option in group_options(kind)
+        for option in group_options(kind, folder)
     ]
     for name in phrase_sets():
         phrases = load_phrases(name)

@@ -1,48 +1,60 @@
 """The `zsc` command: a thin dispatcher. Nothing heavy is imported before a command needs it."""
 
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
 
 from zsc import __version__
 from zsc.cli.help import COMMANDS, OVERVIEW
+from zsc.cli.words import as_setting, bare_word, check_no_flags, check_words
 from zsc.errors import INTERRUPTED, ZscError, suggestion
+from zsc.terminal import one_line, outlets, say
 
 HELP_FLAGS = ("-h", "--help")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 2 bad input, 130 interrupted, 1 a fault of zsc."""
+    """Run one command and return its exit status: 0 done, 2 bad input, 130 interrupted, 141 the reader of stdout has
+    gone, 1 a fault of zsc."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    with outlets() as out:
+        return perform(arguments) or out.status()
+
+
+def perform(arguments: list[str]) -> int:
     try:
-        return dispatch(arguments)
+        dispatch(arguments)
     except ZscError as error:
-        print(f"zsc: {error}", file=sys.stderr)
+        say(f"zsc: {one_line(str(error))}")
         return error.code
-    except KeyboardInterrupt:
-        print("zsc: interrupted.", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        say(f"zsc: {one_line(str(interrupt)) or 'interrupted.'}")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of stdout, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return 0
 
 
-def dispatch(arguments: list[str]) -> int:
+def dispatch(arguments: list[str]) -> None:
     if not arguments or arguments[0] in HELP_FLAGS:
         print(OVERVIEW)
-        return 0
+        return
     if arguments[0] == "--version":
         print(f"zsc {__version__}")
-        return 0
+        return
     command, rest = arguments[0], arguments[1:]
     if command not in COMMANDS:
-        raise ZscError(f"no command '{command}'.{suggestion(command, COMMANDS)} Known: {', '.join(COMMANDS)}.")
+        raise ZscError(f"no command '{command}'.{instead(command)} Known: {', '.join(COMMANDS)}.")
     if any(flag in rest for flag in HELP_FLAGS):
         print(COMMANDS[command])
-        return 0
+        return
+    check_words(rest)
+    if command in ("score", "report", "annotate"):
+        check_no_flags(rest)
     RUNNERS[command](rest)
-    return 0
+
+
+def instead(word: str) -> str:
+    """Return what to write for ``word``, which is no command."""
+    return suggestion(word, COMMANDS) or (f" Write zsc run {setting}." if (setting := as_setting(word)) else "")
 
 
 def launch(command: str, arguments: list[str]) -> None:
@@ -70,19 +82,21 @@ def data(arguments: list[str]) -> None:
 
 def table(arguments: list[str]) -> None:
     """Take ``zsc table NAME`` for ``zsc table table=NAME``."""
-    from zsc.cli.configs import group_options
+    from zsc.cli.configs import config_folder, group_options, split_arguments
 
     words = named("table", arguments)
-    if not any(word.startswith(("table=", "--")) for word in words):
-        raise ZscError(f"zsc table needs the name of one: {', '.join(group_options('table'))}.")
+    flags, overrides = split_arguments(words)
+    if not any(word.startswith("table=") for word in overrides):
+        raise ZscError(f"zsc table needs the name of one: {', '.join(group_options('table', config_folder(flags)))}.")
     launch("table", words)
 
 
 def named(group: str, arguments: list[str]) -> list[str]:
-    """Return ``arguments`` with the first, if it is but a name, as the choice of ``group``."""
-    if arguments and "=" not in arguments[0] and not arguments[0].startswith("-"):
-        return [f"{group}={arguments[0]}", *arguments[1:]]
-    return arguments
+    """Return ``arguments`` with the first that is but a name as the choice of ``group``."""
+    place = bare_word(arguments)
+    if place is None:
+        return arguments
+    return [*arguments[:place], f"{group}={arguments[place]}", *arguments[place + 1 :]]
 
 
 def report(arguments: list[str]) -> None:

@@ -1,6 +1,5 @@
 """`zsc plan`: the cells of a run, what is there, and how long the rest will take."""
 
-import sys
 import time
 
 from omegaconf import DictConfig
@@ -11,6 +10,7 @@ from zsc.generation.cells import State
 from zsc.generation.generate import Job, generate
 from zsc.knobs.encoder import encode
 from zsc.tables.render import check_format, render
+from zsc.terminal import say
 
 TIMED = 16  # examples that are timed for the estimate
 
@@ -27,7 +27,7 @@ def plan(cfg: DictConfig) -> None:
         row = {"setting": name, "seed": seed, "state": stored.state.value, "responses": ready, "cell": str(cell.path)}
         rows.append(row)
     print(render(rows, config["format"]))
-    print(estimate(experiment), file=sys.stderr)
+    say(estimate(experiment))
 
 
 def estimate(experiment: Experiment) -> str:

@@ -2,16 +2,17 @@
 
 import json
 import random
-import sys
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from zsc.cli.build import check_count
+from zsc.cli.build import check_count, knob_parts
 from zsc.cli.configs import dotted, stored_config
 from zsc.cli.experiment import Experiment, prepare, shown
+from zsc.cli.words import is_path, unknown_setting
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line, suggestion
 from zsc.files import write_atomic
@@ -21,8 +22,10 @@ from zsc.generation.folder import RunFolder
 from zsc.metrics import METRICS
 from zsc.metrics.run import finished
 from zsc.metrics.score import Row
-from zsc.tables.compared import FLUENCY, Group, Run, grouped
+from zsc.models.files import on_disk
+from zsc.tables.compared import FLUENCY, Group, Run, default_controls, grouped
 from zsc.tables.report import Example, Examples, curve_plots, page, plane_plot, verdict
+from zsc.terminal import say
 
 PAGE = "report.html"
 DEFAULTS: dict[str, Any] = {
@@ -34,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "shuffle": 0,
     "attention": True,
 }
+FREE = re.compile("setting|output")  # settings whose values stand as they are
 
 
 def report(arguments: list[str]) -> None:
@@ -73,14 +77,13 @@ def parse(arguments: list[str]) -> tuple[list[Path], dict[str, Any]]:
         key, equals, _ = argument.partition("=")
         if equals and key in DEFAULTS:
             settings.append(argument)
-        elif equals and not Path(argument).is_dir():
-            known = ", ".join(DEFAULTS)
-            raise ZscError(f"no setting '{key}' of zsc report.{suggestion(key, DEFAULTS)} Known: {known}.")
+        elif argument.startswith("-") or not is_path(argument):
+            raise ZscError(unknown_setting("report", argument, DEFAULTS))
         else:
             paths.setdefault(Path(argument).resolve(), Path(argument))
     if not paths:
         raise ZscError("zsc report needs the folders of finished runs: zsc report RUN [RUN ...] [key=value ...].")
-    given: Any = OmegaConf.to_container(dotted(settings))
+    given: Any = OmegaConf.to_container(dotted(settings, FREE))
     options = DEFAULTS | given
     for key in ("control", "fluency"):
         if options[key] is not None and options[key] not in METRICS:
@@ -118,13 +121,13 @@ def grouped_runs(runs: list[Run], folders: dict[str, RunFolder], options: dict[s
     """Return the runs by what can be compared. Raises ZscError if a run lacks the score of a metric that is shown."""
     everywhere = [name for name in FLUENCY if all(name in run.signatures for run in runs)]
     fluency = options["fluency"] or (everywhere[0] if everywhere else FLUENCY[1])
-    controls = [options["control"] or run.default_control() for run in runs]
+    controls = [options["control"]] * len(runs) if options["control"] else default_controls(runs)
     for run, control in zip(runs, controls, strict=True):
         for key, metric in (("control", control), ("fluency", fluency)):
             if metric not in run.signatures:
                 path, names = folders[run.name].path, ",".join([*run.signatures, metric])
                 raise ZscError(
-                    f"{path} has no score of {key}={metric}. Run `zsc score {path} metrics=[{names}]`, with the judge"
+                    f"{path} has no score of {key}={metric}. Run `zsc score {path} 'metrics=[{names}]'`, with the judge"
                     f" or topic that it needs, if any, or set {key} to one of {', '.join(run.signatures)}."
                 )
         if control == fluency:
@@ -172,6 +175,8 @@ def measure(
     if not knobs:
         return {}, "Attention was not measured: these are responses of other systems."
     try:
+        if (name := absent(run.config, knobs)) is not None:
+            return {}, f"Attention was not measured: model {name}, which the run's config.yaml names, is not here."
         experiment = prepare(dict(run.config), knobs, records)
     except ZscError as error:
         return {}, f"Attention was not measured: {error}"
@@ -179,7 +184,7 @@ def measure(
         return {}, f"Attention was not measured: the run's config.yaml has no {error}."
     if changed := difference(experiment, run, setting):
         return {}, f"Attention was not measured: {changed}."
-    print(f"measuring attention: {setting}, {len(said)} examples", file=sys.stderr)
+    say(f"measuring attention: {setting}, {len(said)} examples")
     place = {record.id: i for i, record in enumerate(records)}
     measured = {
         identity: attended(
@@ -193,6 +198,16 @@ def measure(
     if any(knob["knob"] == "dec_mix" and knob["level"] != "weights" for knob in run.knobs[setting]):
         notes.append("Attention is that of the model's own decoder, not of the one that is mixed in.")
     return measured, " ".join(notes)
+
+
+def absent(config: Mapping[str, Any], knobs: Sequence[dict[str, Any]]) -> str | None:
+    """Return the first checkpoint named in a run's config that is not on this machine.
+
+    None is fetched because a run, which may be somebody else's, names it.
+    """
+    others = [part["other"] for knob in knobs for part in knob_parts(knob) if isinstance(part.get("other"), dict)]
+    names = [str(model["checkpoint"]) for model in (config["model"], *others) if "checkpoint" in model]
+    return next((name for name in names if on_disk(name) is None), None)
 
 
 def difference(experiment: Experiment, run: Run, setting: str) -> str:

@@ -7,8 +7,8 @@ from omegaconf import DictConfig
 
 from zsc.cli.build import count_settings
 from zsc.cli.configs import resolved
-from zsc.cli.experiment import performed, prepare
-from zsc.cli.score import build_scoring, check_resampling, score_and_print
+from zsc.cli.experiment import performed, prepare, tell
+from zsc.cli.score import build_scoring, check_scoring, score_and_print
 from zsc.errors import ZscError
 from zsc.metrics import build_metrics
 from zsc.tables.render import check_format
@@ -18,10 +18,11 @@ def run(cfg: DictConfig) -> Path:
     """Run what ``cfg`` (configs/run.yaml) says, print the table on stdout, and return the run's folder."""
     config = resolved(cfg)
     check_format(config["format"])
-    check_resampling(config["resampling"])
+    check_scoring(config)
     build_metrics(config["metrics"])
     experiment = prepare(config, [config["knob"]])
     scoring = build_scoring(config, experiment.built.made_from)
+    tell(experiment.cut)
     with performed(experiment, config["knob"]["name"]) as folder:
         score_and_print(folder, scoring, experiment.layout.turns, config["format"])
     print(f"run: {folder.path}", file=sys.stdout if config["format"] == "table" else sys.stderr)

@@ -1,6 +1,7 @@
 """`zsc score`: score a finished run again."""
 
-import sys
+import re
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,10 @@ from omegaconf.errors import OmegaConfBaseException
 from zsc.cli.build import check_count
 from zsc.cli.configs import CONFIGS, dotted, stored_config
 from zsc.cli.progress import progress
+from zsc.cli.words import is_path, unknown_setting
+from zsc.data.columns import check_split
 from zsc.data.control_phrases import load_phrases
-from zsc.errors import ZscError, first_line, suggestion
+from zsc.errors import ZscError, first_line
 from zsc.generation.folder import RunFolder
 from zsc.generation.outputs import COLUMNS, import_outputs
 from zsc.metrics import build_metrics
@@ -23,17 +26,22 @@ from zsc.metrics.base import Metric
 from zsc.metrics.judges import JUDGES, Judge, Topic, build_judges
 from zsc.metrics.run import score_run
 from zsc.metrics.score import Resampling, Row
+from zsc.metrics.tokenized import check_tokenizer
 from zsc.tables.render import ALPHA, check_format, render_scores
+from zsc.terminal import say
 
-SECTIONS = ("layout", "metrics", "format", "topic", "judges", "resampling")
+SECTIONS = ("layout", "metrics", "format", "topic", "judges", "bleu", "resampling")
 KEYS = (
     "metrics",
     "format",
     "topic",
     *(f"judges.{name}" for name in (*JUDGES, "device")),
+    "bleu.tokenize",
     *(f"resampling.{name}" for name in ("resamples", "confidence", "seed")),
     *(f"columns.{name}" for name in COLUMNS),
+    "turns",
 )
+FREE = re.compile(r"topic|judges\.\w+|columns\.\w+")  # settings whose values stand as they are
 TURNS = 5  # of the history of other systems' responses that dialog metrics look at
 
 
@@ -49,33 +57,50 @@ class Scoring:
 
 def score(arguments: list[str]) -> None:
     """Score the run folder or file named first, with ``key=value`` settings after it, and print the table."""
-    if not arguments or "=" in arguments[0]:
+    if not arguments or not is_path(arguments[0]):
         raise ZscError("zsc score needs the folder of a run or a file of responses: zsc score RUN [key=value ...].")
     path = Path(arguments[0])
     for argument in arguments[1:]:
         key, equals, _ = argument.partition("=")
         if not equals or key not in KEYS:
-            raise ZscError(f"no setting '{key}' of zsc score.{suggestion(key, KEYS)} Known: {', '.join(KEYS)}.")
+            raise ZscError(unknown_setting("score", argument, KEYS))
     try:
         shipped = OmegaConf.masked_copy(OmegaConf.load(CONFIGS / "run.yaml"), list(SECTIONS))  # type: ignore[arg-type]
-        given = dotted(arguments[1:])
+        given = dotted(arguments[1:], FREE)
         folder = _folder(path, given)
-        merged = OmegaConf.merge(shipped, stored_config(folder.config), {"format": "table"}, given)
+        stored = stored_config(folder.config)
+        leave_out_judges(stored, given)
+        merged = OmegaConf.merge(shipped, stored, {"format": "table"}, given)
     except OmegaConfBaseException as error:
         raise ZscError(f"cannot read the settings: {first_line(error)}") from error
     config: dict[str, Any] = OmegaConf.to_container(merged)  # type: ignore[assignment]
     check_format(config["format"])
-    check_resampling(config["resampling"])
+    check_scoring(config)
     scoring = build_scoring(config, folder.manifest().get("made_from", {}))
     score_and_print(folder, scoring, config["layout"]["turns"], config["format"])
     if path.is_file():
-        print(f"run: {folder.path}", file=sys.stderr)
+        say(f"run: {folder.path}")
+
+
+def leave_out_judges(stored: DictConfig, given: DictConfig) -> None:
+    """Remove the judges that a run's config names, and say on stderr how to name those left out: to load one may fetch
+    it, and the run may be somebody else's."""
+    judges: Any = OmegaConf.to_container(stored.pop("judges", None) or OmegaConf.create({}))
+    named = judges if isinstance(judges, dict) else {}
+    asked = given.get("judges") or {}
+    left = {kind: str(name) for kind, name in named.items() if kind in JUDGES and name and kind not in asked}
+    if left:
+        words = [shlex.quote(f"judges.{kind}={name if name.isprintable() else 'NAME'}") for kind, name in left.items()]
+        say(f"judges in the run's config.yaml are left out; to use them, add {' '.join(words)}")
 
 
 def _folder(path: Path, given: DictConfig) -> RunFolder:
     """Return the run's folder at ``path``, or one made of the responses in the file there."""
     if path.is_file():
-        return import_outputs(path, given.get("columns", {}), Path("runs"), TURNS)
+        split = check_split(given.pop("turns", "one"), "turns")
+        return import_outputs(path, given.get("columns", {}), Path("runs"), TURNS, split)
+    if "turns" in given:
+        raise ZscError("turns says how to read the histories of a file of responses: a run has them already.")
     folder = RunFolder(path)
     if not folder.config.is_file() or not folder.manifest():
         raise ZscError(f"{path} is not the folder of a run, nor a file of responses. `zsc run` makes a run.")
@@ -93,7 +118,18 @@ def build_scoring(config: dict[str, Any], made_from: dict[str, Any]) -> Scoring:
     else:
         topic = Topic(next(iter(drawn), ""), [phrase for of_one in drawn.values() for phrase in of_one])
     judges = build_judges(config["judges"], topic)
-    return Scoring(build_metrics(config["metrics"]), judges, topic, Resampling(**config["resampling"]))
+    return Scoring(
+        build_metrics(config["metrics"], config["bleu"]["tokenize"]), judges, topic, Resampling(**config["resampling"])
+    )
+
+
+def check_scoring(config: dict[str, Any]) -> None:
+    """Raise ZscError for settings of BLEU and of resampling that are out of range."""
+    for section, example in (("bleu", "tokenize=13a"), ("judges", "device=cpu"), ("resampling", "seed=1")):
+        if not isinstance(config[section], dict):
+            raise ZscError(f"{section}={config[section]}: its settings have names, such as {section}.{example}.")
+    check_tokenizer(config["bleu"]["tokenize"])
+    check_resampling(config["resampling"])
 
 
 def check_resampling(settings: dict[str, Any]) -> None:
@@ -107,7 +143,7 @@ def check_resampling(settings: dict[str, Any]) -> None:
 
 def scored(folder: RunFolder, scoring: Scoring, turns: int) -> tuple[list[Row], dict[str, str]]:
     """Score the run in ``folder``, judges under a progress bar; return the table and the signatures of its metrics."""
-    return score_run(folder, scoring.metrics, scoring.judges, scoring.topic, turns, scoring.resampling, watch)
+    return score_run(folder, scoring.metrics, scoring.judges, scoring.topic, turns, scoring.resampling, watch, say)
 
 
 def score_and_print(folder: RunFolder, scoring: Scoring, turns: int, style: str) -> None:
@@ -126,13 +162,12 @@ def warn(measures: Sequence[str], table: Sequence[Row], resampling: Resampling) 
     """Say on stderr which metrics have no value, and where the tests are too coarse for their number."""
     scored = {row.metric for row in table}
     if left_out := [name for name in measures if name not in scored]:
-        print(f"left out, nothing to compute them from: {', '.join(left_out)}", file=sys.stderr)
+        say(f"left out, nothing to compute them from: {', '.join(left_out)}")
     tests = sum(row.p is not None for row in table)
     if tests / (resampling.resamples + 1) >= ALPHA:
-        print(
+        say(
             f"{tests} differences are tested with {resampling.resamples} resamples: after Holm's correction none can be"
-            f" significant. Set resampling.resamples={round(4 * tests / ALPHA)}.",
-            file=sys.stderr,
+            f" significant. Set resampling.resamples={round(4 * tests / ALPHA)}."
         )
 
 
@@ -151,4 +186,4 @@ def watch(judge: Judge, total: int) -> Iterator[Callable[[int], None]]:
         yield advance
     fresh = sum(ready[1:])  # the first count is of texts judged before
     speed = f", {fresh / (time.perf_counter() - started):.1f} responses/s" if fresh else ""
-    print(f"{name}: {total} different responses, {fresh} judged now{speed}", file=sys.stderr)
+    say(f"{name}: {total} different responses, {fresh} judged now{speed}")

@@ -1,6 +1,5 @@
 """`zsc table`: a table of the paper from stored responses."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +10,9 @@ from omegaconf import DictConfig
 
 from zsc.cli.build import merged
 from zsc.cli.configs import compose_knob, resolved
-from zsc.cli.experiment import Experiment, Place, fill, how_made, performed, prepare
+from zsc.cli.experiment import Experiment, Place, fill, how_made, performed, prepare, tell
 from zsc.cli.plan import estimate
-from zsc.cli.score import build_scoring, check_resampling, scored, warn
+from zsc.cli.score import build_scoring, check_scoring, scored, warn
 from zsc.cli.trainings import compare, metrics_of
 from zsc.data import load_records
 from zsc.errors import ZscError
@@ -23,6 +22,7 @@ from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.tables.paper import PaperTable, Published, Section, adjusted, render_paper, written
 from zsc.tables.render import PAPER_FORMATS, check_format
+from zsc.terminal import say
 
 ROWS = {"groups", "baseline"}  # what a table's rows are: settings of knobs, or trainings
 SPEC = {"title", "columns", "published"}
@@ -41,7 +41,7 @@ def table(cfg: DictConfig) -> None:
     """Print the table that ``cfg`` (configs/table.yaml) names."""
     config = resolved(cfg)
     check_format(config["format"], PAPER_FORMATS)
-    check_resampling(config["resampling"])
+    check_scoring(config)
     name = HydraConfig.get().runtime.choices["table"]
     check_spec(config["table"], name)
     made, folders = (compare if "baseline" in config["table"] else make)(config, name)
@@ -49,7 +49,7 @@ def table(cfg: DictConfig) -> None:
     if config["save"] is not None:
         save(made, Path(str(config["save"])))
     for folder in folders:
-        print(f"run: {folder.path}", file=sys.stderr)
+        say(f"run: {folder.path}")
 
 
 def save(table: PaperTable, folder: Path) -> None:
@@ -74,6 +74,7 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
     records = load_records(**config["dataset"])
     parts = [Part(group.get("label", ""), prepare_group(config, group, records)) for group in spec["groups"]]
     whole = union([part.experiment for part in parts], config)
+    tell(whole.cut)
     if missing := missing_cells(whole):
         if not config["make"]:
             lacking = f"{len(missing)} of the {len(whole.cells)} cells of this table"
@@ -95,7 +96,7 @@ def make(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFolder]
     published = Published.of(spec)
     known = {setting for section in sections for setting in section.settings}
     if unknown := [setting for setting in published.rows if setting not in known]:
-        print(f"published, but no setting of this table: {', '.join(unknown)}", file=sys.stderr)
+        say(f"published, but no setting of this table: {', '.join(unknown)}")
     warn(spec["columns"], [row for section in sections for row in section.rows], scoring.resampling)
     lines = how_made(folders[0].manifest())
     paper = PaperTable(name, spec["title"], adjusted(sections), spec["columns"], published, signatures, lines)

@@ -2,7 +2,7 @@
 
 import json
 import platform
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from zsc.cli.memory import device_peak_megabytes, peak_megabytes
 from zsc.data import load_records
 from zsc.data.text import check_text
 from zsc.errors import ZscError
-from zsc.files import write_atomic
+from zsc.files import refuse_link, write_atomic
 from zsc.generation.cells import library_versions
 from zsc.generation.checks import check_lengths
 from zsc.models.load import load_model
 from zsc.tables.render import render
+from zsc.terminal import say
 from zsc.training.assemble import assembled, new_parameters
 from zsc.training.denoise import EVAL_SEGMENTS, denoising_data, segments_of, tokenizer_for
 from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
@@ -31,6 +32,11 @@ from zsc.training.plan import describe, plan_of, plan_rows
 from zsc.training.segments import Targets
 from zsc.training.train import Prepared, new_model, train
 
+# what a training writes, removes or replaces in its folder, and what of that comes before its config.yaml
+OWN = re.compile(
+    r"config\.yaml|plan\.json|training\.json|model(\.partial)?|checkpoint-\d+|tokenizer(\.partial)?|segments[-.].*"
+)
+EARLY = re.compile(r"config\.yaml|tokenizer(\.partial)?|segments[-.].*")
 MAY_CHANGE = ("max_steps", "logging_steps", "eval_steps", "save_steps", "save_total_limit")
 
 
@@ -51,7 +57,7 @@ def run(cfg: DictConfig) -> None:
         )
     keep_settings(output, config)
     plan = plan_of(prepared.model)
-    print(render(plan_rows(plan), "table"), describe(plan), sep="\n", file=sys.stderr)
+    say("\n".join([render(plan_rows(plan), "table"), describe(plan)]))
     write_json(output / "plan.json", {"freeze": config["freeze"], **plan})
     measured = train(prepared, output, config["trainer"], config["precision"], config["seed"])
     report = output / "training.json"
@@ -77,19 +83,26 @@ def training_report(plan: dict[str, Any], measured: dict[str, Any], seed: int) -
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write ``content`` to ``path``, whole or not at all. Raises ZscError if that cannot be done."""
     try:
-        write_atomic(path, json.dumps(content, indent=2) + "\n")
+        write_atomic(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise ZscError(f"cannot write {path}: {error.strerror}.") from error
 
 
 def check_settings(output: Path, config: dict[str, Any]) -> None:
-    """Raise ZscError if the output folder cannot be made, or a training with other settings lies there."""
+    """Raise ZscError if the output folder cannot be made, where a training with other settings lies there, or files of
+    the names of a training's that are of none, and where it or one of its files is a symbolic link."""
     kept = output / "config.yaml"
+    refuse_link(output)
     try:
         output.mkdir(parents=True, exist_ok=True)
+        own = sorted(path for path in output.iterdir() if OWN.fullmatch(path.name))
         there = OmegaConf.to_container(OmegaConf.load(kept)) if kept.is_file() else config
     except OSError as error:
         raise ZscError(f"cannot write to output={output}: {error.strerror}.") from error
+    for path in own:
+        refuse_link(path)
+        if not kept.is_file() and not EARLY.fullmatch(path.name):
+            raise ZscError(f"{path} is there and of no training. Set output=DIR to a new one.")
     if _deciding(config) != _deciding(there):
         raise ZscError(f"{output} holds a training with other settings, see {kept}. Set output=DIR to a new one.")
 
@@ -141,6 +154,8 @@ def prepare_dialogue(task: dict[str, Any], output: Path) -> Prepared:
     for record in (*train_data, *heldout):
         if record.reference is None:
             raise ZscError(f"record {record.id} has no reference to train on. Leave such records out.")
+        if not record.history and record.knowledge is None:
+            raise ZscError(f"record {record.id} has neither knowledge nor history to read. Leave such records out.")
     return Prepared(
         loaded.model,
         loaded.tokenizer,

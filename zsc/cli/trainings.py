@@ -2,7 +2,6 @@
 
 import hashlib
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from omegaconf import OmegaConf
 
 from zsc import __version__
 from zsc.cli.configs import stored_config
-from zsc.cli.experiment import command_line, default_output, fill, finished, how_made, prepare
+from zsc.cli.experiment import command_line, default_output, fill, finished, how_made, prepare, tell
 from zsc.cli.plan import estimate
 from zsc.cli.score import build_scoring, scored, warn
 from zsc.data import load_records
@@ -21,6 +20,7 @@ from zsc.generation.cells import State, canonical, library_versions
 from zsc.generation.folder import RunFolder
 from zsc.metrics.score import Row
 from zsc.tables.paper import PaperTable, Published, Section, adjusted
+from zsc.terminal import say
 from zsc.training.report import Training, by_name, figures, read_costs, read_trainings
 
 FIGURES = (
@@ -55,9 +55,9 @@ def compare(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFold
     trainings, unfinished = read_trainings(root)
     groups, others = by_name(trainings, spec["baseline"])
     if unfinished:
-        print(f"not finished, left out: {', '.join(unfinished)}", file=sys.stderr)
+        say(f"not finished, left out: {', '.join(unfinished)}")
     if others:
-        print(f"not the seeds of {spec['baseline']}, left out: {', '.join(others)}", file=sys.stderr)
+        say(f"not the seeds of {spec['baseline']}, left out: {', '.join(others)}")
     check_settings(groups)
     costs = read_costs(root)
     folder = respond(config, groups)
@@ -72,7 +72,7 @@ def compare(config: dict[str, Any], name: str) -> tuple[PaperTable, list[RunFold
         measured = f"{costs['model']}, {costs['device']}, {costs['precision']}"
         signatures["time_per_step"] = f"time_per_step|scripts/bench_training.py|{measured}"
     else:
-        print(f"no time per step: python scripts/bench_training.py --trainings {root} measures it", file=sys.stderr)
+        say(f"no time per step: python scripts/bench_training.py --trainings {root} measures it")
     published = Published.of(spec)
     sections = adjusted([Section("", rows)])
     lines = [*how_made(folder.manifest()), *told(groups)]
@@ -95,9 +95,13 @@ def respond(config: dict[str, Any], groups: Mapping[str, Sequence[Training]]) ->
     rows: list[dict[str, Any]] = []
     cells: dict[str, str] = {}
     weights: list[str] = []
+    told: set[str] = set()
     for name, trainings in groups.items():
         for training in trainings:
             experiment = prepare(of_training(config, training), [], records)
+            if str(experiment.cut) not in told:  # the same for all trainings of one tokenizer
+                tell(experiment.cut)
+                told.add(str(experiment.cut))
             (cell,) = experiment.cells.values()
             if cell.stored().state is not State.DONE and not config["make"]:
                 raise ZscError(

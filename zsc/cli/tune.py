@@ -12,10 +12,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from zsc.cli.build import check_count, count_settings, knob_parts
+from zsc.cli.build import build_layout, check_count, count_settings, knob_parts, load_once
 from zsc.cli.configs import contract, resolved
-from zsc.cli.experiment import performed, prepare
-from zsc.cli.score import build_scoring, check_resampling, scored
+from zsc.cli.experiment import folder_words, performed, prepare, tell
+from zsc.cli.score import build_scoring, check_scoring, scored
 from zsc.data import load_records
 from zsc.data.record import Record
 from zsc.errors import ZscError
@@ -86,14 +86,16 @@ def tune(cfg: DictConfig) -> None:
     """
     config = resolved(cfg)
     check_format(config["format"])
-    check_resampling(config["resampling"])
+    check_scoring(config)
     for key in ("points", "rounds"):
         check_count(key, config[key])
     axis = dose_axis(config["knob"])
     judged = config["judges"]["language_model"] is not None
     budget = parse_budget(config["budget"], "judge_perplexity_median" if judged else "perplexity_corpus")
     build_metrics([config["target"], budget.metric])
-    search_on, confirm_on = halves(load_records(**config["dataset"]), config["split"])
+    records = load_records(**config["dataset"])
+    tell(build_layout(config["layout"]).lay_out(records, load_once(config["model"]).tokenizer)[1])
+    search_on, confirm_on = halves(records, config["split"])
 
     def score(records: list[Record]) -> Callable[[list[float]], list[Trial]]:
         return lambda doses: trials(config, axis, doses, budget, records)
@@ -206,5 +208,5 @@ def say(best: Trial, held_out: Trial, budget: Budget, axis: str, strongest: floa
         lines.append(f"The budget is not used up at strongest={strongest:g}: a stronger one may fit too.")
     given = contract(HydraConfig.get().overrides.task)
     own = [word for word in given if re.split(r"[=.]", word)[0] in ALIKE and not word.startswith(f"knob.{axis}=")]
-    lines.append(shlex.join(["zsc", "run", *own, f"knob.{axis}={best.dose:g}"]))
+    lines.append(shlex.join(["zsc", "run", *own, f"knob.{axis}={best.dose:g}", *folder_words()]))
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from typing import Any
 
 from zsc.data import chitchat, hub, jsonl, table, topical_chat, wizard, wizard_hub, wow_plus_plus
 from zsc.data.embedded import load_parlor
-from zsc.data.record import Record
+from zsc.data.record import Record, check_sound
 from zsc.errors import ZscError, suggestion
 
 DATASETS: dict[str, Callable[..., list[Record]]] = {
@@ -28,7 +28,7 @@ def load_records(loader: str, limit: int | None = None, **settings: Any) -> list
         raise ZscError(f"no dataset loader '{loader}'.{suggestion(loader, DATASETS)} Known: {', '.join(DATASETS)}.")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ZscError(f"dataset.limit={limit} must be a whole number of at least 1, or null for all records.")
-    records = DATASETS[loader](**settings)
+    records = [check_sound(record) for record in DATASETS[loader](**settings)]
     if not records:
         raise ZscError(f"dataset {loader} with {settings} holds no record. Check its path, split and filters.")
     if limit is not None and limit < len(records):

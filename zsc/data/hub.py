@@ -1,21 +1,28 @@
 """Any dataset that the `datasets` library loads, from the Hugging Face hub or a folder."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zsc.data.columns import check_columns, parse_rows
+from zsc.data.columns import Row, check_columns, check_split, parse_rows
+from zsc.data.files import guarded
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line, suggestion
 
 
 def load(
-    path: str | None, name: str | None, split: str, revision: str | None, columns: Mapping[str, Any]
+    path: str | None,
+    name: str | None,
+    split: str,
+    revision: str | None,
+    columns: Mapping[str, Any],
+    turns: str = "one",
 ) -> list[Record]:
-    """Return one record per row of a split, its fields taken from ``columns``."""
+    """Return one record per row of a split, its fields taken from ``columns``; ``turns`` as in a table."""
+    check_split(turns, "dataset.turns")
     rows = load_split(path, name, split, revision)
     chosen = check_columns(columns, rows.column_names, f"{path}, split {split}")
-    return parse_rows(((f"{path}, split {split}, row {i}", row) for i, row in enumerate(rows, start=1)), chosen)
+    return parse_rows(read_rows(rows, f"{path}, split {split}"), chosen, turns)
 
 
 def load_split(path: str | None, name: str | None, split: str, revision: str | None) -> Any:
@@ -35,3 +42,14 @@ def load_split(path: str | None, name: str | None, split: str, revision: str | N
     if split not in found:
         raise ZscError(f"{path} has no split '{split}'.{suggestion(str(split), found)} It has: {', '.join(found)}.")
     return found[split]
+
+
+def read_rows(rows: Any, where: str) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of a split, with where they stand. Raises ZscError for one that cannot be had."""
+    import pyarrow
+
+    for number in range(len(rows)):
+        here = f"{where}, row {number + 1}"
+        with guarded(here, also=(pyarrow.ArrowException,)):
+            row = rows[number]
+        yield here, row

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from zsc.data.cut import Bucket, Cut
 from zsc.data.record import Record
 
 PAD, BEGIN, KNOWLEDGE, FIRST_TURN = -1, 0, 1, 2
+MOST = 50
 
 
 @dataclass(frozen=True)
@@ -60,47 +63,104 @@ class BucketLayout:
 
     def encode(self, records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> Source:
         """Lay out ``records`` as one batch of sources."""
-        texts = [text for record in records for text in (record.knowledge or "", *self._texts(record))]
-        ids = iter(tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else [])
-        speakers = [_speaker_id(token, tokenizer) for token in self.speaker_tokens]
-        rows = []
-        for record in records:
-            row = [] if tokenizer.bos_token_id is None else [(tokenizer.bos_token_id, BEGIN)]
-            row += self._bucket(next(ids), KNOWLEDGE, self.knowledge_tokens)
-            recent = record.history[-self.turns :]
-            empty = self.turns - len(recent)
-            for i in range(empty):
-                row += self._bucket([], FIRST_TURN + i, 1 + self.turn_tokens)
-            for i, turn in enumerate(recent, start=empty):
-                speaker = speakers[turn.speaker != record.history[-1].speaker]
-                row += self._bucket([speaker, *next(ids)], FIRST_TURN + i, 1 + self.turn_tokens)
-            rows.append(row)
-        pairs = torch.tensor(rows, dtype=torch.long).reshape(len(records), -1, 2)
-        input_ids, segments = pairs.unbind(-1)
-        attended = torch.ones_like(segments) if self.attend_padding else (segments != PAD).long()
-        return Source(torch.where(input_ids >= 0, input_ids, tokenizer.pad_token_id), attended, segments)
+        return self.lay_out(records, tokenizer)[0]
 
-    def truncated(self, records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> float:
-        """Return the share of non-empty buckets whose content is longer than the bucket."""
-        cut = total = 0
-        for record in records:
-            texts = [
+    def lay_out(self, records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> tuple[Source, Cut]:
+        """Lay out ``records`` as one batch of sources; return it with what does not fit."""
+        recent = [record.history[-self.turns :] for record in records]
+        texts = [
+            (text, size)
+            for record, turns in zip(records, recent, strict=True)
+            for text, size in (
                 (record.knowledge or "", self.knowledge_tokens),
-                *((t, self.turn_tokens) for t in self._texts(record)),
-            ]
-            for text, size in texts:
-                if text:
-                    total += 1
-                    cut += len(tokenizer(text, add_special_tokens=False)["input_ids"]) > size
-        return cut / max(total, 1)
+                *((t.text, self.turn_tokens) for t in turns),
+            )
+        ]
+        found = iter(first_tokens([text for text, _ in texts], [size for _, size in texts], tokenizer))
+        speakers = [_speaker_id(token, tokenizer) for token in self.speaker_tokens]
+        rows = _Rows(self.attend_padding)
+        knowledge: list[list[Bucket]] = []
+        said: list[list[Bucket]] = []
+        for record, turns in zip(records, recent, strict=True):
+            if tokenizer.bos_token_id is not None:
+                rows.add([tokenizer.bos_token_id], BEGIN, 1)
+            first = next(found)
+            rows.add(first.ids, KNOWLEDGE, self.knowledge_tokens)
+            knowledge.append([first.bucket(self.knowledge_tokens)] if record.knowledge else [])
+            empty = self.turns - len(turns)
+            rows.add([], PAD, empty * (1 + self.turn_tokens))
+            said.append([])
+            for i, turn in enumerate(turns, start=empty):
+                first = next(found)
+                speaker = speakers[turn.speaker != turns[-1].speaker]
+                rows.add([speaker, *first.ids[: self.turn_tokens]], FIRST_TURN + i, 1 + self.turn_tokens)
+                said[-1].append(first.bucket(self.turn_tokens))
+        input_ids, segments = (torch.tensor(one).reshape(len(records), -1) for one in (rows.ids, rows.segments))
+        attended = torch.ones_like(segments) if self.attend_padding else (segments != PAD).long()
+        source = Source(torch.where(input_ids >= 0, input_ids, tokenizer.pad_token_id), attended, segments)
+        return source, Cut(knowledge, said, [len(record.history) for record in records], self.turns)
 
-    def _texts(self, record: Record) -> list[str]:
-        return [turn.text for turn in record.history[-self.turns :]]
 
-    def _bucket(self, tokens: list[int], segment: int, size: int) -> list[tuple[int, int]]:
-        padding = segment if self.attend_padding and tokens else PAD
-        kept = [(token, segment) for token in tokens[:size]]
-        return kept + [(-1, padding)] * (size - len(kept))
+class _Rows:
+    """Token ids, -1 for padding, and segments, which grow bucket by bucket."""
+
+    def __init__(self, attend_padding: bool):
+        self.attend_padding = attend_padding
+        self.ids: list[int] = []
+        self.segments: list[int] = []
+
+    def add(self, tokens: list[int], segment: int, size: int) -> None:
+        kept = tokens[:size]
+        padding = size - len(kept)
+        self.ids += kept + [-1] * padding
+        self.segments += [segment] * len(kept) + [segment if self.attend_padding and tokens else PAD] * padding
+
+
+class First(NamedTuple):
+    """The first token ids of a text: all of them, unless ``characters`` tells the length of a text that has more."""
+
+    ids: list[int]
+    characters: int | None = None
+
+    def bucket(self, size: int) -> Bucket:
+        return Bucket(size, len(self.ids), self.characters)
+
+
+def first_tokens(texts: Sequence[str], sizes: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> list[First]:
+    """Return at least the first ``sizes`` token ids of each of ``texts``, without special ones.
+
+    Texts of ordinary length are tokenized whole. Of a longer one, only beginnings are, each twice as long as the one
+    before and ending at white space, if there is some near its end, until two in a row have the same tokens in front,
+    as many as are asked for: what a tokenizer makes of words far behind does not reach back to the front [D]. A text
+    whose beginnings never agree is read to its end, but no farther than to ``MOST`` times the first beginning [D].
+    """
+    whole = [i for i, (text, size) in enumerate(zip(texts, sizes, strict=True)) if len(text) <= 3 * _reach(size)]
+    ids = dict(zip(whole, _tokenized([texts[i] for i in whole], tokenizer), strict=True))
+    return [
+        First(ids[i]) if i in ids else _beginning(text, size, tokenizer)
+        for i, (text, size) in enumerate(zip(texts, sizes, strict=True))
+    ]
+
+
+def _beginning(text: str, size: int, tokenizer: PreTrainedTokenizerBase) -> First:
+    length, before = _reach(size), None
+    while length < len(text):
+        space = text.rfind(" ", length // 2, length)
+        (ids,) = _tokenized([text[: length if space < 0 else space]], tokenizer)
+        if (len(ids) > size and ids[:size] == before) or length > MOST * _reach(size):
+            return First(ids, len(text))
+        length, before = 2 * length + 7, ids[:size]  # no multiple, which may be the period of a text that repeats
+    return First(_tokenized([text], tokenizer)[0])
+
+
+def _reach(size: int) -> int:
+    """Return how many characters surely hold the first ``size`` tokens of ordinary text, and many more."""
+    return max(2048, 32 * size)
+
+
+def _tokenized(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    # verbose warns of texts longer than the model reads, which are cut afterwards
+    return tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
 
 
 def plain_source(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Source:

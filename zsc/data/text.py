@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from zsc.data.files import guarded
 from zsc.errors import ZscError
 
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9<])|(?<=\S)\s+(?=<speaker\d>)")
@@ -18,8 +19,15 @@ def check_text(path: Path) -> Path:
 
 
 def read_documents(path: Path) -> Iterator[str]:
-    """Yield one document per non-empty line of a UTF-8 text file (``.xz`` is read as it is)."""
-    with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
+    """Yield one document per non-empty line of a UTF-8 text file (``.xz`` is read as it is).
+
+    Raises ZscError for what is no such file.
+    """
+    opened = lzma.open if path.suffix == ".xz" else open
+    with (
+        guarded(str(path), "Give UTF-8 text, one document per line.", also=(lzma.LZMAError, EOFError)),
+        opened(path, "rt", encoding="utf-8") as lines,
+    ):
         for line in lines:
             if document := line.strip():
                 yield document

@@ -9,11 +9,12 @@ names the sentence it was written from in ``checked_sentence`` and the title of 
 an object of one entry, which is empty or says ``no_passages_used`` where there was none.
 """
 
+import math
 import reprlib
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from zsc.data.files import dataset_folder, read_json
+from zsc.data.files import FETCH_AGAIN, dataset_folder, read_json
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError, suggestion
 
@@ -25,7 +26,7 @@ SPLITS = {
     "test_unseen": "test_topic_split.json",
 }
 FETCH = "Download and unpack http://parl.ai/downloads/wizard_of_wikipedia/wizard_of_wikipedia.tgz."
-FETCH_AGAIN = "Fetch the file again."
+LARGEST = 10**300  # what a float surely holds
 UNUSED = "no_passages_used"
 KINDS: dict[type, str] = {str: "a string", float: "a number", list: "a list", dict: "an object"}
 
@@ -63,8 +64,8 @@ def field(value: Any, name: str, kind: type[T], where: str) -> T:
         raise ZscError(f"{where}: must be an object with field '{name}', got {reprlib.repr(value)}. {FETCH_AGAIN}")
     found = value.get(name)
     if kind is float and type(found) is int:
-        found = float(found)
-    if not isinstance(found, kind):
+        found = found if abs(found) > LARGEST else float(found)
+    if not isinstance(found, kind) or (isinstance(found, float) and not math.isfinite(found)):
         got = reprlib.repr(found) if name in value else "nothing"
         raise ZscError(f"{where}: field '{name}' must be {KINDS[kind]}, got {got}. {FETCH_AGAIN}")
     return found

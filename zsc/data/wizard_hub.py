@@ -7,9 +7,9 @@ UNUSED. The layout is known from code that reads it; it was not tried on the dat
 """
 
 from collections.abc import Iterator
-from typing import Any
 
-from zsc.data.hub import load_split
+from zsc.data.columns import Row
+from zsc.data.hub import load_split, read_rows
 from zsc.data.record import Record, Turn
 from zsc.data.wizard import UNUSED, check_min_history
 from zsc.errors import ZscError
@@ -29,12 +29,12 @@ def load(path: str | None, split: str, revision: str | None, min_history: int) -
         )
     return [
         record
-        for number, row in enumerate(rows)
-        for record in _records(f"{split}/{number}", row, min_history, f"{path}, split {split}, dialogue {number}")
+        for number, (where, row) in enumerate(read_rows(rows, f"{path}, split {split}"))
+        for record in _records(f"{split}/{number}", row, min_history, where)
     ]
 
 
-def _records(key: str, dialogue: dict[str, Any], min_history: int, where: str) -> Iterator[Record]:
+def _records(key: str, dialogue: Row, min_history: int, where: str) -> Iterator[Record]:
     lists = [dialogue[name] for name in COLUMNS]
     if not all(isinstance(one, list) and len(one) == len(lists[0]) for one in lists):
         raise ZscError(f"{where}: {', '.join(COLUMNS)} must be lists of equal length. Fetch the dataset again.")

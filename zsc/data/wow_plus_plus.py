@@ -14,9 +14,9 @@ records have no reference.
 import reprlib
 from typing import Any
 
-from zsc.data.files import dataset_folder, read_json
+from zsc.data.files import FETCH_AGAIN, dataset_folder, read_json
 from zsc.data.record import Record, Turn
-from zsc.data.wizard import FETCH_AGAIN, field, only_entry
+from zsc.data.wizard import field, only_entry
 from zsc.errors import ZscError, suggestion
 
 SPLITS = {"topic": ("topic",), "random": ("random",), "all": ("topic", "random")}

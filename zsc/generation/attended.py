@@ -29,7 +29,8 @@ class Token:
 @dataclass(frozen=True)
 class Attended:
     """Shares of cross-attention: of ``tokens``, of what the knobs put in front of the source (``code``, with the knobs
-    on), and of padding off and on, which is 0 unless the layout attends to it. Those of off, and of on, add up to 1."""
+    on), and of padding off and on, which is 0 unless the layout attends to it. Those of off, and of on, add up to 1,
+    less what lies on the decoder's own past (T5Gemma 2, which attends to both in one softmax) or on prompts (MVP)."""
 
     tokens: tuple[Token, ...]
     code: float
@@ -62,8 +63,9 @@ def attended(loaded: Loaded, source: Source, knobs: Sequence[Knob], response: st
 
     with eager(model):
         off, on = shares([]), shares(knobs)
-    new = len(on) - len(off)
-    code, on = float(on[:new].sum()), on[new:]
+    positions = source.input_ids.shape[1]
+    code, on = float(on[len(off) - positions : -positions].sum()), on[-positions:]
+    off = off[-positions:]
     kept = source.attention_mask[0].bool() & (source.input_ids[0] != tokenizer.pad_token_id)
     tokens = [
         Token(text, int(source.segments[0, place]), special, float(off[place]), float(on[place]))

@@ -12,7 +12,6 @@ likelihoods alone may differ in the fifth decimal with the size of the batch.
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,10 +21,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock, FileLock
+from filelock import BaseFileLock
 
 from zsc.errors import ZscError, first_line
-from zsc.files import write_atomic
+from zsc.files import append, lock_at, partial_name, refuse_link, write_atomic
 
 PACKAGE = Path(__file__).parents[1]
 DECIDING = ("data/layout.py", "models/*.py", "knobs/*.py", "generation/encoded.py", "generation/generate.py",
@@ -33,6 +32,7 @@ DECIDING = ("data/layout.py", "models/*.py", "knobs/*.py", "generation/encoded.p
 LIBRARIES = ("torch", "transformers", "tokenizers")
 FIELDS = {"id", "response", "tokens", "nll"}
 CHECK, LOCK = "check", ".lock"
+PARTS = ("cell.json", "items.jsonl", "done.json")
 
 
 class State(Enum):
@@ -61,7 +61,7 @@ def canonical(value: Any) -> str:
             return [plain(inner) for inner in part]
         return int(part) if isinstance(part, float) and part.is_integer() else part
 
-    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
+    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 @cache
@@ -101,10 +101,27 @@ class Cell:
     @property
     def lock(self) -> BaseFileLock:
         """A lock for whoever writes."""
-        return FileLock(self.path / LOCK)
+        return lock_at(self.path / LOCK)
+
+    def check_place(self) -> None:
+        """Raise ZscError where a symbolic link or a file lies in the place of the cell, or a link in that of one of its
+        files."""
+        for place in (self.path, *(self.path / name for name in (*PARTS, LOCK))):
+            refuse_link(place)
+        if self.path.exists() and not self.path.is_dir():
+            raise ZscError(f"{self.path} is a file in the place of a cell. Remove it, or set cells=FOLDER.")
+
+    def foreign(self) -> list[str]:
+        """Return what lies in the cell's folder and is not of the cell, sorted by name."""
+        own = {LOCK, *PARTS, *(partial_name(self.path / name).name for name in PARTS)}
+        return sorted(part.name for part in self.path.iterdir() if part.name not in own) if self.path.is_dir() else []
 
     def stored(self) -> Stored:
-        """Return what is there, checked against the cell's hash, its records and its mark."""
+        """Return what is there, checked against the cell's hash, its records and its mark.
+
+        Raises what :meth:`check_place` raises.
+        """
+        self.check_place()
         try:
             described = json.loads((self.path / "cell.json").read_text(encoding="utf-8"))
             mark = _content(self.path / "done.json")  # before the responses, which may be finished meanwhile
@@ -131,25 +148,24 @@ class Cell:
     def begin(self, effect: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         """Make the cell, which must be locked, ready for writing; return its whole items.
 
-        A broken cell is emptied, and a line that a kill left without its end is cut off.
+        A broken cell loses its own files and keeps any others, and a line that a kill left without its end is cut off.
+        Raises what :meth:`check_place` raises, and ZscError where a folder with content lies in the place of a file.
         """
         found = self.stored()
         if found.state in (State.MISSING, State.BROKEN):
-            for part in self.path.iterdir():
-                if part.is_dir():
-                    shutil.rmtree(part)
-                elif part.name != LOCK:
-                    part.unlink()
+            for name in PARTS:
+                _remove(self.path / name)
             described = {"spec": self.spec, "effect": effect}
-            write_atomic(self.path / "cell.json", json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+            write_atomic(
+                self.path / "cell.json", json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            )
         whole = _lines(found.items)
         if self.items.is_file() and self.items.read_text(encoding="utf-8", errors="replace") != whole:
             write_atomic(self.items, whole)
         return found.items
 
     def append(self, items: Sequence[Mapping[str, Any]]) -> None:
-        with self.items.open("a", encoding="utf-8") as handle:
-            handle.write(_lines(items))
+        append(self.items, _lines(items))
 
     def finish(self) -> None:
         """Mark the cell as finished, once its items are on disk."""
@@ -174,21 +190,33 @@ class Cell:
         return items
 
 
+def _remove(part: Path) -> None:
+    """Remove one file of a cell, or an empty folder in its place."""
+    if not part.is_dir():
+        part.unlink(missing_ok=True)
+    elif any(part.iterdir()):
+        raise ZscError(f"{part} is a folder with content in the place of a cell's file. Move it away.")
+    else:
+        part.rmdir()
+
+
 def _content(file: Path) -> bytes | None:
     return file.read_bytes() if file.exists() else None
 
 
 def _lines(items: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps({**item, CHECK: _check(item)}, ensure_ascii=False) + "\n" for item in items)
+    return "".join(
+        json.dumps({**item, CHECK: _check(item)}, ensure_ascii=False, allow_nan=False) + "\n" for item in items
+    )
 
 
 def _check(item: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(item, sort_keys=True, allow_nan=False).encode()).hexdigest()[:8]
 
 
 def _mark(content: bytes) -> str:
     mark = {"items": content.count(b"\n"), "sha256": hashlib.sha256(content).hexdigest()}
-    return json.dumps(mark) + "\n"
+    return json.dumps(mark, allow_nan=False) + "\n"
 
 
 @contextmanager

@@ -1,18 +1,24 @@
 """What is checked before anything is generated: that every setting can act, and that it does."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from math import isfinite
 
+from torch import nn
 from transformers import PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.layout import KNOWLEDGE, Source
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.knobs import Knob, NoSuchSpan
+from zsc.knobs.finite import ADVICE, NotFinite
 from zsc.knobs.probe import Effect, NoEffect, probe
 from zsc.knobs.supported import check_model
 from zsc.models.load import Loaded
 
 Settings = Mapping[str, Sequence[Knob]]
+POSITIONS = ("max_encoder_position_embeddings", "max_position_embeddings")  # the first is LED's
+TABLE = "position_embeddings"
 
 
 def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record], source: Source) -> None:
@@ -25,6 +31,7 @@ def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record]
         check_model(loaded.model)
     except ValueError as error:
         raise ZscError(str(error)) from error
+    check_sources(loaded.model, records, source)
     for knob in (knob for knobs in settings.values() for knob in knobs):
         try:
             knob.check(loaded.model, source)
@@ -37,6 +44,22 @@ def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record]
             raise ZscError(f"{knob}: {error}") from error
 
 
+def check_sources(model: PreTrainedModel, records: Sequence[Record], source: Source) -> None:
+    """Raise ZscError for a record that leaves nothing to read, or holds a token that ``model`` does not know."""
+    readable = (source.segments >= KNOWLEDGE).any(dim=1)
+    if not bool(readable.all()):
+        record = records[int((~readable).nonzero()[0])]
+        raise ZscError(
+            f"record {record.id} has neither knowledge nor history that the model could read. Leave such records out."
+        )
+    rows = model.get_encoder().get_input_embeddings().weight.shape[0]
+    if (beyond := (source.input_ids >= rows).any(dim=1).nonzero()).numel():
+        raise ZscError(
+            f"record {records[int(beyond[0])].id} holds a token that the model has no embedding for (it has {rows}):"
+            " the mask token, which the tokenizer alone knows. Take it out of the text."
+        )
+
+
 def probe_settings(loaded: Loaded, settings: Settings, source: Source) -> dict[str, Effect]:
     """Return what every setting with knobs does to the model on ``source``. Raises ZscError if one does nothing."""
     batch = source.to(loaded.model.device)
@@ -45,11 +68,15 @@ def probe_settings(loaded: Loaded, settings: Settings, source: Source) -> dict[s
         if knobs:
             try:
                 effects[name] = probe(loaded.model, knobs, batch)
+            except NotFinite as error:
+                raise ZscError(f"{name}, probed on the first examples: {error}") from error
             except NoEffect as error:
                 raise ZscError(
                     f"{error} Either it weighs nothing against anything (a part that is the whole source), or this"
                     " model ignores it (try model.attention=eager)."
                 ) from error
+            if not all(map(isfinite, astuple(effects[name]))):
+                raise ZscError(f"{name}: its effect on the first examples is not finite ({effects[name]}). {ADVICE}")
     return effects
 
 
@@ -60,6 +87,16 @@ def check_lengths(
     parts = [("sources", positions, "layout", model.get_encoder())] if positions else []
     parts.append(("responses", new_tokens, setting, model.get_decoder()))
     for what, length, key, part in parts:
-        limit = getattr(part.config, "max_position_embeddings", None)
+        limit = position_limit(part)
         if limit is not None and length > limit:
             raise ZscError(f"{what} take {length} positions, but this model has {limit}. Reduce {key}.")
+
+
+def position_limit(stack: nn.Module) -> int | None:
+    """Return how many positions an encoder or decoder has, None for no limit. RoBERTa counts from behind padding."""
+    config = getattr(stack, "config", None)
+    limits = (getattr(config, name, None) for name in POSITIONS)
+    limit = next((limit for limit in limits if limit is not None), None)
+    paddings = (getattr(part, "padding_idx", None) for name, part in stack.named_modules() if name.endswith(TABLE))
+    padding = next((index for index in paddings if index is not None), None)
+    return limit if limit is None or padding is None else limit - padding - 1

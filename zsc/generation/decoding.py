@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 import torch
@@ -44,7 +45,9 @@ class Decoding:
             "top_p": 0 < self.top_p <= 1,
             "top_k": self.top_k >= 0,
             "num_beams": self.num_beams >= 1,
+            "repetition_penalty": self.repetition_penalty > 0,
         }
+        checks |= {name: checks.get(name, True) and isfinite(value) for name, value in asdict(self).items()}
         for field, ok in checks.items():
             if not ok:
                 raise ZscError(f"decoding.{field}={getattr(self, field)} is out of range.")

@@ -82,7 +82,8 @@ class Filler:
     def _found(self, task: Task) -> bool:
         stored = task.cell.stored()
         if stored.state is State.BROKEN:
-            self.watcher.note(f"cell {task.cell.path.name} is broken ({stored.why}): it is made again.")
+            left = f" Left alone in it: {', '.join(others)}." if (others := task.cell.foreign()) else ""
+            self.watcher.note(f"cell {task.cell.path.name} is broken ({stored.why}): it is made again.{left}")
         if stored.state is State.DONE:
             self.tally.found += 1
             self.watcher.advance(len(stored.items))

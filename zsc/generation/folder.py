@@ -1,8 +1,6 @@
 """A run's folder: what was asked (config.yaml, manifest.json, records.jsonl) and what was said (generations.jsonl),
 and how it scores (scores.json, items.csv, judged-*.jsonl)."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -11,17 +9,17 @@ from errno import ENOTDIR
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from zsc.data import jsonl
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line
-from zsc.files import write_atomic
+from zsc.files import lock_at, refuse_link, write_atomic
 from zsc.generation.cells import writing
+from zsc.spreadsheets import csv_text
 
 DIFFERENCE = "difference"  # no name of a setting: tables of scores call so what compares two
 AGAIN = "Repeat the command that made the run."
 ROW = {"setting", "seed", "id", "response"}
+PARTS = ("config.yaml", "manifest.json", "records.jsonl", "generations.jsonl", "scores.json", "items.csv", ".lock")
 
 
 @dataclass(frozen=True)
@@ -37,24 +35,29 @@ class RunFolder:
         return self.path / "generations.jsonl"
 
     def check(self, identity: str) -> None:
-        """Raise ZscError if the folder cannot be made, or holds another run than that of ``identity``."""
+        """Raise ZscError if the folder cannot be made, holds another run than that of ``identity``, or files of the
+        names of a run's that are of none, and where it or one of its files is a symbolic link."""
         with self.writing():
             nearest = next(path for path in (self.path, *self.path.parents) if path.exists())
             if not nearest.is_dir():
                 raise NotADirectoryError(ENOTDIR, f"{nearest} is a file")
-            if self.config.exists() and self.manifest().get("identity") != identity:
-                raise ZscError(
-                    f"{self.path} holds a run with other settings, data or weights. Set output=FOLDER to a new one."
-                )
+            for name in PARTS:
+                refuse_link(self.path / name)
+            there = [name for name in PARTS[:-1] if (self.path / name).exists()]
+            if there and self.manifest().get("identity") != identity:
+                of_a_run = {"config.yaml", "manifest.json"} <= {*there}
+                what = "a run with other settings, data or weights" if of_a_run else f"{there[0]}, which is of no run"
+                raise ZscError(f"{self.path} holds {what}. Set output=FOLDER to a new one.")
 
     def create(self, config_yaml: str, manifest: dict[str, Any], records: Sequence[Record]) -> None:
         """Write what defines the run. Raises what :meth:`check` raises, and ZscError if writing fails."""
         self.check(manifest["identity"])
         with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            lines = (json.dumps(record.to_json(), ensure_ascii=False) for record in records)
+            lines = (json.dumps(record.to_json(), ensure_ascii=False, allow_nan=False) for record in records)
+            # the manifest first, by which one that was stopped here is known for what it is
+            write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=2, allow_nan=False) + "\n")
             write_atomic(self.path / "records.jsonl", "".join(f"{line}\n" for line in lines))
-            write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
             write_atomic(self.config, config_yaml)
 
     @contextmanager
@@ -62,11 +65,15 @@ class RunFolder:
         """Hold the folder against a second writer, waiting for one that is there. Raises ZscError if writing fails."""
         with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path / ".lock"):
+            with lock_at(self.path / ".lock"):
                 yield
 
     def writing(self) -> AbstractContextManager[None]:
-        """Return a context that turns a failure to write into a ZscError that names the folder."""
+        """Return a context that turns a failure to write into a ZscError that names the folder.
+
+        Raises ZscError if the folder is a symbolic link.
+        """
+        refuse_link(self.path)
         return writing(self.path)
 
     def manifest(self) -> dict[str, Any]:
@@ -75,9 +82,11 @@ class RunFolder:
         if not file.is_file():
             return {}
         try:
-            made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            made = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ZscError(f"{file} is broken ({first_line(error)}). {AGAIN}") from error
+        if not isinstance(made, dict):
+            raise ZscError(f"{file} is none that zsc has written. {AGAIN}")
         return made
 
     def write_scores(self, scores: dict[str, Any]) -> None:
@@ -86,12 +95,8 @@ class RunFolder:
 
     def write_items(self, items: Sequence[dict[str, Any]]) -> None:
         """Write one line per response to ``items.csv``; None is an empty field."""
-        out = io.StringIO()
-        writer = csv.DictWriter(out, fieldnames=list(items[0]) if items else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(items)
         with self.writing():
-            write_atomic(self.path / "items.csv", out.getvalue())
+            write_atomic(self.path / "items.csv", csv_text(items, list(items[0]) if items else []))
 
     def records(self) -> list[Record]:
         return jsonl.load(str(self.path / "records.jsonl"))
@@ -108,7 +113,7 @@ class RunFolder:
 
     def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write the generations, unless they are there already."""
-        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        content = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
         if not self.generations.is_file() or self.generations.read_text(encoding="utf-8") != content:
             with self.writing():
                 write_atomic(self.generations, content)

@@ -10,6 +10,7 @@ from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel,
 
 from zsc.data.layout import Source
 from zsc.generation.decoding import Decoding
+from zsc.generation.finite import check_likelihoods, check_states, finite_logits
 from zsc.generation.noise import stream_keys
 from zsc.knobs import Knob, apply
 from zsc.knobs.encoder import encoder_outputs
@@ -52,8 +53,10 @@ def decode(
     """Return token ids (jobs * batch, length), job by job, the start token first.
 
     All jobs, which must fit together, run as one batch over the encoder ``states`` (batch, positions, width) of
-    ``source``. ``ids`` name its rows for the sampling noise.
+    ``source``. ``ids`` name its rows for the sampling noise. Raises ZscError, naming the record, where states or logits
+    are not finite.
     """
+    check_states(states, source, ids)
     generator: Any = model  # generate() comes with the concrete class
     first, *others = jobs
     repeated = source.repeat(len(jobs))
@@ -63,7 +66,7 @@ def decode(
         else stacked(model, [job.knobs for job in jobs], source)  # type: ignore[misc]
     )
     streams = torch.cat([stream_keys(ids, job.seed) for job in jobs])
-    with context:
+    with context, finite_logits(model, ids, ["+".join(map(str, job.knobs)) for job in jobs]):
         return generator.generate(
             encoder_outputs=encoder_outputs(states.repeat(len(jobs), 1, 1)),
             attention_mask=repeated.attention_mask,
@@ -87,7 +90,7 @@ def generate(
     Likelihoods are computed job by job, so that what is decoded together does not touch their last digits.
     """
     sequences = decode(model, source, states, ids, jobs, decoding)
-    return [_responses(model, tokenizer, source, states, of_job) for of_job in sequences.chunk(len(jobs))]
+    return [_responses(model, tokenizer, source, states, ids, of_job) for of_job in sequences.chunk(len(jobs))]
 
 
 def _responses(
@@ -95,12 +98,14 @@ def _responses(
     tokenizer: PreTrainedTokenizerBase,
     source: Source,
     states: torch.Tensor,
+    ids: Sequence[str],
     sequences: torch.Tensor,
 ) -> list[Response]:
     kept = response_mask(sequences, model.generation_config)
     length = int(kept.any(dim=0).nonzero().max()) + 1
     sequences, kept = sequences[:, : 1 + length], kept[:, :length]
     nll = negative_log_likelihood(model, source, states, sequences, kept)
+    check_likelihoods(nll, ids)
     texts = tokenizer.batch_decode(sequences, skip_special_tokens=True)
     counts = kept.sum(dim=1)
     return [

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import math
+import reprlib
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -10,49 +12,59 @@ from pathlib import Path
 from typing import Any
 
 from zsc import __version__
-from zsc.data.columns import FIELDS, Row, check_columns, parse_rows, present
-from zsc.data.record import Record
-from zsc.data.table import read_rows
+from zsc.data.columns import Row, check_column, check_columns, named, parse_rows, present
+from zsc.data.record import FIELDS, Record, sound
+from zsc.data.table import column_names, read_rows
 from zsc.errors import ZscError, suggestion
 from zsc.generation.folder import DIFFERENCE, RunFolder
+from zsc.terminal import say
 
 OWN = ("response", "setting", "seed", "nll", "tokens")
 COLUMNS = {field: field for field in (*FIELDS, *OWN)}
 
 
-def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: int) -> RunFolder:
+def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: int, split: str = "one") -> RunFolder:
     """Write the responses in ``file`` as the folder of a run in ``parent``, and return it.
 
-    A row holds a ``response`` and the example it answers (a history, and what else a record has), and may name the
-    ``setting`` or system it is of, its ``seed``, and its ``nll`` and ``tokens`` under the model that made it.
-    ``columns`` overrides the names of columns. Rows of the same id are of the same example; without ids the first rows
-    of all settings and seeds are, and so on [D]. A missing response (null) has no value in any metric; an empty one
-    does. Raises ZscError where a setting and seed lacks an example, and where rows of one id hold different examples.
+    A row holds a ``response`` and the example it answers (a history, knowledge, and what else a record has, all of
+    which may be absent), and may name the ``setting`` or system it is of, its ``seed``, and its ``nll`` and ``tokens``
+    under the model that made it. ``columns`` overrides the names of columns; those that are not read are named on
+    stderr. ``split`` says what a plain text is as a history, as in :mod:`zsc.data.columns`. Rows of the same id are of
+    the same example; without ids the first rows of all settings and seeds are, and so on [D]. A missing response (null)
+    has no value in any metric; an empty one does. Raises ZscError where a setting and seed lacks an example, and where
+    rows of one id hold different examples.
     """
     rows = read_rows(file)
     if not rows:
         raise ZscError(f"{file} holds no row.")
-    names = list(dict.fromkeys(name for _, row in rows for name in row))
-    named = {**COLUMNS, **columns}
-    own = {field: named.pop(field) for field in OWN}
-    chosen = check_columns(named, names, str(file), "columns")
-    for field, name in own.items():
-        if name not in names and name is not None and (field == "response" or name != field):
-            raise ZscError(
-                f"{file}: no column '{name}' for columns.{field}.{suggestion(str(name), names)} There are:"
-                f" {', '.join(names)}."
-            )
-    lines = _lines(rows, own, chosen.get("id"))
-    records = parse_rows(_examples(rows, lines, chosen), {**chosen, "id": "id"})
+    names = column_names(rows)
+    wanted = {**COLUMNS, **columns}
+    own = {field: wanted.pop(field) for field in OWN}
+    chosen = check_columns(wanted, names, str(file), "columns")
+    read = {
+        field: None if name is None else check_column(str(name), field, names, str(file), "columns")
+        for field, name in own.items()
+    }
+    if read["response"] is None:
+        raise ZscError(
+            f"{file}: no column 'response' for columns.response.{suggestion('response', names)} Say"
+            f" columns.response=NAME. There are: {', '.join(names)}."
+        )
+    if unread := [name for name in names if name not in (*chosen.values(), *read.values())]:
+        say(f"{file}: columns not read: {', '.join(unread)}. columns.FIELD=NAME reads one as {', '.join(COLUMNS)}.")
+    lines = _lines(rows, read, chosen.get("id"))
+    records = parse_rows(_examples(rows, lines, chosen), {**chosen, "id": "id"}, split, "turns")
     settings = list(dict.fromkeys(line["setting"] for line in lines))
     seeds = sorted({line["seed"] for line in lines})
     _check_whole(records, lines, settings, seeds, file)
-    content = json.dumps([__version__, lines, [record.to_json() for record in records]], sort_keys=True)
+    content = json.dumps(
+        [__version__, lines, [record.to_json() for record in records]], sort_keys=True, allow_nan=False
+    )
     identity = hashlib.sha256(content.encode()).hexdigest()
     folder = RunFolder(parent / f"outputs-{file.stem}-{identity[:10]}")
     made = {"identity": identity, "outputs": file.name, "settings": settings, "seeds": seeds, "zsc": __version__}
     with folder.locked():
-        folder.create(json.dumps({"layout": {"turns": turns}}) + "\n", made, records)
+        folder.create(json.dumps({"layout": {"turns": turns}}, allow_nan=False) + "\n", made, records)
         folder.write_rows(lines)
     return folder
 
@@ -73,37 +85,49 @@ def _examples(
     return list(first.values())
 
 
-def _lines(rows: Sequence[tuple[str, Row]], own: Mapping[str, Any], id_column: str | None) -> list[dict[str, Any]]:
+def _lines(
+    rows: Sequence[tuple[str, Row]], own: Mapping[str, str | None], id_column: str | None
+) -> list[dict[str, Any]]:
     lines, seen = [], Counter[tuple[str, int]]()
     for where, row in rows:
-        response = row.get(own["response"])
+        value = {field: None if column is None else row.get(column) for field, column in own.items()}
+        response = value["response"]
         missing = response is None or response != response  # NaN, which is not equal to itself
         if not missing and not isinstance(response, str):
-            raise ZscError(f"{where}: field '{own['response']}' must be text, got {response!r}.")
-        setting, seed = str(present(row.get(own["setting"])) or "outputs"), _number(row, own["seed"], int, where) or 0
+            raise ZscError(f"{where}: field '{own['response']}' must be text, got {reprlib.repr(response)}.")
+        setting = _composed(named(value["setting"], where, str(own["setting"]))) or "outputs"
+        seed = _number(value["seed"], own["seed"], int, where) or 0
         if setting.partition(":")[0] == DIFFERENCE:
             raise ZscError(f"{where}: no system can be called '{setting}', which tables use: rename it.")
         seen[setting, seed] += 1
-        identity = present(row.get(id_column)) if id_column else None
-        named = str(seen[setting, seed] if identity is None else identity)
-        line: dict[str, Any] = {"setting": setting, "seed": seed, "id": " ".join(named.split())}
-        line["response"] = None if missing else " ".join(str(response).split())
-        line["tokens"], line["nll"] = _number(row, own["tokens"], int, where), _number(row, own["nll"], float, where)
+        identity = _composed(named(row.get(id_column), where, id_column)) if id_column else None
+        line: dict[str, Any] = {"setting": setting, "seed": seed, "id": identity or str(seen[setting, seed])}
+        line["response"] = None if missing else " ".join(sound(str(response), where, str(own["response"])).split())
+        line["tokens"] = _number(value["tokens"], own["tokens"], int, where)
+        line["nll"] = _number(value["nll"], own["nll"], float, where)
         lines.append(line)
     return lines
 
 
-def _number(row: Row, column: str, kind: type, where: str) -> Any:
+def _composed(name: str | None) -> str | None:
+    """Return ``name`` with its characters composed, so that the same ones are equal however they were encoded."""
+    return None if name is None else unicodedata.normalize("NFC", name)
+
+
+def _number(value: Any, column: str | None, kind: type, where: str) -> Any:
     """Return a finite number, a whole one for the kind ``int``, None where the field is empty."""
-    value = present(row.get(column))
-    try:
-        found = None if value is None else float(value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if found is None:
+    value = present(value)
+    if value is None:
         return None
+    if kind is int and type(value) is int:
+        return value
+    try:
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
     if not math.isfinite(found) or (kind is int and not found.is_integer()):
-        raise ZscError(f"{where}: field '{column}' must be a {'whole ' * (kind is int)}number, got {value!r}.")
+        shown = reprlib.repr(value)
+        raise ZscError(f"{where}: field '{column}' must be a {'whole ' * (kind is int)}number, got {shown}.")
     return kind(found)
 
 

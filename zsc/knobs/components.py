@@ -10,7 +10,8 @@ Each parameter belongs to exactly one, so that counts add up and freezing two co
     the projection of its states to a decoder of another width, since decoders mix if they read the same states.
 ``self_attention``, ``cross_attention``, ``feed_forward``
     the modules of these names in the decoder layers, whole: a relative position bias (T5) and a layer norm inside the
-    module (BERT) go along. ``self_attention`` is thus what the knob ``swap`` replaces.
+    module (BERT) go along. ``self_attention`` is thus what the knob ``swap`` replaces. T5Gemma 2 attends to its past
+    and the source in one module, which counts as ``self_attention``.
 ``norms``
     the decoder's layer norms outside these modules (BART, T5), also those behind embeddings and the last layer.
 ``output``
@@ -22,7 +23,7 @@ from collections.abc import Iterable
 from torch import nn
 from transformers import PreTrainedModel
 
-from zsc.knobs.anatomy import COMPONENTS, UnsupportedModel, decoder_layers, layer_list
+from zsc.knobs.anatomy import COMPONENTS, UnsupportedModel, decoder_layers, layer_list, merges_attention
 
 ALL_COMPONENTS = ("embeddings", "encoder", *COMPONENTS, "norms", "output")
 
@@ -39,12 +40,14 @@ def components(model: PreTrainedModel) -> dict[str, dict[str, nn.Parameter]]:
             for parameter in module.parameters():
                 owners.setdefault(parameter, component)
 
-    stack = model.get_decoder().base_model
+    decoder = model.get_decoder()
+    stack = decoder.base_model if isinstance(decoder, PreTrainedModel) else decoder
+    parts = [name for name in COMPONENTS if name != "cross_attention" or not merges_attention(model)]
     claim("embeddings", embeddings(model))
     claim("encoder", encoders(model))
     claim("encoder", [module for name, module in model.named_children() if name == "enc_to_dec_proj"])
     for layer in decoder_layers(model):
-        for component in COMPONENTS:
+        for component in parts:
             claim(component, (module for _, module in layer.modules(component)))
     claim("norms", filter(is_norm, stack.modules()))
     for name, parameter in stack.named_parameters():

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import check_choice, check_whole
+from zsc.knobs.anatomy import UnsupportedModel, check_choice, check_whole
 from zsc.knobs.bias import check_strength
 from zsc.knobs.masks import Code
 from zsc.knobs.steering import Additions, steered
@@ -85,8 +85,14 @@ class ContextAugmentation:
         return combine(states, mask, self.variant)[None]
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
-        """Raise UnsupportedModel for a model whose cross-attention cannot be biased."""
+        """Raise UnsupportedModel for a model whose cross-attention cannot be biased, or whose encoder would not read
+        texts afterwards as before."""
         check_supported(model)
+        if getattr(model.get_encoder().config, "attention_type", None) == "block_sparse":
+            raise UnsupportedModel(
+                f"the encoder of {type(model).__name__} turns to full attention for good once it reads a text as short"
+                ' as a phrase: set "attention_type": "original_full" in its config.json.'
+            )
 
     def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
         """Return a context in which the decoder of ``model`` also attends to the code."""

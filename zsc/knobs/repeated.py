@@ -20,10 +20,10 @@ from zsc.knobs.steering import Additions, steered
 
 TOLERANCE = 0.01  # of what weights change
 HALF_TOLERANCE = 0.25  # of the same in half precision
-ROUNDING = 8  # in units of the precision of the largest logit
+ROUNDING = 2  # in units of the precision of the largest logit
 HIDDEN = 2  # the token of the target that is hidden
-ON_SOURCE = ((1, 2, 3, 1, 1, 2, 1), (3, 0, 1, 2, 0, 1, 1))
-ON_PAST = (1.0, 3.0, 0.0, 0.25, 2.0, 0.5)
+ON_SOURCE = ((1, 5, 9, 1, 1, 4, 1), (9, 0, 1, 4, 0, 1, 1))
+ON_PAST = (1.0, 9.0, 0.0, 0.1, 4.0, 0.5)
 
 
 @torch.inference_mode()
@@ -98,7 +98,7 @@ FAULTS: dict[str, Callable[[PreTrainedModel, torch.Tensor, torch.Tensor, torch.T
 
 
 def whole_weights(rows: int, positions: int) -> torch.Tensor:
-    """Return weights (rows, positions) that are whole numbers: some 2 and 3, and in every other row some 0."""
+    """Return weights (rows, positions) that are whole numbers, in every other row some 0 among them."""
     numbers = torch.tensor(ON_SOURCE, dtype=torch.float32)
     down, across = (-(-size // have) for size, have in zip((rows, positions), numbers.shape, strict=True))
     return numbers.repeat(down, across)[:rows, :positions]
@@ -128,7 +128,9 @@ def differs(actual: torch.Tensor, expected: torch.Tensor, plain: torch.Tensor, d
     if error > share * effect + noise:
         return f"off by {error:.2g} in logits, where what is compared changes {effect:.2g}"
     if 2 * noise > effect:
-        raise ValueError(f"what is compared changes {effect:.2g} in logits, which rounding ({noise:.2g}) may hide")
+        raise ValueError(
+            f"what is compared changes {effect:.2g} in logits, which rounding ({noise:.2g}) may hide: use float32"
+        )
     return None
 
 

@@ -5,7 +5,6 @@ from weakref import WeakKeyDictionary
 
 import torch
 import transformers
-from packaging.version import Version
 from transformers import PreTrainedModel
 
 from zsc.knobs.anatomy import UnsupportedModel, decoder_layers, family
@@ -22,19 +21,20 @@ MEASURED = frozenset((
     "seamless_m4t", "seamless_m4t_v2", "encoder-decoder bert", "encoder-decoder gpt2",
     "encoder-decoder bert-generation", "encoder-decoder roberta", "encoder-decoder bart",
 ))  # fmt: skip
-NEWEST = Version("5.24")  # the last minor version of transformers they were measured with
+MEASURED_WITH = ("5.23", "5.24")  # versions of transformers; with others, some families fail the check
 REFUSED = {
     "fsmt": "FSMT leaves out its causal mask where it is given encoder states instead of text, so that its decoder sees"
     " later tokens.",
     "prophetnet": "the logits that ProphetNet gives a token depend on how many tokens it reads at once (transformers"
     " mixes up the relative positions of its predicting streams), so that no likelihood belongs to a response.",
 }
+NEEDS_LANGUAGE = ("seamless_m4t", "seamless_m4t_v2")
 _FAULTS: "WeakKeyDictionary[PreTrainedModel, dict[tuple[str, str], str | None]]" = WeakKeyDictionary()
 
 
 def check_model(model: PreTrainedModel) -> None:
-    """Raise UnsupportedModel unless ``model`` is an encoder-decoder that decodes soundly from encoder states: the same
-    step by step as all at once."""
+    """Raise UnsupportedModel unless ``model`` is an encoder-decoder that decodes soundly from encoder states, the same
+    step by step as all at once, and is told what language to write, if it must be."""
     name = type(model).__name__
     if not model.config.is_encoder_decoder:
         raise UnsupportedModel(f"{name} is not an encoder-decoder: it has no cross-attention to bias.")
@@ -50,13 +50,19 @@ def check_model(model: PreTrainedModel) -> None:
             f"{name} with a decoder deeper than its encoder cannot be used: transformers {transformers.__version__}"
             f" makes a cache of {cached} layers for its {depth}."
         )
+    if family(model) in NEEDS_LANGUAGE and model.generation_config.forced_bos_token_id is None:
+        raise UnsupportedModel(
+            f"{name} is not told what language to write: set forced_bos_token_id in its generation_config.json to the"
+            " number of the language's token, such as __eng__."
+        )
     _check(model, "steps")
 
 
 def check_supported(model: PreTrainedModel) -> None:
     """Raise UnsupportedModel unless ``model`` is an encoder-decoder whose attention takes weights.
 
-    A family, or a version of transformers, that was not measured must pass the checks of :mod:`zsc.knobs.repeated`.
+    With a family or a version of transformers that was not measured it must pass the checks of
+    :mod:`zsc.knobs.repeated`.
     """
     check_model(model)
     decoder = model.get_decoder()
@@ -76,7 +82,7 @@ def check_supported(model: PreTrainedModel) -> None:
 
 def measured(model: PreTrainedModel) -> bool:
     """Say whether the family of ``model`` was measured with this version of transformers."""
-    return family(model) in MEASURED and Version(transformers.__version__).release[:2] <= NEWEST.release
+    return family(model) in MEASURED and ".".join(transformers.__version__.split(".")[:2]) in MEASURED_WITH
 
 
 def _check(model: PreTrainedModel, what: str) -> None:
@@ -88,8 +94,8 @@ def _check(model: PreTrainedModel, what: str) -> None:
         known[key] = fault(model, what)
     if known[key] is not None:
         raise UnsupportedModel(
-            f"{type(model).__name__} ({family(model)}, transformers {transformers.__version__}) is not one that was"
-            f" measured, and it fails the check of it: {known[key]}."
+            f"{type(model).__name__} ({family(model)}, {key[1]} attention) was not measured with transformers"
+            f" {transformers.__version__}, and it fails a check: {known[key]}."
         )
 
 

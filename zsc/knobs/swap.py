@@ -38,8 +38,8 @@ class ComponentSwap:
     half way between own and ``other``'s [D]; ``layer_mean``, the mean of the component over the decoder's layers [D];
     ``random``, normal with each tensor's own mean and standard deviation; ``shuffled``, each tensor's own entries in
     random order; or ``averaged_random``, half way between own and ``random``, without which ``averaged`` says little:
-    half of the own weights may be all that is needed. The last three [D] draw with ``seed``, each tensor on its own, the
-    same in whatever layers are swapped.
+    half of the own weights may be all that is needed. The last three [D] draw with ``seed``, each tensor on its own,
+    the same in whatever layers are swapped.
 
     Raises ValueError for an unknown ``component`` or ``by``, a missing ``other``, or ill-formed layers.
     """

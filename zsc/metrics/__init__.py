@@ -21,16 +21,18 @@ from zsc.metrics.repetition import Repetition
 from zsc.metrics.rouge import Rouge
 from zsc.metrics.self_bleu import SelfBleu
 from zsc.metrics.sentiment import NegativeRate, PositiveRate, Sentiment
+from zsc.metrics.tokenized import AUTO, Tokenized, check_tokenizer
 
 GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
     "informativeness": {
+        "knowledge_precision": lambda name: Precision(name, "knowledge", 1),
         "knowledge_rouge1": lambda name: Rouge(name, "knowledge", "rouge1"),
         "knowledge_rouge2": lambda name: Rouge(name, "knowledge", "rouge2"),
         "knowledge_rougeL": lambda name: Rouge(name, "knowledge", "rougeL"),
         "knowledge_bleu": lambda name: Bleu(name, "knowledge"),
         "knowledge_chrf": lambda name: ChrF(name, "knowledge"),
         "knowledge_f1": lambda name: F1(name, "knowledge"),
-        "knowledge_precision": lambda name: Precision(name, "knowledge", 1),
+        "knowledge_entailment": lambda name: Judged(name, "entailment_probability"),
         "knowledge_novelty": lambda name: Novelty(name, "knowledge", 2),
         "knowledge_copied_run": lambda name: CopiedRun(name, "knowledge"),
         "knowledge_copy_rate": lambda name: CopyRate(name, "knowledge"),
@@ -81,11 +83,12 @@ GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
 METRICS = {name: build for group in GROUPS.values() for name, build in group.items()}
 
 
-def build_metrics(names: list[str]) -> list[Metric]:
+def build_metrics(names: list[str], tokenize: str = AUTO) -> list[Metric]:
     """Return the metrics called ``names``; the name of a group stands for all of its metrics, ``all`` for every one.
 
-    Raises ZscError for an unknown name.
+    ``tokenize`` is the tokenizer of BLEU. Raises ZscError for an unknown name, and a tokenizer that cannot be used.
     """
+    check_tokenizer(tokenize)
     if not isinstance(names, list) or not names:
         raise ZscError(f"metrics={names} must be a list of metrics or groups, such as metrics=[length,questions].")
     groups: dict[str, list[str]] = {"all": list(METRICS)} | {group: list(of_one) for group, of_one in GROUPS.items()}
@@ -94,4 +97,5 @@ def build_metrics(names: list[str]) -> list[Metric]:
         if name not in known:
             raise ZscError(f"no metric '{name}'.{suggestion(name, known)} Known: {', '.join(known)}.")
     chosen = dict.fromkeys(metric for name in names for metric in ([name] if name in METRICS else groups[name]))
-    return [METRICS[name](name) for name in chosen]
+    built = [METRICS[name](name) for name in chosen]
+    return [metric.split_by(tokenize) if isinstance(metric, Tokenized) else metric for metric in built]

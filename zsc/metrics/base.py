@@ -5,6 +5,7 @@ weighting rows of statistics, without computing the metric again.
 """
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import datasets
@@ -12,6 +13,7 @@ import evaluate
 import numpy as np
 
 from zsc import __version__
+from zsc.metrics.items import Columns
 
 
 class Metric(evaluate.Metric):
@@ -23,6 +25,7 @@ class Metric(evaluate.Metric):
 
     kinds: ClassVar[dict[str, str]] = {"predictions": "string", "references": "string"}
     of_sums: ClassVar[bool] = True  # a metric that is not overrides `weighted`
+    needs: ClassVar[str] = ""  # what a response without a value lacks, where its columns are there
 
     def __init__(self, name: str, references: str | None = None, predictions: str = "response"):
         self.measure, self.predictions, self.references = name, predictions, references
@@ -42,6 +45,10 @@ class Metric(evaluate.Metric):
 
     def _compute(self, predictions: list[Any], references: list[Any] | None = None) -> dict[str, float]:
         return {self.measure: self.value(self.statistics(predictions, references)[:, None, :])}
+
+    def fitted(self, cells: Sequence[Columns]) -> tuple["Metric", str]:
+        """Return this metric with what it settles once for the ``cells`` of a run, and what there is to say of that."""
+        return self, ""
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         """Return one row of numbers per response: float64 of shape (responses, numbers)."""

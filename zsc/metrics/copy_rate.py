@@ -1,41 +1,38 @@
 """Verbatim copies of knowledge and of control phrases, which averages of other metrics would hide."""
 
 from difflib import SequenceMatcher
-from typing import Any
 
 import numpy as np
 
-from zsc.metrics.base import Metric
-from zsc.metrics.words import TOKENIZATION, words
+from zsc.data.words import TOKENIZATION, words
+from zsc.metrics.overlap import Overlap, wordless
 
 
-class CopyRate(Metric):
-    """Share of responses that hold one of the texts, given one per line, as consecutive words; from 0 to 1."""
+class CopyRate(Overlap):
+    """Share of responses that hold one of the texts, given one per line, as consecutive words; from 0 to 1.
 
-    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        pairs = zip(predictions, references or [], strict=True)
-        return np.array([[self._copies(response, texts)] for response, texts in pairs], dtype=np.float64)
+    Texts without a word, such as emoji, cannot be told from others: no value.
+    """
 
-    def _copies(self, response: str, texts: str) -> bool:
+    def compare(self, response: str, text: str) -> float:
+        if wordless(text):
+            return np.nan
         said = f" {' '.join(words(response))} "
-        wanted = (" ".join(words(text)) for text in texts.splitlines())
-        return any(f" {text} " in said for text in wanted if text)
+        wanted = (" ".join(words(line)) for line in text.splitlines())
+        return float(any(f" {line} " in said for line in wanted if line))
 
     def options(self) -> list[str]:
         return [TOKENIZATION]
 
 
-class CopiedRun(Metric):
+class CopiedRun(Overlap):
     """Mean share of a response's words in its longest run that its reference text has word for word; from 0 to 1.
 
     An empty response copies nothing: 0.
     """
 
-    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        pairs = zip(predictions, references or [], strict=True)
-        return np.array([[self._share(words(response), words(text))] for response, text in pairs])
-
-    def _share(self, said: tuple[str, ...], known: tuple[str, ...]) -> float:
+    def compare(self, response: str, text: str) -> float:
+        said, known = words(response), words(text)
         longest = SequenceMatcher(None, said, known, autojunk=False).find_longest_match().size
         return longest / max(len(said), 1)
 

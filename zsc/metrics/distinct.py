@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from zsc.data.words import TOKENIZATION, ngrams, words
 from zsc.metrics.base import Metric, ratio
-from zsc.metrics.words import TOKENIZATION, ngrams, words
 
 
 class Distinct(Metric):

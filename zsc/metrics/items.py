@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zsc.data.record import Record
+from zsc.data.record import Record, Turn
 
 Columns = Mapping[str, list[Any]]
 
@@ -22,16 +22,24 @@ def build_columns(
     the same for every response, one per line.
     """
     ordered = [rows[record.id] for record in records]
-    history = [" ".join(turn.text for turn in record.history) for record in records]
+    history = [said(record.history) for record in records]
     return {
         "response": [row["response"] for row in ordered],
         "knowledge": [record.knowledge for record in records],
         "reference": [record.reference for record in records],
         "history": history,
-        "dialog": [" ".join(turn.text for turn in record.history[-turns:]) for record in records],
-        "context": [f"{record.knowledge or ''} {said}" for record, said in zip(records, history, strict=True)],
+        "dialog": [said(record.history[-turns:]) for record in records],
+        "context": [
+            None if record.knowledge is None and text is None else f"{record.knowledge or ''} {text or ''}"
+            for record, text in zip(records, history, strict=True)
+        ],
         "phrases": ["\n".join(phrases) or None] * len(records),
         "topic": ["\n".join(topic) or None] * len(records),
         "nll": [row.get("nll") for row in ordered],
         "tokens": [row.get("tokens") for row in ordered],
     }
+
+
+def said(turns: Sequence[Turn]) -> str | None:
+    """Return the text of ``turns``, None where there are none."""
+    return " ".join(turn.text for turn in turns) or None

@@ -1,25 +1,38 @@
 """Topic adherence by keywords: words of a topic's phrases in the responses."""
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
+from itertools import groupby, pairwise
+from typing import Any, ClassVar
+from unicodedata import normalize
 
 import numpy as np
 
+from zsc.data.words import TOKENIZATION, is_unspaced, words
 from zsc.metrics.base import Metric
-from zsc.metrics.words import TOKENIZATION, words
+
+LETTERS = 3
 
 
 class KeywordShare(Metric):
     """Mean share of a response's words that are keywords of the topic; from 0 to 1. An empty response has none.
 
-    Keywords [D] are the words of the topic's phrases, one per line, that have at least three letters and are none of
-    scikit-learn's English stop words.
+    Keywords [D] are the words of the topic's phrases, one per line, that have at least three letters, marks and the
+    parts of Korean syllables counted, and are none of scikit-learn's English stop words. In scripts without spaces,
+    where a letter is a word, they and the words of a response are pairs of neighbours, as in search. No value where no
+    phrase has a keyword, but 0 if they are ASCII.
     """
+
+    needs: ClassVar[str] = "a topic with keywords"
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         pairs = zip(predictions, references or [], strict=True)
-        return np.array([[share(words(response), keywords(phrases))] for response, phrases in pairs])
+        return np.array([[self._share(response, phrases)] for response, phrases in pairs])
+
+    def _share(self, response: str, phrases: str) -> float:
+        wanted = keywords(phrases)
+        return share(terms(words(response)), wanted) if wanted or phrases.isascii() else np.nan
 
     def options(self) -> list[str]:
         return [TOKENIZATION, f"stop:scikit-learn-{version('scikit-learn')}"]
@@ -29,8 +42,25 @@ class KeywordShare(Metric):
 def keywords(phrases: str) -> frozenset[str]:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # slow to import, and few runs need it
 
-    return frozenset(word for word in words(phrases) if len(word) > 2 and word not in ENGLISH_STOP_WORDS)
+    found = (term for phrase in phrases.splitlines() for term in terms(words(phrase)))
+    return frozenset(term for term in found if is_long(term) and term not in ENGLISH_STOP_WORDS)
 
 
-def share(said: tuple[str, ...], wanted: frozenset[str]) -> float:
-    return sum(word in wanted for word in said) / max(len(said), 1)
+def terms(said: Iterable[str]) -> list[str]:
+    """Return the words of ``said``, with the pairs of neighbours in the place of words of scripts without spaces."""
+    return [term for unspaced, run in groupby(said, is_unspaced) for term in (_pairs(run) if unspaced else run)]
+
+
+def _pairs(run: Iterable[str]) -> Iterator[str]:
+    first, *others = run
+    return map("".join, pairwise([first, *others])) if others else iter([first])
+
+
+def is_long(term: str) -> bool:
+    return len(term) >= LETTERS or (
+        not term.isascii() and (is_unspaced(term) or len(normalize("NFD", term)) >= LETTERS)
+    )
+
+
+def share(said: list[str], wanted: frozenset[str]) -> float:
+    return sum(term in wanted for term in said) / max(len(said), 1)

@@ -4,11 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from zsc.data.words import TOKENIZATION, length
 from zsc.metrics.base import Metric
 
 
 class Length(Metric):
-    """Mean number of white-space separated words of a response."""
+    """Mean number of white-space separated words of a response; each of those in scripts without spaces."""
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        return np.array([[len(response.split())] for response in predictions], dtype=np.float64)
+        return np.array([[length(response)] for response in predictions], dtype=np.float64)
+
+    def options(self) -> list[str]:
+        return ["split:space", TOKENIZATION]

@@ -4,20 +4,21 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 from nltk.stem.porter import PorterStemmer
 from nltk.translate.meteor_score import single_meteor_score
 
-from zsc.metrics.base import Metric
-from zsc.metrics.words import TOKENIZATION, words
+from zsc.data.words import TOKENIZATION, words
+from zsc.metrics.overlap import Overlap
 
 
-class Meteor(Metric):
-    """Mean METEOR of each response against its reference text: exact and stem matches, no synonyms; from 0 to 1."""
+class Meteor(Overlap):
+    """Mean METEOR of each response against its reference text: exact and stem matches, no synonyms; from 0 to 1.
 
-    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        pairs = zip(predictions, references or [], strict=True)
-        return np.array([[meteor(text, response)] for response, text in pairs])
+    The stems are English; only words in a-z have one.
+    """
+
+    def compare(self, response: str, text: str) -> float:
+        return meteor(text, response)
 
     def options(self) -> list[str]:
         return [TOKENIZATION, "match:exact,stem", f"nltk:{version('nltk')}"]
@@ -29,7 +30,11 @@ def meteor(text: str, response: str) -> float:
 
 class CachedStemmer:
     def __init__(self) -> None:
-        self.stem = lru_cache(maxsize=1 << 16)(PorterStemmer().stem)
+        self.stem = lru_cache(maxsize=1 << 16)(self._stem)
+        self.porter = PorterStemmer()
+
+    def _stem(self, word: str) -> str:
+        return self.porter.stem(word) if word.isascii() else word
 
 
 class NoSynonyms:

@@ -1,15 +1,12 @@
 """Clipped n-gram precision: how much of a response was already said in a text."""
 
 from collections import Counter
-from typing import Any
 
-import numpy as np
-
-from zsc.metrics.base import Metric
-from zsc.metrics.words import TOKENIZATION, ngrams, words
+from zsc.data.words import TOKENIZATION, ngrams, words
+from zsc.metrics.overlap import Overlap
 
 
-class Precision(Metric):
+class Precision(Overlap):
     """Mean share of a response's n-grams found in its reference text, each as often as there; from 0 to 1.
 
     Unlike BLEU it has no brevity penalty, so texts much longer than a response, such as a history, can be compared.
@@ -20,11 +17,7 @@ class Precision(Metric):
         self.order = order
         super().__init__(name, references)
 
-    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        pairs = zip(predictions, references or [], strict=True)
-        return np.array([[self._precision(response, text)] for response, text in pairs])
-
-    def _precision(self, response: str, text: str) -> float:
+    def compare(self, response: str, text: str) -> float:
         said = Counter(ngrams(words(response), self.order))
         known = Counter(ngrams(words(text), self.order))
         return (said & known).total() / max(said.total(), 1)

@@ -1,22 +1,21 @@
 """Question rate, the control measure for questions [P, K]."""
 
-import re
 from typing import Any
 
 import numpy as np
 
 from zsc.metrics.base import Metric, ratio
-from zsc.metrics.words import sentences
-
-MARKS = "?？؟"  # noqa: RUF001
-ENDING = re.compile(r"[^\w]*$")
+from zsc.metrics.sentences import SPLITTING, asks, is_question, sentences
 
 
 class QuestionRate(Metric):
     """Share of responses that hold a question mark, as published; from 0 to 1."""
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        return np.array([[any(mark in response for mark in MARKS)] for response in predictions], dtype=np.float64)
+        return np.array([[asks(response)] for response in predictions], dtype=np.float64)
+
+    def options(self) -> list[str]:
+        return [SPLITTING]
 
 
 class QuestionSentenceRate(Metric):
@@ -31,7 +30,5 @@ class QuestionSentenceRate(Metric):
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return ratio(sums)
 
-
-def is_question(sentence: str) -> bool:
-    ending = ENDING.search(sentence)
-    return ending is not None and any(mark in ending.group() for mark in MARKS)
+    def options(self) -> list[str]:
+        return [SPLITTING]

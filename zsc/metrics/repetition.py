@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from zsc.data.words import TOKENIZATION, ngrams, words
 from zsc.metrics.base import Metric
-from zsc.metrics.words import TOKENIZATION, ngrams, words
 
 
 class Repetition(Metric):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from itertools import product
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from zsc.data.record import Record
@@ -13,8 +14,17 @@ from zsc.generation.folder import RunFolder
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns, build_columns
 from zsc.metrics.judges import Judge, Topic
-from zsc.metrics.judges.base import judged
-from zsc.metrics.score import Cell, Resampling, Row, Statistics, cell_statistics, each_response, score_statistics
+from zsc.metrics.judges.base import items_of, judged
+from zsc.metrics.score import (
+    Cell,
+    Resampling,
+    Row,
+    Statistics,
+    cell_statistics,
+    each_response,
+    score_statistics,
+    unmeasured,
+)
 
 Rows = dict[str, dict[str, Any]]  # of one setting and seed, by record id
 Watch = Callable[[Judge, int], AbstractContextManager[Callable[[int], None]]]
@@ -40,11 +50,13 @@ def score_run(
     turns: int,
     resampling: Resampling,
     watch: Watch,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Row], dict[str, str]]:
     """Score the run in ``folder``; return the table and the signature of each of its metrics.
 
     Writes ``scores.json``, with the table and what it depends on, and ``items.csv``, with the metrics of every response
-    by itself. ``watch`` is told of each judge's pass over so many texts; its context counts those that are ready.
+    by itself. ``watch`` is told of each judge's pass over so many items; its context counts those that are ready.
+    ``tell`` is given a line on each metric that was fitted to the texts, or that some responses have no value of.
     """
     made, records = folder.manifest(), folder.records()
     settings, seeds = made["settings"], made["seeds"]
@@ -56,14 +68,24 @@ def score_run(
     }
     signs = {"nll": f"model:{made['weights'][:12]}"} if made.get("weights") else {}
     for judge in judges:
-        texts = dict.fromkeys(text for of_one in columns.values() for text in of_one["response"] if text is not None)
-        with folder.writing(), watch(judge, len(texts)) as advance:
-            values = judged(judge, texts, folder.path, advance)
+        asked = dict.fromkeys(
+            item for of_one in columns.values() for item in items_of(judge, of_one) if item is not None
+        )
+        with folder.writing(), watch(judge, len(asked)) as advance:
+            values = judged(judge, asked, folder.path, advance)
         columns = {cell: _with_judged(of_one, judge, values) for cell, of_one in columns.items()}
         signs |= dict.fromkeys(judge.columns, judge.signature)
+    fitted = [metric.fitted(list(columns.values())) for metric in metrics]
+    metrics = [metric for metric, _ in fitted]
+    for _, why in filter(itemgetter(1), fitted):
+        tell(why)
     statistics = {
         metric: {cell: cell_statistics(metric, of_one) for cell, of_one in columns.items()} for metric in metrics
     }
+    for metric in filter(attrgetter("needs"), metrics):
+        if lost := sum(unmeasured(metric, of_one, statistics[metric][cell]) for cell, of_one in columns.items()):
+            every = len(records) * len(columns)
+            tell(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
     columns_judged = {name for judge in judges for name in judge.columns}
     judged_by_one = [metric for metric in metrics if metric.predictions in columns_judged]
     table = score_statistics(statistics, settings, seeds, resampling, judged_by_one)
@@ -98,8 +120,8 @@ def finished(
     return {cell: cells[cell] for cell in product(settings, seeds)}
 
 
-def _with_judged(columns: Columns, judge: Judge, values: dict[str, Any]) -> Columns:
-    found = [None if text is None else values[text] for text in columns["response"]]
+def _with_judged(columns: Columns, judge: Judge, values: dict[Any, Any]) -> Columns:
+    found = [None if item is None else values[item] for item in items_of(judge, columns)]
     return {**columns} | {
         name: [None if one is None else one[i] for one in found] for i, name in enumerate(judge.columns)
     }

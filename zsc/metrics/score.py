@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -101,17 +102,29 @@ class Grouped:
 
 def cell_statistics(metric: Metric, columns: Columns) -> np.ndarray:
     """Return the statistics (responses, numbers) of a metric on one setting and seed, NaN where there are none."""
-    given = [columns.get(name) for name in (metric.predictions, metric.references) if name is not None]
-    rows = len(columns["response"])
-    columns_given = [column for column in given if column is not None]
-    present = [i for i in range(rows) if all(column[i] is not None for column in columns_given)]
-    if len(columns_given) < len(given) or not present:
+    rows, (present, given) = len(columns["response"]), _given(metric, columns)
+    if not present:
         return np.full((rows, 1), np.nan)
-    predictions, *references = [[column[i] for i in present] for column in columns_given]
+    predictions, *references = [[column[i] for i in present] for column in given]
     found = metric.statistics(predictions, references[0] if references else None)
     statistics = np.full((rows, found.shape[1]), np.nan)
     statistics[present] = found
     return statistics
+
+
+def unmeasured(metric: Metric, columns: Columns, statistics: np.ndarray) -> int:
+    """Return how many responses with all that ``metric`` reads have no value in ``statistics`` (responses, numbers)."""
+    present, _ = _given(metric, columns)
+    return int(lacks(statistics)[present].sum())
+
+
+def _given(metric: Metric, columns: Columns) -> tuple[list[int], list[list[Any]]]:
+    """Return which responses have all that ``metric`` reads, and the columns of that."""
+    read = [columns.get(name) for name in (metric.predictions, metric.references) if name is not None]
+    given = [column for column in read if column is not None]
+    if len(given) < len(read):
+        return [], given
+    return [i for i in range(len(columns["response"])) if all(column[i] is not None for column in given)], given
 
 
 def _score_together(

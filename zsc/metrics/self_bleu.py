@@ -7,27 +7,26 @@ import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.helpers import extract_all_word_ngrams
 
-from zsc.metrics.base import Metric
+from zsc.metrics.tokenized import Tokenized
 
 ORDER = 4
 
 
-class SelfBleu(Metric):
+class SelfBleu(Tokenized):
     """Mean sentence BLEU of each response against all others of its seed; from 0 to 100, high where they are alike.
 
     Exact, in time linear in the responses: of the counts of an n-gram only the highest and the second highest can clip.
     Intervals keep the other responses of the whole sample [D], as in Distinct.
     """
 
-    def __init__(self, name: str):
-        self.bleu = BLEU(effective_order=True)
-        self.bleu.num_refs = -1  # each response has as many references as there are others
-        super().__init__(name)
+    nrefs = -1  # each response has as many references as there are others
+    effective_order = True
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         if len(predictions) < 2:
             return np.full((len(predictions), 1), np.nan)
-        said = [extract_all_word_ngrams(self.bleu._preprocess_segment(text), 1, ORDER) for text in predictions]
+        split = self.splitting(predictions)._preprocess_segment
+        said = [extract_all_word_ngrams(split(text), 1, ORDER) for text in predictions]
         highest = _highest_counts([counts for counts, _ in said])
         lengths = Counter(length for _, length in said)
         return np.array([[self._against_others(i, *own, highest, lengths)] for i, own in enumerate(said)])
@@ -45,7 +44,7 @@ class SelfBleu(Metric):
         return BLEU.compute_bleu(correct, total, length, closest, "exp", effective_order=True).score
 
     def options(self) -> list[str]:
-        return ["refs:others", str(self.bleu.get_signature())]
+        return ["refs:others", *super().options()]
 
 
 def _highest_counts(said: list[Counter[Any]]) -> dict[Any, tuple[int, int, int]]:

@@ -1,7 +1,5 @@
 """Blind pairs of responses for people to judge: as CSV, as a self-contained HTML form, and the key to both."""
 
-import csv
-import io
 import json
 import random
 from collections.abc import Mapping, Sequence
@@ -9,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zsc.data.record import Record
+from zsc.spreadsheets import csv_text
+from zsc.terminal import visible
 
 FORM = Path(__file__).parent / "annotation_form.html"
 ANSWERS = ("A", "B", "tie")
@@ -55,22 +55,20 @@ def context(record: Record) -> str:
 
 def sheet(pairs: Sequence[Pair], questions: Sequence[str]) -> str:
     """Return the pairs as CSV with an empty column for each answer and for the annotator's name."""
-    out = io.StringIO()
     fields = ["pair", "context", "knowledge", "A", "B", *questions, "annotator"]
-    writer = csv.DictWriter(out, fields, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(_shown(pair) for pair in pairs)
-    return out.getvalue()
+    return csv_text([_shown(pair) for pair in pairs], fields)
 
 
 def form(pairs: Sequence[Pair], questions: Sequence[str], title: str) -> str:
     """Return a page that shows the pairs and gives the answers as a CSV of the same columns. It needs no network."""
     content = {
         "title": title,
-        "pairs": [_shown(pair) for pair in pairs],
+        "pairs": [{name: visible(text) for name, text in _shown(pair).items()} for pair in pairs],
         "questions": {name: QUESTIONS[name] for name in questions},
     }
-    safe = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")  # a response may hold "</script>"
+    safe = json.dumps(content, ensure_ascii=False, allow_nan=False).replace(
+        "<", "\\u003c"
+    )  # a response may hold "</script>"
     return FORM.read_text(encoding="utf-8").replace("/*CONTENT*/null", safe)
 
 

@@ -11,9 +11,10 @@ from zsc.tables.curves import Frontier, Scores, Series, dose_series, frontier
 
 BESIDE = ("repetition", "distinct2", "phrase_copy_rate")  # shown beside control and fluency, where scored
 FLUENCY = ("judge_perplexity_median", "perplexity_corpus", "perplexity_median")
+KNOWLEDGE = ("knowledge_precision", "knowledge_rouge1")  # for use of the knowledge: the first that all runs have
 CONTROL: dict[str, Callable[[str], str]] = {
-    "attn_bias": lambda label: "knowledge_rouge1",
-    "dec_mix": lambda label: "knowledge_rouge1",
+    "attn_bias": lambda label: KNOWLEDGE[0],
+    "dec_mix": lambda label: KNOWLEDGE[0],
     "ctx_aug": lambda label: control_of_phrases(label),
     "self_attn_bias": lambda label: "distinct2",
     "swap": lambda label: "distinct2",
@@ -24,7 +25,7 @@ PHRASES = {"questions": "question_rate", "topic_": "topic_keywords", "positive":
 
 def control_of_phrases(label: str) -> str:
     """Return the metric of what the set of phrases called ``label`` is to change."""
-    return next((metric for start, metric in PHRASES.items() if label.startswith(start)), "knowledge_rouge1")
+    return next((metric for start, metric in PHRASES.items() if label.startswith(start)), KNOWLEDGE[0])
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Run:
     def default_control(self) -> str:
         """Return the metric of what the first knob of the run is to change."""
         first = next((of_one[0] for of_one in self.knobs.values() if of_one), {"knob": ""})
-        return CONTROL.get(first["knob"], lambda label: "knowledge_rouge1")(str(first.get("label", "")))
+        return CONTROL.get(first["knob"], lambda label: KNOWLEDGE[0])(str(first.get("label", "")))
 
     def baseline(self, metrics: Sequence[str]) -> str:
         """Return what runs must share for their settings to be compared: the responses of the model without knobs, the
@@ -124,6 +125,14 @@ class Group:
     def holder(self, setting: str) -> Run:
         """Return the first run with ``setting``."""
         return next(run for run in self.runs if setting in run.settings)
+
+
+def default_controls(runs: Sequence[Run]) -> list[str]:
+    """Return the metric of what the first knob of each of ``runs`` is to change, one for all that use knowledge."""
+    found = [run.default_control() for run in runs]
+    signed = [run.signatures for run, control in zip(runs, found, strict=True) if control == KNOWLEDGE[0]]
+    shared = next((metric for metric in KNOWLEDGE if all(metric in one for one in signed)), KNOWLEDGE[0])
+    return [shared if control == KNOWLEDGE[0] else control for control in found]
 
 
 def grouped(runs: Sequence[Run], controls: Sequence[str], fluency: str) -> list[Group]:

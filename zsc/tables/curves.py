@@ -22,9 +22,10 @@ NAMING = ("profile", "label", "level")  # settings that name a series even where
 
 # which way a metric is better; for rates and overlaps that a knob is to change: which way it is to change them
 BETTER: dict[str, str] = {
+    "knowledge_precision": "higher",
     "knowledge_rouge1": "higher", "knowledge_rouge2": "higher", "knowledge_rougeL": "higher",
     "knowledge_bleu": "higher", "knowledge_chrf": "higher", "knowledge_f1": "higher",
-    "knowledge_precision": "higher", "knowledge_novelty": "higher", "knowledge_copied_run": "lower",
+    "knowledge_entailment": "higher", "knowledge_novelty": "higher", "knowledge_copied_run": "lower",
     "knowledge_copy_rate": "lower", "phrase_copy_rate": "lower", "dialog_precision": "higher",
     "dialog_precision2": "higher", "history_novelty": "higher", "novelty": "higher",
     "question_rate": "higher", "question_sentence_rate": "higher",

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from zsc.data.layout import BEGIN, FIRST_TURN, KNOWLEDGE, BucketLayout
+from zsc.data.layout import BEGIN, FIRST_TURN, KNOWLEDGE, BucketLayout, First, first_tokens
 from zsc.data.record import Record
+
+PIECE = 100_000  # characters
+SHOWN = 200  # tokens of what is cut off
 
 
 def counts(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -21,6 +24,7 @@ def counts(records: Sequence[Record]) -> list[dict[str, Any]]:
         "with a reference": len(references),
         "references with a question mark": sum("?" in text for text in references),
         "topics": len({record.topic for record in records if record.topic}),
+        **({"without a history": turns.count(0)} if 0 in turns else {}),
         "turns of history, median": median_low(turns),
         "turns of history, most": max(turns),
     }
@@ -48,7 +52,12 @@ def lengths(
 
 
 def _tokens(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    return [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
+    """Return the lengths of ``texts`` in tokens; those beyond ``PIECE`` characters are counted piece by piece [D]."""
+    pieces = [[text[i : i + PIECE] for i in range(0, len(text), PIECE)] for text in texts]
+    every = [piece for of_one in pieces for piece in of_one]
+    ids = tokenizer(every, add_special_tokens=False, verbose=False)["input_ids"] if every else []
+    counts = iter([len(one) for one in ids])
+    return [sum(next(counts) for _ in of_one) for of_one in pieces]
 
 
 def _distribution(name: str, found: list[int], bucket: int) -> dict[str, Any]:
@@ -78,10 +87,13 @@ def example(record: Record, layout: BucketLayout, tokenizer: PreTrainedTokenizer
     ]
     lines, padding = [], len(ids)
     for name, segment, text, size in buckets:
-        tokens = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+        (first,) = first_tokens([text], [size + SHOWN], tokenizer) if text else [First([])]
+        tokens = first.ids
         kept = ids[segments == segment][: min(len(tokens), size) + (segment != KNOWLEDGE)]
         shown = str(tokenizer.decode(kept)).strip()
-        shown += f" … | {str(tokenizer.decode(tokens[size:])).strip()}" if len(tokens) > size else ""
+        if len(tokens) > size:
+            more = " …" if first.characters or len(tokens) > size + SHOWN else ""
+            shown += f" … | {str(tokenizer.decode(tokens[size : size + SHOWN])).strip()}{more}"
         shown += f"  [{min(len(tokens), size)} of {size} tokens]" if text else ""
         lines.append((name, shown or "(empty)"))
         padding -= len(kept)

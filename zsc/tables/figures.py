@@ -10,6 +10,8 @@ from xml.sax.saxutils import quoteattr
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from zsc.terminal import visible
+
 INK, DIM, LINE, PAPER = "#1d2127", "#5b636e", "#d5d6d3", "#ffffff"
 # a colour on white and one on black, told apart by the colour-blind, and the marker that goes with them
 STYLES: tuple[tuple[str, str, str], ...] = (
@@ -31,7 +33,7 @@ SETTINGS: list[Any] = [
         "axes.titlecolor": INK, "text.color": INK, "xtick.color": DIM, "ytick.color": DIM, "axes.grid": True,
         "axes.axisbelow": True, "grid.color": LINE, "grid.linewidth": 0.6, "axes.titlelocation": "left",
         "axes.titlepad": 9, "figure.facecolor": "none", "axes.facecolor": "none", "legend.frameon": False,
-        "legend.fontsize": 9.5,
+        "legend.fontsize": 9.5, "text.parse_math": False,
     },
 ]  # fmt: skip
 
@@ -63,7 +65,7 @@ def svg_of(figure: Figure) -> str:
     """Return ``figure`` as SVG without a date, its texts as text."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return out.getvalue()
+    return visible(out.getvalue())
 
 
 def files_of(figure: Figure) -> tuple[str, bytes]:

@@ -8,7 +8,8 @@ import pandas
 
 from zsc.metrics.resampling import holm
 from zsc.metrics.score import Row, difference, settings_of
-from zsc.tables.render import ALPHA, cell, number, numbered, render, star
+from zsc.tables.render import ALPHA, cell, code_span, markdown_text, number, numbered, render, star
+from zsc.terminal import one_line
 
 ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 NUMBERS = ("value", "low", "high", "n", "seeds", "dropped")
@@ -160,7 +161,7 @@ def _terminal(table: PaperTable) -> str:
         {"setting": f"{row.pop('group', '')} {row.pop('setting')}".strip(), **row}
         for row in _unpublished(wide_rows(table, intervals=False))
     ]
-    return "\n".join([table.title, numbered(rows), *table.notes, *table.told])
+    return "\n".join([one_line(table.title), numbered(rows), *map(one_line, (*table.notes, *table.told))])
 
 
 def _unpublished(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -169,22 +170,34 @@ def _unpublished(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
 
 
 def _markdown(table: PaperTable) -> str:
-    parts = [f"# {table.title}", render(wide_rows(table, intervals=True), "md"), *table.notes]
-    made = "\n".join(f"- `{line}`" for line in (*table.made, *(table.signatures[metric] for metric in table.shown)))
+    notes = map(markdown_text, table.notes)
+    parts = [f"# {markdown_text(table.title)}", render(wide_rows(table, intervals=True), "md"), *notes]
+    made = "\n".join(f"- {code_span(line)}" for line in (*table.made, *(table.signatures[one] for one in table.shown)))
     return "\n\n".join([*parts, "Made by, and signatures of the metrics:", made])
 
 
 def _latex(table: PaperTable) -> str:
     rows = _unpublished(wide_rows(table, intervals=True))
+    rows = [{key: one_line(value) for key, value in row.items()} for row in rows]
     styled = pandas.DataFrame(rows).style.hide(axis="index")
-    escaped = styled.format(escape="latex").format_index(escape="latex", axis=1)
-    caption = table.title.translate(LATEX_ESCAPES)
+    escaped = styled.format(_latex_cell).format_index(escape="latex", axis=1)
+    caption = latex_text(table.title)
     text = escaped.to_latex(hrules=True, caption=caption, label=f"tab:{table.name}", position_float="centering")
-    notes = [note.translate(LATEX_ESCAPES) for note in (*table.notes, *table.told)]
+    notes = [latex_text(note) for note in (*table.notes, *table.told)]
     below = "\n".join([r"\par\smallskip\footnotesize", *(rf"{note}\par" for note in notes), r"\end{table}"])
-    comments = [*table.made, *(table.signatures[metric] for metric in table.shown)]
+    comments = map(one_line, (*table.made, *(table.signatures[metric] for metric in table.shown)))
     head = [r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}", *(f"% {line}" for line in comments)]
     return "\n".join([*head, text.rstrip().removesuffix(r"\end{table}") + below])
+
+
+def latex_text(text: str) -> str:
+    """Return ``text`` for LaTeX, on one line."""
+    return one_line(text).translate(LATEX_ESCAPES)
+
+
+def _latex_cell(value: str) -> str:
+    """Return a cell for LaTeX; what the end of the line before would take for its argument is kept from it."""
+    return "{}" * value.startswith(("[", "*")) + latex_text(value)
 
 
 STYLES = {

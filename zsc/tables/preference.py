@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 
 from zsc.errors import ZscError
 from zsc.metrics.resampling import bootstrap_weights, interval
+from zsc.spreadsheets import unguarded
 from zsc.tables.annotation import ANSWERS
 
 WORTH = {"on": 1.0, "tie": 0.5, "off": 0.0}
@@ -52,7 +53,7 @@ def _read_row(row: Mapping[str, Any], where: str, sheet: str, sides: Mapping[str
     pair = (row["pair"] or "").strip()
     if pair not in sides:
         raise ZscError(f"{where}: pair '{pair}' is none of this key's {len(sides)} pairs.")
-    annotator = (row.get("annotator") or "").strip() or sheet
+    annotator = unguarded((row.get("annotator") or "").strip()) or sheet
     for question, answers in votes.items():
         answer = _answer((row[question] or "").strip(), where, question)
         if answer is None:

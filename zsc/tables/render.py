@@ -1,8 +1,8 @@
 """Render tables of scores and of names: for a terminal, as Markdown, CSV or JSON."""
 
-import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +13,8 @@ from rich.text import Text
 
 from zsc.errors import ZscError, suggestion
 from zsc.generation.folder import DIFFERENCE
+from zsc.spreadsheets import csv_text
+from zsc.terminal import one_line
 
 ALPHA = 0.05
 FORMATS = ("table", "md", "csv", "json")
@@ -43,7 +45,7 @@ def render_scores(rows: Cells, signatures: Mapping[str, str], style: str) -> str
     else:
         shown = render(_by_metric(rows, settings), style)
     if style == "md":
-        shown += "\n\nSignatures:\n\n" + "\n".join(f"- `{signature}`" for signature in signatures.values())
+        shown += "\n\nSignatures:\n\n" + "\n".join(f"- {code_span(signature)}" for signature in signatures.values())
     return shown
 
 
@@ -80,7 +82,7 @@ def _by_setting(rows: Cells, settings: Sequence[str]) -> Cells:
 
 def numbered(rows: Cells) -> str:
     """Render ``rows``, each of a ``setting``, as columns under numbers, and what the numbers stand for."""
-    names = [f"{place}  {row['setting']}" for place, row in enumerate(rows)]
+    names = [f"{place}  {one_line(row['setting'])}" for place, row in enumerate(rows)]
     metrics = [name for name in rows[0] if name != "setting"]
     columns = [{"metric": name, **{str(n): row[name] for n, row in enumerate(rows)}} for name in metrics]
     return "\n".join([*names, _table(columns)])
@@ -132,9 +134,9 @@ def number(value: float | None, sign: str) -> str:
 def _table(rows: Cells) -> str:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in rows[0]:
-        table.add_column(Text(name), no_wrap=True)
+        table.add_column(Text(one_line(name)), no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))
+        table.add_row(*(Text(one_line(str(value))) for value in row.values()))
     widest = max(200, 12 * len(rows[0]))
     console = Console(file=io.StringIO(), width=widest, color_system=None)
     console.print(table)
@@ -143,20 +145,31 @@ def _table(rows: Cells) -> str:
 
 
 def _markdown(rows: Cells) -> str:
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(value) for value in row.values()] for row in rows)]
-    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
+    names = [markdown_text(name) for name in rows[0]]
+    lines = [names, ["---"] * len(names), *([markdown_text(str(value)) for value in row.values()] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def markdown_text(text: str) -> str:
+    """Return ``text`` for Markdown, in a table or not, so that it is read as it stands: no HTML, link or formula."""
+    plain = re.sub(r"([\\|$`])", r"\\\1", one_line(text))
+    plain = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=#?\w+;)", "&amp;", plain))
+    return plain.replace("](", "]\\(")
+
+
+def code_span(text: str) -> str:
+    """Return ``text`` as code in Markdown, between more backticks than stand in it."""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " * (len(fence) > 1)
+    return f"{fence}{space}{one_line(text)}{space}{fence}"
 
 
 def _csv(rows: Cells) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().rstrip("\n")
+    return csv_text(rows, list(rows[0])).rstrip("\n")
 
 
 def _json(rows: Cells) -> str:
-    return json.dumps([dict(row) for row in rows], indent=2)
+    return json.dumps([dict(row) for row in rows], indent=2, allow_nan=False)
 
 
 RENDERERS: dict[str, Callable[[Cells], str]] = {"table": _table, "md": _markdown, "csv": _csv, "json": _json}

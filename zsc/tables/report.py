@@ -19,6 +19,7 @@ from zsc.tables.figures import STYLES
 from zsc.tables.paper import PaperTable, Published, Section, wide_rows
 from zsc.tables.plots import Curves, Plane, curve_files, curve_svg, limits_of, plane_files, plane_svg
 from zsc.tables.render import number
+from zsc.terminal import visible
 
 TEMPLATE = "report.html"
 LEVELS = 5  # of shade in each direction
@@ -252,7 +253,7 @@ def page(
         for group, own, plane, shown in zip(groups, curves, planes, examples, strict=True)
     ]  # fmt: skip
     runs = [(run, table_of(run, group.metrics), group.frontier.best) for group in groups for run in group.runs]
-    return environment.get_template(TEMPLATE).render(title=title, parts=parts, runs=runs)
+    return visible(environment.get_template(TEMPLATE).render(title=title, parts=parts, runs=runs))
 
 
 def breakable(text: str, after: str) -> Markup:

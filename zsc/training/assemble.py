@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
-    AutoTokenizer,
     EncoderDecoderModel,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -22,7 +21,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 from zsc.errors import ZscError, first_line
 from zsc.knobs.anatomy import decoder_layers
 from zsc.knobs.parameters import component_parameters
-from zsc.models.load import Loaded, find_checkpoint, load_model, silence_library
+from zsc.models.files import find_checkpoint
+from zsc.models.intact import check_files
+from zsc.models.load import Loaded, load_model, silence_library
+from zsc.models.pretrained import read_config, read_model, read_tokenizer
 
 
 def assembled(checkpoint: str, language_model: str) -> Loaded:
@@ -33,13 +35,18 @@ def assembled(checkpoint: str, language_model: str) -> Loaded:
     :class:`transformers.EncoderDecoderModel` with a vocabulary for each side. Raises ZscError if the two do not fit.
     """
     silence_library()
-    folder = find_checkpoint(language_model)
+    folders = [find_checkpoint(name) for name in (checkpoint, language_model)]
+    names = [f"model {checkpoint}", f"task.language_model={language_model}"]
+    for folder, name in zip(folders, names, strict=True):
+        check_files(folder, name)
+    kinds = [read_config(folder, name) for folder, name in zip(folders, names, strict=True)]
+    if kinds[1].is_encoder_decoder:
+        raise ZscError(f"task.language_model={language_model} is an encoder-decoder, not a causal language model.")
+    whole = read_model(AutoModelForCausalLM, folders[1], names[1], dtype=torch.float32)
     try:
-        if AutoConfig.from_pretrained(folder).is_encoder_decoder:
-            raise ZscError(f"task.language_model={language_model} is an encoder-decoder, not a causal language model.")
-        if AutoConfig.from_pretrained(find_checkpoint(checkpoint)).is_encoder_decoder:
+        if kinds[0].is_encoder_decoder:
             loaded = load_model(checkpoint, device="cpu")
-            graft(loaded.model, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32))
+            graft(loaded.model, whole)
             return loaded
         return joined(checkpoint, language_model)
     except (OSError, ValueError, SafetensorError) as error:
@@ -82,14 +89,16 @@ def graft(model: PreTrainedModel, language_model: PreTrainedModel) -> None:
 def joined(encoder: str, language_model: str) -> Loaded:
     """Return an EncoderDecoderModel of two checkpoints, each with its own tokenizer. Raises ValueError if the first is
     no encoder."""
-    folders = [str(find_checkpoint(name)) for name in (encoder, language_model)]
-    kind = AutoConfig.from_pretrained(folders[0])
+    folders = [find_checkpoint(name) for name in (encoder, language_model)]
+    kind = read_config(folders[0], f"model {encoder}")
     if type(kind) not in MODEL_FOR_MASKED_LM_MAPPING or kind.is_decoder or hasattr(kind, "decoder_layers"):
         raise ValueError(f"{encoder} ({kind.model_type}) is no encoder, such as BERT or RoBERTa.")
+    own = read_model(AutoModel, folders[0], f"model {encoder}", unread="pooler.", heads=True, dtype=torch.float32)
     model: PreTrainedModel = EncoderDecoderModel.from_encoder_decoder_pretrained(
-        *folders, encoder_dtype=torch.float32, decoder_dtype=torch.float32
+        None, str(folders[1]), encoder_model=own, decoder_dtype=torch.float32, decoder_trust_remote_code=False
     )
-    source, target = map(AutoTokenizer.from_pretrained, folders)
+    source = read_tokenizer(folders[0], f"model {encoder}")
+    target = read_tokenizer(folders[1], f"task.language_model={language_model}")
     complete(target, language_model)
     if (pooler := getattr(model.get_encoder(), "pooler", None)) is not None:  # which a decoder never reads
         pooler.requires_grad_(False)

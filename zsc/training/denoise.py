@@ -1,19 +1,19 @@
 """The denoising task: from a text file to a trained reconstructing encoder-decoder."""
 
 import json
-import shutil
-import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_from_disk
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.text import read_documents
 from zsc.errors import ZscError
-from zsc.files import write_atomic
+from zsc.files import remove_folder, write_atomic
+from zsc.models.pretrained import read_tokenizer
+from zsc.terminal import say
 from zsc.training.progress import Reconstruction
 from zsc.training.segments import DenoisingCollator, Segments, Targets, segment_documents
 from zsc.training.tokenizer import train_tokenizer
@@ -26,11 +26,11 @@ def tokenizer_for(text: Path, output: Path, vocab_size: int, speaker_tokens: lis
     """Return the tokenizer of ``output``, training it on ``text`` the first time."""
     folder = output / "tokenizer"
     if not folder.is_dir():
-        print(f"training a byte-level BPE of {vocab_size} on {text}", file=sys.stderr)
+        say(f"training a byte-level BPE of {vocab_size} on {text}")
         partial = output / "tokenizer.partial"
         train_tokenizer(read_documents(text), vocab_size, speaker_tokens).save_pretrained(partial)
         partial.rename(folder)
-    return AutoTokenizer.from_pretrained(folder)
+    return read_tokenizer(folder, f"training {output}")
 
 
 def segments_of(text: Path, output: Path, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Dataset:
@@ -39,19 +39,21 @@ def segments_of(text: Path, output: Path, tokenizer: PreTrainedTokenizerBase, ma
     made_from = {"text": str(text.resolve()), "bytes": text.stat().st_size, "max_tokens": max_tokens}
     marker = folder / "made_from.json"
     if not marker.is_file() or json.loads(marker.read_text()) != made_from:
-        print(f"cutting {text} into segments of at most {max_tokens} tokens", file=sys.stderr)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir() and any(part.suffix not in (".arrow", ".json") for part in folder.iterdir()):
+            raise ZscError(f"{folder} holds what is of no training. Move it away, or set output=DIR.")
+        say(f"cutting {text} into segments of at most {max_tokens} tokens")
+        remove_folder(folder)
 
         def generate() -> Iterator[dict[str, Any]]:
             for segment in segment_documents(read_documents(text), tokenizer, max_tokens):
                 yield {"sentences": segment}
 
         cache = output / "segments.partial"
-        shutil.rmtree(cache, ignore_errors=True)
+        remove_folder(cache)
         disable_progress_bars()
         Dataset.from_generator(generate, cache_dir=str(cache)).save_to_disk(str(folder))
-        shutil.rmtree(cache)
-        write_atomic(marker, json.dumps(made_from))
+        remove_folder(cache)
+        write_atomic(marker, json.dumps(made_from, allow_nan=False))
     return load_from_disk(str(folder))
 
 

@@ -1,14 +1,14 @@
 """The dialogue task: records in the bucket layout as sources, human responses as targets."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from zsc.data.layout import BucketLayout
+from zsc.data.layout import BucketLayout, first_tokens
 from zsc.data.record import Record
 from zsc.models.load import Loaded
+from zsc.terminal import say
 from zsc.training.segments import Targets
 
 
@@ -23,11 +23,12 @@ class DialogueCollator:
     def __call__(self, records: Sequence[Record]) -> dict[str, torch.Tensor]:
         source = self.layout.encode(records, self.tokenizer)
         tokenizer = self.target_tokenizer
-        references = tokenizer([r.reference or "" for r in records], add_special_tokens=False)["input_ids"]
+        sizes = [self.target_tokens] * len(records)
+        references = first_tokens([record.reference or "" for record in records], sizes, tokenizer)
         return {
             "input_ids": source.input_ids,
             "attention_mask": source.attention_mask,
-            **self.targets.batch([[*tokens, tokenizer.eos_token_id][: self.target_tokens] for tokens in references]),
+            **self.targets.batch([[*first.ids, tokenizer.eos_token_id][: self.target_tokens] for first in references]),
         }
 
 
@@ -41,7 +42,7 @@ def add_speaker_tokens(loaded: Loaded, layout: BucketLayout) -> None:
     missing = [token for token in layout.speaker_tokens if token not in tokenizer.get_vocab()]
     if not missing:
         return
-    print(f"adding {', '.join(missing)} to the vocabulary, embedded as the end token is", file=sys.stderr)
+    say(f"adding {', '.join(missing)} to the vocabulary, embedded as the end token is")
     tokenizer.add_special_tokens({"additional_special_tokens": missing})
     owner = model.get_encoder() if model.config.model_type == "encoder-decoder" else model
     owner.resize_token_embeddings(len(tokenizer))

@@ -1,6 +1,5 @@
 """What a training run says while it runs: loss, speed, time left, and reconstruction of held-out text."""
 
-import sys
 import time
 from datetime import timedelta
 from typing import Any
@@ -9,6 +8,7 @@ import sacrebleu
 import torch
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
+from zsc.terminal import say
 from zsc.training.segments import pad_right, wrap
 
 
@@ -30,7 +30,7 @@ class ProgressLines(TrainerCallback):
         shown = {k: v for k, v in (logs or {}).items() if k in SHOWN}
         if shown:
             numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-            print(f"step {state.global_step}/{state.max_steps}  {numbers}  left {left}", file=sys.stderr, flush=True)
+            say(f"step {state.global_step}/{state.max_steps}  {numbers}  left {left}")
 
 
 SHOWN = {"loss", "learning_rate", "eval_loss", "train_runtime"}
@@ -49,7 +49,7 @@ class Reconstruction(TrainerCallback):
         bleu = reconstruction_bleu(*reconstruct(kwargs["model"], self.tokenizer, self.segments))
         kwargs["metrics"]["eval_reconstruction_bleu"] = bleu
         state.log_history.append({"step": state.global_step, "eval_reconstruction_bleu": bleu})
-        print(f"step {state.global_step}  held-out reconstruction BLEU {bleu:.1f}", file=sys.stderr, flush=True)
+        say(f"step {state.global_step}  held-out reconstruction BLEU {bleu:.1f}")
 
 
 @torch.no_grad()

@@ -1,8 +1,7 @@
 """Train an encoder-decoder with the Hugging Face Trainer, from nothing or from a checkpoint, with resume."""
 
-import shutil
+import math
 import statistics
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +22,10 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 
 from zsc.errors import ZscError
-from zsc.models.load import TARGET_TOKENIZER
+from zsc.files import remove_folder
+from zsc.models.files import TARGET_TOKENIZER
+from zsc.models.pretrained import read_model
+from zsc.terminal import say
 from zsc.training.measure import StepTimes, optimiser_bytes
 from zsc.training.progress import ProgressLines
 
@@ -59,13 +61,13 @@ def last_checkpoint(output: Path) -> Path | None:
 
     The Trainer writes ``trainer_state.json`` last, so its presence marks a complete checkpoint.
     """
-    checkpoints = sorted(output.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
+    checkpoints = sorted(output.glob("checkpoint-*[0-9]"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
     while checkpoints:
         newest = checkpoints.pop()
         if (newest / "trainer_state.json").is_file():
             return newest
-        print(f"removing half-written {newest}", file=sys.stderr)
-        shutil.rmtree(newest)
+        say(f"removing half-written {newest}")
+        remove_folder(newest)
     return None
 
 
@@ -120,21 +122,27 @@ def train(prepared: Prepared, output: Path, arguments: dict[str, Any], precision
     trainer.remove_callback(PrinterCallback)
     resume = last_checkpoint(output)
     if resume:
-        print(f"resuming from {resume}", file=sys.stderr)
+        say(f"resuming from {resume}")
+        kept = read_model(type(prepared.model), resume, f"training checkpoint {resume}")
     done = TrainerState.load_from_json(str(resume / "trainer_state.json")) if resume else trainer.state
     if resume and 0 < training_arguments.max_steps <= done.global_step:  # the Trainer would make one step more
-        prepared.model.load_state_dict(type(prepared.model).from_pretrained(resume).state_dict())
+        prepared.model.load_state_dict(kept.state_dict())
         trainer.state = done
     else:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     loss = trainer.evaluate()["eval_loss"]
+    if not math.isfinite(loss):
+        raise ZscError(
+            f"training {output} has diverged: its validation loss is {loss}. Train again in a new folder with a smaller"
+            " trainer.learning_rate, or precision=fp32."
+        )
     partial = output / "model.partial"
     trainer.save_model(str(partial))
     if prepared.target_tokenizer is not None:
         prepared.tokenizer.save_pretrained(partial)
         prepared.target_tokenizer.save_pretrained(partial / TARGET_TOKENIZER)
     final = output / "model"
-    shutil.rmtree(final, ignore_errors=True)
+    remove_folder(final)
     partial.rename(final)
     return {
         "steps": trainer.state.global_step,

@@ -8,6 +8,7 @@ from zsc.errors import ZscError, suggestion
 from zsc.metrics.judges.base import Judge
 from zsc.metrics.judges.classifier import SentimentClassifier, TopicClassifier
 from zsc.metrics.judges.embedder import Embedder
+from zsc.metrics.judges.entailment import Entailment
 from zsc.metrics.judges.language_model import LanguageModel
 from zsc.models.load import silence_library
 
@@ -18,6 +19,7 @@ JUDGES: dict[str, Callable[[str, str, "Topic"], Judge]] = {
         name, device, topic.needed("topic_classifier").label
     ),
     "sentiment_classifier": lambda name, device, topic: SentimentClassifier(name, device),
+    "entailment": lambda name, device, topic: Entailment(name, device),
 }
 
 

@@ -3,20 +3,25 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 
 from zsc.errors import ZscError
-from zsc.files import drop_partial_line
+from zsc.files import append, drop_partial_line
+from zsc.models.files import find_checkpoint
+from zsc.models.intact import check_files
 
-Values = list[float] | None  # None: the judge has no value for a text
+Values = list[float] | None  # None: the judge has no value for an item
+Pair = tuple[str, str]  # a premise and a response
+Item = str | Pair
+Some = TypeVar("Some", str, Pair)
 
 
-class Judge(Protocol):
+class TextJudge(Protocol):
     """A neural model that gives numbers to texts, each text by itself."""
 
     columns: tuple[str, ...]
@@ -32,27 +37,56 @@ class Judge(Protocol):
         """Return the numbers of each text, one per column; None for a text that has none."""
 
 
-def judged(judge: Judge, texts: Iterable[str], folder: Path, advance: Callable[[int], None]) -> dict[str, Values]:
-    """Return what ``judge`` says of each of ``texts``.
+@runtime_checkable
+class PairJudge(Protocol):
+    """A neural model that gives numbers to responses, each read after its text in the column ``premise``."""
+
+    columns: tuple[str, ...]
+    premise: str
+
+    @property
+    def signature(self) -> str:
+        """What the numbers depend on beside the two texts."""
+
+    def batches(self, pairs: Sequence[Pair]) -> Iterable[list[Pair]]:
+        """Split ``pairs`` of premise and response into batches of similar length."""
+
+    def judge(self, batch: list[Pair]) -> list[Values]:
+        """Return the numbers of each pair, one per column; None for a pair that has none."""
+
+
+Judge = TextJudge | PairJudge
+
+
+def items_of(judge: Judge, columns: Mapping[str, list[Any]]) -> list[Any]:
+    """Return what ``judge`` reads for each response of ``columns``: an Item, None where a text of it is missing."""
+    if not isinstance(judge, PairJudge):
+        return columns["response"]
+    pairs = zip(columns[judge.premise], columns["response"], strict=True)
+    return [None if premise is None or response is None else (premise, response) for premise, response in pairs]
+
+
+def judged(judge: Judge, items: Iterable[Any], folder: Path, advance: Callable[[int], None]) -> dict[Any, Values]:
+    """Return what ``judge`` says of each of ``items``: texts or, for a judge of pairs, pairs.
 
     Values are kept in a file of ``folder``, named after the judge's signature, as they come: what is there is not
     judged again, and a stopped pass goes on. Numbers that are not finite become None. ``advance`` is told how many
-    texts are ready.
+    items are ready.
     """
     file = folder / f"judged-{judge.columns[0]}-{hashlib.sha256(judge.signature.encode()).hexdigest()[:10]}.jsonl"
     drop_partial_line(file)
     known = _read(file)
-    wanted = dict.fromkeys(texts)
-    missing = [text for text in wanted if text not in known]
+    wanted = dict.fromkeys(items)
+    missing = [item for item in wanted if item not in known]
     advance(len(wanted) - len(missing))
-    with file.open("a", encoding="utf-8") as handle:
-        for batch in judge.batches(missing) if missing else []:
-            values = [_finite(one) for one in judge.judge(batch)]
-            known |= zip(batch, values, strict=True)
-            handle.writelines(_line(text, one) for text, one in zip(batch, values, strict=True))
-            handle.flush()
-            advance(len(batch))
-    return {text: known[text] for text in wanted}
+    append(file, "")
+    batches: Iterable[list[Any]] = judge.batches(missing) if missing else []
+    for batch in batches:
+        values = [_finite(one) for one in judge.judge(batch)]
+        known |= zip(batch, values, strict=True)
+        append(file, "".join(_line(item, one) for item, one in zip(batch, values, strict=True)))
+        advance(len(batch))
+    return {item: known[item] for item in wanted}
 
 
 def fingerprint(model: torch.nn.Module) -> str:
@@ -64,15 +98,15 @@ def fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
-def check_complete(setting: str, loading: dict[str, Any]) -> None:
-    """Raise ZscError if transformers' ``loading`` info says that a checkpoint lacks weights of the model.
-
-    The library would make them up at random.
-    """
-    if lacking := sorted(loading["missing_keys"]):
-        raise ZscError(
-            f"{setting} is no such model: its checkpoint lacks {len(lacking)} of its weights, such as {lacking[0]}."
-        )
+def find_judge(what: str, name: str, kind: str) -> Path:
+    """Return the folder of the checkpoint ``name`` of a ``kind``. Raises ZscError, which begins with ``what``, if it
+    cannot be had or its files are not whole."""
+    try:
+        folder = find_checkpoint(name)
+    except ZscError as error:
+        raise ZscError(f"{what} cannot be loaded as {kind}: {error}") from error
+    check_files(folder, what)
+    return folder
 
 
 def digest(texts: Sequence[str]) -> str:
@@ -80,9 +114,9 @@ def digest(texts: Sequence[str]) -> str:
     return f"{len(texts)}-{hashlib.sha256(chr(10).join(texts).encode()).hexdigest()[:8]}"
 
 
-def by_length(texts: Sequence[str], lengths: Sequence[int], budget: int) -> Iterable[list[str]]:
-    """Yield batches of ``texts`` in the order of their ``lengths``, padded to at most ``budget`` units in all."""
-    batch: list[str] = []
+def by_length(texts: Sequence[Some], lengths: Sequence[int], budget: int) -> Iterable[list[Some]]:
+    """Yield batches of ``texts`` or pairs by their ``lengths``, each padded to at most ``budget`` units in all."""
+    batch: list[Some] = []
     for i in sorted(range(len(texts)), key=lambda i: lengths[i]):
         if batch and (len(batch) + 1) * lengths[i] > budget:
             yield batch
@@ -92,18 +126,19 @@ def by_length(texts: Sequence[str], lengths: Sequence[int], budget: int) -> Iter
         yield batch
 
 
-def _read(file: Path) -> dict[str, Values]:
+def _read(file: Path) -> dict[Item, Values]:
     """Return what is kept in ``file``; a line that cannot be read is judged again."""
-    known: dict[str, Values] = {}
+    known: dict[Item, Values] = {}
     for line in file.read_bytes().splitlines() if file.is_file() else []:
         with suppress(ValueError, TypeError, KeyError):
             row = json.loads(line)
-            known[row["text"]] = row["values"]
+            known[(row["premise"], row["text"]) if "premise" in row else row["text"]] = row["values"]
     return known
 
 
-def _line(text: str, values: Values) -> str:
-    return json.dumps({"text": text, "values": values}) + "\n"
+def _line(item: Item, values: Values) -> str:
+    texts = {"text": item} if isinstance(item, str) else {"premise": item[0], "text": item[1]}
+    return json.dumps({**texts, "values": values}, allow_nan=False) + "\n"
 
 
 def _finite(values: Values) -> Values:

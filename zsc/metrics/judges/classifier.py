@@ -7,8 +7,10 @@ from typing import Any
 from torch import nn
 
 from zsc.errors import ZscError, first_line
-from zsc.metrics.judges.base import Values, by_length, check_complete, fingerprint
+from zsc.metrics.judges.base import Values, by_length, find_judge, fingerprint
 from zsc.models.load import resolve_device
+from zsc.models.pretrained import read_model, read_tokenizer
+from zsc.models.tokens import check_vocabulary
 
 BUDGET = 16_384  # characters of a padded batch
 
@@ -19,15 +21,17 @@ class Classifier:
     columns: tuple[str, ...]
 
     def __init__(self, setting: str, task: str, name: str, device: str):
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+        from transformers import AutoModelForSequenceClassification, pipeline
 
+        what = f"{setting}={name}"
+        folder = find_judge(what, name, "a classifier")
+        model = read_model(AutoModelForSequenceClassification, folder, what)
+        tokenizer, on = read_tokenizer(folder, what), resolve_device(device)
+        check_vocabulary(what, tokenizer, model.get_input_embeddings())
         try:
-            model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
-            tokenizer, on = AutoTokenizer.from_pretrained(name), resolve_device(device)
             self.pipeline: Any = pipeline(task, model=model, tokenizer=tokenizer, device=on)  # type: ignore[call-overload]
-        except Exception as error:  # the library passes on those of every format and of the network
-            raise ZscError(f"{setting}={name} cannot be loaded as a classifier: {first_line(error)}") from error
-        check_complete(f"{setting}={name}", loading)
+        except Exception as error:  # the library passes on those of every format
+            raise ZscError(f"{what} cannot be used as a classifier: {first_line(error)}") from error
         self.window = min(tokenizer.model_max_length, positions(model))
         tokenizer.model_max_length = self.window
         self.name, self.fingerprint = Path(name).name, fingerprint(self.pipeline.model)

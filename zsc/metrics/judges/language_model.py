@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 
-from zsc.errors import ZscError, first_line
+from zsc.errors import ZscError
 from zsc.install import check_installed
-from zsc.metrics.judges.base import Values, by_length, check_complete, fingerprint
-from zsc.models.load import find_checkpoint, resolve_device
+from zsc.metrics.judges.base import Values, by_length, find_judge, fingerprint
+from zsc.models.load import resolve_device
+from zsc.models.pretrained import read_model, read_tokenizer
+from zsc.models.tokens import check_vocabulary
 
 BUDGET = 2048  # tokens of a padded batch, which bounds the memory of its logits
 
@@ -24,26 +26,21 @@ class LanguageModel:
     columns: tuple[str, ...] = ("judge_nll", "judge_tokens")
 
     def __init__(self, name: str, device: str):
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         file = Path(name) if name.endswith(".gguf") else None
         if file is not None and not file.is_file():
             raise ZscError(f"judges.language_model: no file {file}.")
-        if file is not None:
+        what = f"judges.language_model={name}"
+        if file is None:
+            folder = find_judge(what, name, "a causal language model")
+            model = read_model(AutoModelForCausalLM, folder, what, dtype=torch.float32)
+            self.tokenizer = read_tokenizer(folder, what)
+        else:
             check_installed("gguf", "judges", f"judges.language_model={file.name}")
-        folder = find_checkpoint(name) if file is None else file.parent
-        given: dict[str, Any] = {} if file is None else {"gguf_file": file.name}
-        try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, output_loading_info=True, **given
-            )
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, **given)
-        except Exception as error:  # the library passes on those of every format
-            raise ZscError(
-                f"judges.language_model={name} cannot be loaded as a causal language model: {first_line(error)}"
-            ) from error
-        model, loading = loaded
-        check_complete(f"judges.language_model={name}", loading)
+            model = read_model(AutoModelForCausalLM, file.parent, what, dtype=torch.float32, gguf_file=file.name)
+            self.tokenizer = read_tokenizer(file.parent, what, gguf_file=file.name)
+        check_vocabulary(what, self.tokenizer, model.get_input_embeddings())
         self.model = model.eval().to(resolve_device(device))
         self.name, self.fingerprint = Path(name).name, fingerprint(model)
         self.window = getattr(self.model.config, "max_position_embeddings", None) or 2**31

@@ -1,0 +1,192 @@
+"""Words of the command line: values as they stand, and the right form for what is none."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from zsc.cli.configs import CONFIGS, check_overrides, contract, dotted, expand, group_options, split_arguments
+from zsc.cli.help import COMMANDS, OVERVIEW
+from zsc.cli.main import named
+from zsc.cli.words import FREE, check_words
+from zsc.errors import ZscError
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+TEXTS = ["a b", "é.csv", "~x", "a#b", "a(b)", "a=b", "a,b", "it's", 'say "hi"', "a{b}", "a}", "$x", "100%", "a: b",
+         "wow!", "back\\slash", "end\\", "1_000", "1e5", "007", "1.50", "true", "[x]", " lead", "x*?", "-a", "a\nb",
+         "\\'", "nan", "c:\\d'e'", "plain", "./x/../y", "中文", "a|b", "a;b", "a&b", "@x", "{"]  # fmt: skip
+
+
+def composed(overrides, command="run"):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return OmegaConf.to_container(compose(command, overrides))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_path_or_a_name_is_taken_as_it_stands(text):
+    words = [f"model={text}", "dataset=table", f"dataset.path={text}", f"dataset.columns.history={text}",
+             f"output={text}", f"cells={text}", f"topic={text}", f"judges.embedder={text}"]  # fmt: skip
+    overrides = expand(words, several=False)
+    check_overrides("run", [], overrides)
+    config = composed(overrides)
+    found = [config["model"]["checkpoint"], config["dataset"]["path"], config["dataset"]["columns"]["history"],
+             config["output"], config["cells"], config["topic"], config["judges"]["embedder"]]  # fmt: skip
+    assert found == [text] * 7
+    again = shlex.split(shlex.join(contract(overrides)))
+    assert composed(expand(again, several=False)) == config
+
+
+def test_what_is_in_quotes_or_null_or_a_list_of_a_knobs_stays_as_in_hydra():
+    words = ["knob=ctx_aug", "knob.phrases=[my file.txt,'a,b.txt']", "topic='x y'", "output=null", "cells=${output}"]
+    config = composed(expand(words, several=False))
+    assert config["knob"]["phrases"] == ["my file.txt", "a,b.txt"]
+    assert (config["topic"], config["output"], config["cells"]) == ("x y", None, "${output}")
+    assert composed(expand(["knob=attn_bias", "knob.profile=text:(a|b), c"], False))["knob"]["profile"] == (
+        "text:(a|b), c"
+    )
+
+
+def test_commas_separate_with_m_unless_the_whole_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert expand(["dataset.path=a b,c", "model=a/b,./c d"]) == [
+        "dataset.path='a b',c", "model=checkpoint", "model.checkpoint='a/b','./c d'"
+    ]  # fmt: skip
+    Path("a b,c").touch()
+    assert expand(["dataset.path=a b,c", "model=a b,c"]) == [
+        "dataset.path='a b,c'", "model=checkpoint", "model.checkpoint='a b,c'"
+    ]  # fmt: skip
+    assert expand(["knob.strength=1,2", "dataset.limit=3"]) == ["knob.strength=1,2", "dataset.limit=3"]
+
+
+def test_a_path_at_home_is_found_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert composed(expand(["output=~/my run"], several=False))["output"] == f"{tmp_path}/my run"
+
+
+def test_the_commands_without_hydra_take_values_as_they_stand():
+    free = re.compile(r"columns\.\w+|output|answers")
+    for text in TEXTS:
+        assert dotted([f"columns.response={text}"], free).columns.response == text
+    config = dotted(["answers=[a b.csv,'c,d.csv',e #1.csv]", "columns.id=null", "count=3"], free, lists=["answers"])
+    assert config == {"answers": ["a b.csv", "c,d.csv", "e #1.csv"], "columns": {"id": None}, "count": 3}
+
+
+def test_every_path_or_name_of_the_configs_is_free():
+    known = {"path", "checkpoint", "decoder", "output", "cells", "topic", "save", "trained", "text", "phrases",
+             "language_model", "embedder", "topic_classifier", "sentiment_classifier", "history",
+             "profile"}  # fmt: skip
+
+    def check(node, prefix):
+        for key, value in node.items():
+            if isinstance(value, dict):
+                check(value, f"{prefix}{key}.")
+            elif key in known:
+                assert FREE.fullmatch(f"{prefix}{key}"), f"{prefix}{key}"
+
+    for dataset in group_options("dataset"):
+        for knob in group_options("knob"):
+            check(composed([f"dataset={dataset}", f"knob={knob}"]), "")
+    for task in group_options("task"):
+        check(composed([f"task={task}"], "train"), "")
+
+
+WRONG = [
+    ("run --knob attn_bias", "no option '--knob'", "knob=attn_bias"),
+    ("run --knob=attn_bias", "no option '--knob'", "knob=attn_bias"),
+    ("run -knob attn_bias", "no option '-knob'", "knob=attn_bias"),
+    ("run knob = attn_bias", "split by a space", "knob=attn_bias"),
+    ("run knob= attn_bias", "split by a space", "knob=attn_bias"),
+    ("run knob =attn_bias", "split by a space", "knob=attn_bias"),
+    ("run knob=attn_bias knob.strength=[2, 5]", "split by a space", "'knob.strength=[2,5]'"),
+    ("run knob.strength = [2, 5]", "split by a space", "'knob.strength=[2,5]'"),
+    ("run knob=[attn_bias, ctx_aug]", "split by a space", "'knob=[attn_bias,ctx_aug]'"),
+    ("run attn_bias", "not of the form key=value", "knob=attn_bias"),
+    ("run parlor", "not of the form key=value", "dataset=parlor"),
+    ("attn_bias", "no command", "zsc run knob=attn_bias"),
+    ("knob=attn_bias", "no command", "zsc run knob=attn_bias"),
+    ("run dataset=mine.csv", "names no dataset", "dataset=table dataset.path=mine.csv"),
+    ("run dataset=nowhere.csv", "names no dataset", "dataset=table dataset.path=nowhere.csv"),
+    ("data mine.csv", "names no dataset", "dataset=table dataset.path=mine.csv"),
+    ("run mine.csv", "not of the form key=value", "dataset=table dataset.path=mine.csv"),
+    ("score RUN --format md", "no option '--format'", "format=md"),
+    ("score RUN metrics=[length, novelty]", "split by a space", "'metrics=[length,novelty]'"),
+    ("report RUN --output x", "no option '--output'", "output=x"),
+    ("annotate RUN output = x", "split by a space", "output=x"),
+    ("run --config-path x", "replace all settings", "--config-dir"),
+    ("run --config-dir nowhere", "no folder", "nowhere"),
+]
+
+
+@pytest.mark.parametrize(("line", "wrong", "right"), WRONG, ids=[line for line, *_ in WRONG])
+def test_a_wrong_form_is_answered_with_the_right_one(command, line, wrong, right):
+    Path("mine.csv").touch()
+    code, out, err = command(*line.split(" "))
+    assert (code, out) == (2, "") and len(err.splitlines()) == 1
+    assert wrong in err and right in err, err
+
+
+EXAMPLES = [
+    line.strip()
+    for text in [OVERVIEW, *COMMANDS.values(), "\n".join(re.findall(r"^\$ (.*(?:\n    .*)*)", README, re.MULTILINE))]
+    for line in re.sub(r"\\\n\s*", "", text).splitlines()
+    if re.match(r"\s*(\w+=\S+ )?zsc [^C]", line) and "[key=value" not in line
+]
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_the_examples_are_quoted_for_every_shell_and_read_as_one_word_each(line):
+    shown = re.split(r" > | {3,}| #", line)[0]
+    outside = re.sub(r"'[^']*'|\"[^\"]*\"", "", shown)
+    assert not re.search(r"[\[\](){}*?|;&$!]", outside.replace("$bart", "")), f"unquoted: {shown}"
+    words = [word for word in shlex.split(shown) if not re.match(r"[A-Z_]+=", word)]
+    check_words(words)
+    if words[1:] and words[1] in ("run", "sweep", "plan", "tune", "table", "train", "bench", "data", "doctor"):
+        group = {"table": "table", "data": "dataset"}.get(words[1])
+        if not {"NAME", "DATASET", "knob=NAME"} & {*words}:
+            split_arguments(named(group, words[2:]) if group else words[2:])
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder of one's own with a knob setting, a dataset, a model and a table."""
+    for group, name, text in [
+        ("knob", "strong", "# Strong biasing.\ndefaults: [attn_bias, _self_]\nstrength: 50.0\n"),
+        ("dataset", "few", "defaults: [parlor, _self_]\nlimit: 2\n"),
+        ("model", "small", "defaults: [mini, _self_]\nbatch: 1\n"),
+        ("table", "ours", "title: Ours\ncolumns: [length]\ngroups: [{runs: [knob=strong]}]\n"),
+    ]:
+        (tmp_path / "my own, configs" / group).mkdir(parents=True)
+        (tmp_path / "my own, configs" / group / f"{name}.yaml").write_text(text)
+    return tmp_path / "my own, configs"
+
+
+def test_options_of_ones_own_are_known_and_checked(own, command):
+    flags = ["--config-dir", str(own)]
+    assert "strong" in group_options("knob", own) and "strong" not in group_options("knob")
+    check_overrides("run", flags, ["knob=strong", "dataset=few", "knob.strength=2"])
+    check_overrides("table", flags, ["table=ours"])
+    for word, message in [
+        ("knob=strng", "Did you mean 'strong'"),
+        ("dataset=fev", "Did you mean 'few'"),
+        ("knob.strenth=2", "Did you mean 'knob.strength'"),
+        ("sedes=[1]", "no setting 'sedes'"),
+    ]:
+        words = [word] if word.startswith(("knob=", "dataset=")) else ["knob=strong", word]
+        with pytest.raises(ZscError, match=message):
+            check_overrides("run", flags, words)
+    for order in (["ous", *flags], [*flags, "ous"], [f"--config-dir={own}", "ous"]):
+        code, _, err = command("table", *order)
+        assert code == 2 and "no table 'ous'. Did you mean 'ours'" in err
+    code, out, _ = command("ls", *flags, "format=csv")
+    assert code == 0 and "knob,strong,Strong biasing." in out and "table,ours," in out
+    code, _, err = command("table", *flags)
+    assert code == 2 and "ours" in err
+
+
+def test_an_option_that_would_be_hidden_by_a_shipped_one_is_refused(own):
+    (own / "knob" / "attn_bias.yaml").write_text("name: attn_bias\n")
+    with pytest.raises(ZscError, match=r"attn_bias\.yaml has the name of a file that comes with zsc"):
+        check_overrides("run", ["-cd", str(own)], ["knob=attn_bias"])

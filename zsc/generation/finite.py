@@ -1,0 +1,59 @@
+"""Numbers that are not finite, found while responses are made, and the record and step where they begin."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from zsc.data.layout import Source
+from zsc.errors import ZscError
+from zsc.knobs.finite import ADVICE
+
+
+def check_states(states: torch.Tensor, source: Source, ids: Sequence[str]) -> None:
+    """Raise ZscError, naming the first record of ``ids``, if encoder states (batch, positions, width) at an attended
+    position are not finite."""
+    if not bool(torch.isfinite(states.detach().amax() - states.detach().amin())):
+        wrong = ~torch.isfinite(states).all(dim=-1) & source.attention_mask.bool()
+        if (rows := wrong.any(dim=1).nonzero()).numel():
+            raise ZscError(f"record {ids[int(rows[0])]}: its encoder states are not finite ({states.dtype}). {ADVICE}")
+
+
+def check_likelihoods(nll: torch.Tensor, ids: Sequence[str]) -> None:
+    """Raise ZscError, naming the first record of ``ids``, if a likelihood (batch,) is not finite."""
+    if (rows := (~torch.isfinite(nll)).nonzero()).numel():
+        raise ZscError(
+            f"record {ids[int(rows[0])]}: the unmodified model's likelihood of the response is not finite. {ADVICE}"
+        )
+
+
+@contextmanager
+def finite_logits(model: nn.Module, ids: Sequence[str], settings: Sequence[str]) -> Iterator[None]:
+    """While the context is open, raise ZscError as soon as ``model`` gives logits that are not finite.
+
+    Each decoding step must be one call of the model, whose rows are, for each of ``settings``, those of the records
+    ``ids``, each of them once or once a beam. A logit of minus infinity, which rules a token out, is allowed beside
+    finite ones. The logits are the model's own, before any processor.
+    """
+    step = 0
+
+    def check(module: nn.Module, arguments: Any, output: Any) -> None:
+        nonlocal step
+        highest = output.logits[:, -1].amax(dim=-1)  # NaN where one is, infinite where one is or all are
+        if not bool(torch.isfinite(highest).all()):
+            row = int((~torch.isfinite(highest)).nonzero()[0])
+            example = row * len(ids) * len(settings) // len(highest)
+            name = settings[example // len(ids)]
+            raise ZscError(
+                f"record {ids[example % len(ids)]}: the logits are not finite at decoding step {step}"
+                f" {f'with {name}' if name else 'of the unmodified model'} ({output.logits.dtype}). {ADVICE}"
+            )
+        step += 1
+
+    handle = model.register_forward_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,107 @@
+"""BLEU's words: by a tokenizer of sacrebleu, named or chosen by script."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from sacrebleu.metrics.bleu import BLEU
+
+from zsc.data.words import UNSPACED, share
+from zsc.errors import ZscError, first_line, suggestion
+from zsc.metrics.base import Metric
+from zsc.metrics.items import Columns
+
+AUTO, USUAL = "auto", "13a"
+TOKENIZERS = (AUTO, *BLEU.TOKENIZERS)
+PACKAGES = {"ja-mecab": "sacrebleu[ja]", "ko-mecab": "sacrebleu[ko]"}
+WHOLE = rf"[{UNSPACED}]\p{{Script=Tibetan}}"  # letters that 13a leaves together
+CHINESE = r"\p{Script=Han}\p{Script=Bopomofo}--[\U00020000-\U0003FFFF]"  # what the tokenizer zh splits
+KANA = r"\p{Script=Hiragana}\p{Script=Katakana}ー"
+MAINLY, SOME = 0.5, 0.1  # shares of letters
+
+
+class Tokenized(Metric):
+    """A metric of n-grams of the words that the tokenizer ``tokenize``, one of TOKENIZERS, finds.
+
+    ``auto`` is one by the script of the reference texts or, without these, of the responses: of a whole run where it is
+    :meth:`fitted`, else of those that are given.
+    """
+
+    nrefs: ClassVar[int] = 1  # of references, as sacrebleu counts; -1: several
+    effective_order: ClassVar[bool] = False
+
+    def __init__(self, name: str, references: str | None = None, tokenize: str = AUTO):
+        self.tokenize = tokenize
+        self.bleu = self._bleu(USUAL if tokenize == AUTO else tokenize)
+        super().__init__(name, references)
+
+    def _bleu(self, tokenize: str) -> BLEU:
+        bleu = BLEU(tokenize=tokenize, effective_order=self.effective_order)
+        bleu.num_refs = self.nrefs
+        return bleu
+
+    def split_by(self, tokenize: str) -> "Tokenized":
+        """Return this metric with another tokenizer."""
+        return type(self)(self.measure, self.references, tokenize)
+
+    def fitted(self, cells: Sequence[Columns]) -> tuple[Metric, str]:
+        if self.tokenize != AUTO:
+            return self, ""
+        column = self.references or self.predictions
+        found = dict.fromkeys(text for columns in cells for text in columns.get(column) or [] if text is not None)
+        tokenize, why = choose(found)
+        return self.split_by(tokenize), why and f"{self.measure}: {why}"
+
+    def splitting(self, texts: Sequence[str]) -> BLEU:
+        """Return sacrebleu's BLEU with the tokenizer for ``texts``."""
+        return self._bleu(choose(texts)[0]) if self.tokenize == AUTO else self.bleu
+
+    def options(self) -> list[str]:
+        signature = str(self.bleu.get_signature())
+        return [signature.replace(f"|tok:{USUAL}|", f"|tok:{AUTO}|") if self.tokenize == AUTO else signature]
+
+
+def check_tokenizer(name: Any) -> str:
+    """Return ``name``. Raises ZscError unless it is one of TOKENIZERS and what it needs is there."""
+    if name not in TOKENIZERS:
+        known = ", ".join(TOKENIZERS)
+        raise ZscError(f"bleu.tokenize={name} is no tokenizer.{suggestion(str(name), TOKENIZERS)} Known: {known}.")
+    if name != AUTO and (why := unusable(name)):
+        install = f" Try pip install '{PACKAGES[name]}'." if name in PACKAGES else ""
+        raise ZscError(f"bleu.tokenize={name} cannot be used: {why}{install}")
+    return str(name)
+
+
+@lru_cache
+def unusable(name: str) -> str:
+    """Say why sacrebleu cannot make the tokenizer ``name``; nothing if it can."""
+    try:
+        BLEU(tokenize=name)
+    except (Exception, SystemExit) as error:  # of a package or a model that is not there, or of a download
+        return first_line(error)
+    return ""
+
+
+def choose(texts: Iterable[str]) -> tuple[str, str]:
+    """Return the tokenizer for ``texts`` by their script [D], and what there is to say of it.
+
+    It is 13a, unless most letters are of scripts without spaces, whose sentences that leaves whole. Then it is zh for
+    Chinese; for Japanese, told by a tenth of kana, ja-mecab where it is installed; and char, which splits every letter,
+    for all else.
+    """
+    given = list(texts)
+    if all(text.isascii() for text in given):
+        return USUAL, ""
+    text = " ".join(given)
+    whole = share(text, WHOLE)
+    if whole <= MAINLY:
+        few = f"{whole:.0%} of the letters are of scripts without spaces, which the tokenizer 13a leaves together;"
+        return USUAL, "" if whole <= SOME else f"{few} bleu.tokenize=char splits all."
+    chinese, kana = share(text, CHINESE), share(text, KANA)
+    if chinese + kana <= whole / 2:
+        name = "char"
+    elif kana <= SOME * whole:
+        name = "zh"
+    else:
+        name = "char" if unusable("ja-mecab") else "ja-mecab"
+    return name, f"tokenizer {name}, since the texts are mainly in scripts without spaces (bleu.tokenize=auto)."

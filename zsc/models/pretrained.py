@@ -1,0 +1,109 @@
+"""Every reading of a checkpoint by transformers: it runs no code of the checkpoint's, and what is wrong is one line."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from zsc.errors import ZscError
+from zsc.models.files import SAFETENSORS
+from zsc.models.tokens import check_vocabulary_files
+from zsc.models.weights import check_finite_weights, check_keys, check_stored_types
+
+SIDES: dict[str, tuple[dict[str, str], dict[str, str]]] = {  # arguments of a tokenizer: files of sources, of targets
+    "MarianTokenizer": (
+        {"vocab": "vocab.json", "source_spm": "source.spm", "target_spm": "source.spm"},
+        {"vocab": "target_vocab.json", "source_spm": "target.spm", "target_spm": "target.spm"},
+    ),
+    "FSMTTokenizer": (
+        {"src_vocab_file": "vocab-src.json", "tgt_vocab_file": "vocab-src.json", "merges_file": "merges.txt"},
+        {"src_vocab_file": "vocab-tgt.json", "tgt_vocab_file": "vocab-tgt.json", "merges_file": "merges.txt"},
+    ),
+}
+KEPT = ("langs", "do_lower_case", "model_max_length")  # arguments of a tokenizer that both sides keep
+
+
+def read_config(folder: Path, what: str) -> PreTrainedConfig:
+    """Return the configuration in ``folder``. Raises ZscError, which begins with ``what``, if it cannot be read."""
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # the library passes on those of every format
+        raise ZscError(f"{what} cannot be loaded: {_told(error)}") from error
+
+
+def read_model(
+    auto: Any, folder: Path, what: str, unread: str | None = None, heads: bool = False, **options: Any
+) -> PreTrainedModel:
+    """Return the model in ``folder`` by a class with ``from_pretrained``, whose ``options`` are passed on.
+
+    Raises ZscError, which begins with ``what``, if it cannot be read, or if its weights are not all of the model and of
+    the model alone (see :func:`zsc.models.weights.check_keys`, also for ``unread`` and ``heads``), or not finite.
+    """
+    try:
+        model, loading = auto.from_pretrained(
+            folder, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True, **options
+        )
+    except SafetensorError as error:
+        raise ZscError(f"the weights of {what} are broken or cut short ({error}). Fetch them again.") from error
+    except Exception as error:  # the library passes on those of every format
+        raise ZscError(_unread(what, error)) from error
+    check_keys(what, model, loading, unread, heads)
+    if getattr(model.config, "quantization_config", None) is None:
+        check_stored_types(what, model, sorted(Path(folder).glob(SAFETENSORS)))
+    check_finite_weights(what, model)
+    return model
+
+
+def read_tokenizer(folder: Path, what: str, **options: Any) -> PreTrainedTokenizerBase:
+    """Return the tokenizer in ``folder``. Raises ZscError, which begins with ``what``, if it cannot be read or is
+    empty."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options)
+    except Exception as error:  # the library passes on those of every format
+        raise ZscError(f"the tokenizer of {what} cannot be loaded: {_told(error)}") from error
+    check_vocabulary_files(what, tokenizer, folder)
+    return tokenizer
+
+
+def read_tokenizers(folder: Path, what: str) -> tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
+    """Return the tokenizer of sources and that of targets: mostly the same.
+
+    A tokenizer of two vocabularies (Marian with ``separate_vocabs``, FSMT) reads ids back with that of its targets
+    alone; instead there are two, each of one vocabulary.
+    """
+    tokenizer = read_tokenizer(folder, what)
+    kind = type(tokenizer)
+    if kind.__name__ not in SIDES or not getattr(tokenizer, "separate_vocabs", True):
+        return tokenizer, tokenizer
+    kept = {name: value for name, value in tokenizer.init_kwargs.items() if name in KEPT}
+    kept |= {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
+    sides = []
+    for number, files in enumerate(SIDES[kind.__name__]):
+        langs = {"langs": [kept["langs"][number]] * 2} if "langs" in kept else {}
+        try:
+            sides.append(kind(**{name: str(folder / file) for name, file in files.items()}, **(kept | langs)))
+        except Exception as error:
+            raise ZscError(f"the tokenizer of {what} cannot be loaded: {_told(error)}") from error
+    return sides[0], sides[1]
+
+
+def _unread(what: str, error: Exception) -> str:
+    """Say why weights could not be read."""
+    text = str(error)
+    if isinstance(error, pickle.UnpicklingError):
+        return (
+            f"the weights of {what} are not tensors alone: an unsafe pickle, which could run code and is not opened, or"
+            " a broken file. Take safetensors, or fetch them again."
+        )
+    if isinstance(error, EOFError) or "PytorchStreamReader" in text:
+        return f"the weights of {what} are broken or cut short: no file of tensors. Fetch them again."
+    return f"{what} cannot be loaded: {_told(error)}"
+
+
+def _told(error: Exception) -> str:
+    """Return the beginning of an error's text in one line, and its kind where the text alone says little."""
+    lines = str(error).split("\n")
+    text = " ".join(" ".join(lines[: 2 if lines[0].rstrip().endswith(":") else 1]).split())
+    return text if isinstance(error, OSError | ValueError | ImportError) and text else f"{type(error).__name__} {text}"
