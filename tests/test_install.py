@@ -58,6 +58,7 @@ def test_the_command_is_for_the_python_that_runs(monkeypatch, tmp_path):
     assert install.install_command(one) == f"'{tmp_path}/a b/python' -m pip install 'gguf>=1'"
     monkeypatch.setattr(install, "which", lambda name: str(tmp_path / "a b" / "pip"))
     assert install.install_command(one) == "pip install 'gguf>=1'"
+    assert install.install_command(one, Requirement("a[c,b]; os_name == 'x'")) == "pip install 'gguf>=1' 'a[b,c]'"
     monkeypatch.setattr(install, "find_spec", lambda name: None)
     assert install.install_command(one) == f"uv pip install --python '{tmp_path}/a b/python' 'gguf>=1'"
 
