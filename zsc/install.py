@@ -58,8 +58,7 @@ def install_command(*wanted: Requirement) -> str:
     It names the packages themselves, never an extra of zsc: so it is right in a checkout and with a wheel, and does
     not depend on what the package index has under the name of zsc.
     """
-    plain = (f"{one.name}[{','.join(sorted(one.extras))}]{one.specifier}".replace("[]", "") for one in wanted)
-    return " ".join([_pip(), *map(shlex.quote, plain)])
+    return " ".join([_pip(), *(shlex.quote(str(one).partition(";")[0].strip()) for one in wanted)])
 
 
 def extra_command(extra: str) -> str:
