@@ -4,13 +4,19 @@ import errno
 import fcntl
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from filelock import Timeout
 
+from zsc.errors import ZscError
+from zsc.files import write_atomic
 from zsc.generation import cells
 from zsc.generation.cells import Cell, State, canonical
+from zsc.generation.fill import Filler, Task
+from zsc.generation.folder import PARTS, RunFolder
+from zsc.generation.generate import Job
 
 IDS = ["a", "b", "c"]
 ITEMS = [{"id": i, "response": f"höre {i}\u2028!", "tokens": 2, "nll": 1.5} for i in IDS]
@@ -136,6 +142,117 @@ def test_the_code_that_decides_responses_is_part_of_the_hash_and_other_code_is_n
         before = version()
     monkeypatch.undo()
     cells.code_version.cache_clear()
+
+
+def test_a_link_or_a_file_in_the_place_of_a_cell_is_refused_and_nothing_behind_it_touched(cell, tmp_path):
+    target = tmp_path / "precious"
+    target.mkdir()
+    (target / "thesis.txt").write_text("all of it")
+    (tmp_path / "lone").write_text("")
+    for to in (target, tmp_path / "nowhere", tmp_path / "lone"):
+        cell.path.symlink_to(to)
+        for act in (cell.stored, lambda: cell.begin(None), lambda: fill([cell])):
+            with pytest.raises(ZscError, match="is a symbolic link"):
+                act()
+        cell.path.unlink()
+    cell.path.write_text("mine")
+    with pytest.raises(ZscError, match="is a file in the place of a cell"):
+        fill([cell])
+    assert cell.path.read_text() == "mine" and [one.name for one in target.iterdir()] == ["thesis.txt"]
+    assert not (tmp_path / "nowhere").exists()
+
+
+def fill(some):
+    tasks = [Task(one, Job([], 0), None) for one in some]
+    Filler(None, None, None, 1, SimpleNamespace(note=print, advance=print)).fill(tasks)
+
+
+@pytest.mark.parametrize("name", ["cell.json", "items.jsonl", "done.json", ".lock", ".cell.json.partial"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_the_place_of_a_cells_file_is_refused(cell, tmp_path, name, there):
+    if there:
+        filled(cell, 2, finish=False)
+    else:
+        cell.path.mkdir()
+    target = tmp_path / "precious"
+    target.write_text("all of it")
+    (cell.path / name).unlink(missing_ok=True)
+    (cell.path / name).symlink_to(target)
+    with pytest.raises(ZscError, match="is a symbolic link"):
+        cell.lock  # noqa: B018
+        cell.begin(None)
+        write_atomic(cell.path / "cell.json", "x")
+    assert target.read_text() == "all of it"
+
+
+def test_what_is_not_of_the_cell_is_left_in_it(cell):
+    filled(cell)
+    (cell.path / "notes").mkdir()
+    (cell.path / "notes" / "a.txt").write_text("mine")
+    (cell.path / "b.txt").write_text("mine too")
+    assert cell.stored().state is State.DONE and cell.foreign() == ["b.txt", "notes"]
+    (cell.path / "cell.json").write_text("{")
+    assert cell.begin(None) == [] and cell.foreign() == ["b.txt", "notes"]
+    (cell.path / "items.jsonl").unlink(missing_ok=True)
+    (cell.path / "items.jsonl").mkdir()
+    (cell.path / "items.jsonl" / "c.txt").write_text("mine as well")
+    with pytest.raises(ZscError, match="is a folder with content"):
+        cell.begin(None)
+    assert [file.name for file in sorted(cell.path.rglob("*.txt"))] == ["b.txt", "c.txt", "a.txt"]
+
+
+def test_a_store_may_be_reached_through_a_link(cell, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "disk")
+    filled(replace(cell, root=tmp_path / "runs" / "cells"))
+    assert replace(cell, root=tmp_path / "disk" / "cells").stored().state is State.DONE
+
+
+def test_a_run_folder_is_no_link_and_takes_nothing_that_is_of_no_run(tmp_path):
+    made = {"identity": "x"}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    with pytest.raises(ZscError, match="is a symbolic link"):
+        RunFolder(tmp_path / "link").create("", made, [])
+    with pytest.raises(ZscError, match="is a symbolic link"):
+        RunFolder(tmp_path / "link").write_scores({})
+    assert not list((tmp_path / "other").iterdir())
+    for name in PARTS[:-1]:
+        folder = tmp_path / f"of {name}"
+        folder.mkdir()
+        (folder / name).symlink_to(tmp_path / "other" / "file")
+        with pytest.raises(ZscError, match="is a symbolic link"):
+            RunFolder(folder).create("", made, [])
+        (folder / name).unlink()
+        (folder / name).write_text('{"mine": 1}')
+        with pytest.raises(ZscError, match="Set output=FOLDER to a new one"):
+            RunFolder(folder).create("", made, [])
+        assert [one.read_text() for one in folder.iterdir()] == ['{"mine": 1}']
+    stopped = RunFolder(tmp_path / "stopped")  # a run that was killed before its config.yaml was there goes on
+    stopped.create("", made, [])
+    stopped.config.unlink()
+    stopped.create("", made, [])
+    assert stopped.config.is_file()
+
+
+def test_a_training_replaces_nothing_that_is_of_none(tmp_path):
+    from zsc.cli.train import check_settings
+    from zsc.files import remove_folder
+
+    config = {"trainer": {}}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "tokenizer").mkdir()
+    with pytest.raises(ZscError, match="model is there and of no training"):
+        check_settings(tmp_path, config)
+    (tmp_path / "config.yaml").write_text("trainer: {}\n")
+    check_settings(tmp_path, config)
+    (tmp_path / "checkpoint-5").symlink_to(tmp_path / "model")
+    for act in (lambda: check_settings(tmp_path, config), lambda: remove_folder(tmp_path / "checkpoint-5")):
+        with pytest.raises(ZscError, match="is a symbolic link"):
+            act()
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    with pytest.raises(ZscError, match="is a symbolic link"):
+        check_settings(tmp_path / "link", config)
 
 
 def test_a_model_whose_files_changed_is_loaded_again(checkpoint, tmp_path):

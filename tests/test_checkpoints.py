@@ -144,9 +144,9 @@ BROKEN = {
     "T5 under model.": ("t5", prefixed("model."), r"begin with 'model\.'"),
     "any prefix": ("bart", prefixed("net.0."), r"begin with 'net\.0\.'"),
     "fewer layers in config": ("bart", settings("config.json", decoder_layers=1), r"hold model\.decoder\.layers\.1"),
-    "more layers in config": ("bart", settings("config.json", decoder_layers=3), r"lacks 26 .* model\.decoder\.layers\.2"),
-    "another shape": ("bart", settings("config.json", decoder_ffn_dim=40), "has the shape 48, but 40|shape 48x32, but 40"),
-    "a classification head": ("bart", saved_as(BartForSequenceClassification), "classification_head.* saved from a BartForSeq"),
+    "more layers in config": ("bart", settings("config.json", decoder_layers=3), r"lacks 26 .*decoder\.layers\.2"),
+    "another shape": ("bart", settings("config.json", decoder_ffn_dim=40), r"has the shape 48(x32)?, but 40"),
+    "a classification head": ("bart", saved_as(BartForSequenceClassification), "classification_head.* a BartForSeq"),
     "a decoder alone": ("bart", saved_as(BartForCausalLM), r"lacks 35 .*model\.encoder\.embed_positions"),
     "an encoder alone": ("t5", saved_as(T5EncoderModel), r"lacks 28 .*decoder\.block\.0"),
     "another family": ("bart", settings("config.json", model_type="mbart"), r"lacks 4 .*model\.encoder\.layer_norm"),
@@ -154,19 +154,19 @@ BROKEN = {
     "an unknown kind": ("bart", settings("config.json", model_type="nope"), "cannot be loaded: .*nope"),
     "a mistyped config": ("bart", settings("config.json", vocab_size="many"), "cannot be loaded: .*vocab_size"),
     "not encoder-decoder": ("bart", settings("config.json", is_encoder_decoder=False), "is not an encoder-decoder"),
-    "tokens without a row": ("bart", longer_tokenizer, r"2 tokens more than the model has embeddings \(600\).*'<one>' \(600"),
+    "tokens without a row": ("bart", longer_tokenizer, r"2 tokens more than .* \(600\).*'<one>' \(600"),
     "no padding": ("bart", token_ids(pad_token_id=None), "names no padding token: set pad_token_id"),
     "no end": ("bart", token_ids(eos_token_id=None), "names no end token: set eos_token_id"),
-    "no start": ("bart", token_ids(decoder_start_token_id=None, bos_token_id=None), "names no token that the decoder st"),
-    "an end that is no token": ("bart", settings("generation_config.json", eos_token_id=[2, 600]), "eos_token_id=600 is no"),
+    "no start": ("bart", token_ids(decoder_start_token_id=None, bos_token_id=None), "names no token that the dec"),
+    "an end that is no token": ("bart", settings("generation_config.json", eos_token_id=[2, 600]), "eos_token_id=600"),
     "an end in quotes": ("bart", settings("generation_config.json", eos_token_id="2"), "eos_token_id=2 is no token"),
     "a tokenizer without padding": ("t5", settings("tokenizer_config.json", pad_token=None), "has no padding token"),
     "a tokenizer without an end": ("t5", settings("tokenizer_config.json", eos_token=None), "has no end token"),
-    "another's tokenizer": ("t5", settings("tokenizer_config.json", eos_token="<s>", pad_token="</s>"), "of another model"),
+    "another tokenizer": ("t5", settings("tokenizer_config.json", eos_token="<s>", pad_token="</s>"), "another model"),
     "an unsafe pickle": ("bart", pickled(lambda named: named | {"x": Evil()}), "unsafe pickle, which could run code"),
     "a pickle cut short": ("bart", lambda f: (pickled(dict)(f), cut("pytorch_model.bin")(f)), "broken or cut short"),
     "no pickle": ("bart", lambda f: (pickled(dict)(f), content("pytorch_model.bin", b"x" * 99)(f)), "a broken file"),
-    "weights inside more": ("bart", pickled(lambda named: {"state_dict": named, "epoch": 3}), "lacks 94 .* such as epoch"),
+    "weights inside more": ("bart", pickled(lambda named: {"state_dict": named, "epoch": 3}), "lacks 94 .*epoch"),
     "weights cut short": ("bart", cut(WEIGHTS), "broken or cut short"),
     "empty weights": ("bart", content(WEIGHTS, b""), "model.safetensors is empty"),
     "a pointer": ("bart", content(WEIGHTS, LFS), "pointer to a large file.*git lfs pull"),
@@ -186,16 +186,16 @@ BROKEN = {
     "tokenizer of nothing": ("bart", content("tokenizer.json", b"{}"), "the tokenizer of model .* cannot be loaded"),
     "deep nesting": ("bart", content("config.json", b"[" * 100_000), "config.json is no valid JSON"),
     "no object": ("bart", content("config.json", b"[1]"), "config.json must hold an object, not list"),
-    "code of a model": ("bart", settings("config.json", auto_map={"AutoConfig": "evil.C"}), "auto_map: evil.C.*runs no"),
+    "code of a model": ("bart", settings("config.json", auto_map={"AutoConfig": "evil.C"}), r"evil\.C.*runs no"),
     "code of a tokenizer": (
-        "bart", settings("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}), "runs no checkpoint's code"
+        "bart", settings("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}), "runs no checkpoint'"
     ),
     "an adapter": ("bart", content("adapter_config.json", b"{}"), "is an adapter"),
     "weights elsewhere": ("bart", settings("config.json", transformers_weights="x.safetensors"), "names other weights"),
     "TensorFlow": ("bart", renamed(WEIGHTS, "tf_model.h5"), r"no weights .* tf_model.h5 \(TensorFlow\)"),
     "Flax": ("bart", renamed(WEIGHTS, "flax_model.msgpack"), r"flax_model.msgpack \(Flax\)"),
     "GGUF": ("bart", renamed(WEIGHTS, "model.gguf"), r"model.gguf \(GGUF\)"),
-    "an adapter alone": ("bart", renamed(WEIGHTS, "adapter_model.safetensors"), r"adapter_model.safetensors \(an adapter"),
+    "an adapter alone": ("bart", renamed(WEIGHTS, "adapter_model.safetensors"), r"safetensors \(an adapter"),
     "a vocabulary without merges": (
         "bart", lambda f: (renamed("tokenizer.json", "vocab.json")(f),
                            settings("tokenizer_config.json", tokenizer_class="BartTokenizer")(f)), "tokenizer of model",
@@ -227,7 +227,7 @@ WHOLE = {
         "bart", tensors(lambda named: {name.removeprefix("model."): tensor for name, tensor in named.items()})
     ),
     "what older versions saved": (
-        "bart", tensors(lambda named: named | {"model.encoder.version": torch.ones(1), "model.position_ids": torch.ones(1)})
+        "bart", tensors(lambda named: named | {"encoder.version": torch.ones(1), "position_ids": torch.ones(1)})
     ),
     "a bias that was dropped": (
         "t5", tensors(lambda named: named | {
@@ -267,7 +267,7 @@ def test_a_decoder_file_is_checked(folder):
         with pytest.raises(ZscError, match=f"decoder file .*{message}"):
             load_model(str(broken), decoder="other.safetensors", device="cpu")
     save_file({"layers.0.fc1.weight": torch.full((48, 32), torch.nan)}, broken / "other.safetensors")
-    with pytest.raises(ZscError, match="decoder file .*layers.0.fc1.weight holds values that are not finite"):
+    with pytest.raises(ZscError, match=r"decoder file .*fc1\.weight holds values that are not finite"):
         load_model(str(broken), decoder="other.safetensors", device="cpu")
 
 
@@ -279,3 +279,34 @@ def test_missing_weights_make_no_cell(folder, command, tmp_path):
         status, out, err = command("run", *arguments, "model.device=cpu", "dataset.limit=2", "seeds=[0]")
         assert status == 2 and LAST in err and err.count("\n") == 1 and not out
     assert not list(tmp_path.glob("runs/**/items.jsonl"))
+
+
+def test_a_mask_token_alone_may_lie_beyond_the_embeddings(checkpoints, tokenizer, command, tmp_path):
+    """So it does in published checkpoints; a text that holds it is refused, where it would be read out of bounds."""
+    folder = shutil.copytree(checkpoints["bart"], tmp_path / "copy")
+    altered = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    added = next(token for token in altered["added_tokens"] if token["content"] == "<mask>")
+    altered["added_tokens"].append(added | {"id": len(tokenizer), "content": "<hole>"})
+    (folder / "tokenizer.json").write_text(json.dumps(altered), encoding="utf-8")
+    settings("tokenizer_config.json", mask_token="<hole>")(folder)
+    assert load_model(str(folder), device="cpu").tokenizer.mask_token_id == len(tokenizer)
+    texts = ["A text.", "A <hole> text."]
+    lines = [{"id": f"r{i}", "history": [{"speaker": "a", "text": text}], "knowledge": text, "reference": text}
+             for i, text in enumerate(texts)]  # fmt: skip
+    (tmp_path / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    status, _, err = command(
+        "run", f"model={folder}", "model.device=cpu", "dataset=jsonl", "dataset.path=records.jsonl"
+    )
+    assert status == 2 and "record r1 holds a token that the model has no embedding for" in err
+
+
+def test_a_folder_that_cannot_be_read(folder, monkeypatch):
+    """As a superuser reads everything, the refusal is made up."""
+    unreadable = folder("bart")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(unreadable), "iterdir", refuse)
+    with pytest.raises(ZscError, match="cannot be read: Permission denied"):
+        load_model(str(unreadable), device="cpu")

@@ -32,6 +32,7 @@ def test_a_healthy_installation(capsys, checkpoint, monkeypatch, tmp_path):
     (tmp_path / "Topical-Chat").mkdir()
     found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=5")
     assert code == 0 and found["model"][0]["state"] == found["batches"][0]["state"] == "ok"
+    assert [found[name][0]["state"] for name in checks.SOUND] == ["ok"] * 3
     for name in ("attn_bias", "ctx_aug", "self_attn_bias"):
         assert found[f"knob {name}"][0]["found"].startswith("identity exact; acts")
     for name in ("dec_mix", "swap"):  # the shipped other decoder is not this checkpoint's
@@ -83,6 +84,14 @@ def test_a_knob_that_is_not_the_identity_or_leaves_traces(capsys, checkpoint, mo
     broken, traces = found["knob attn_bias"]
     assert broken["state"] == "fail" and "is meant to change nothing and does" in broken["found"]
     assert traces["found"] == "left the model with other weights"
+
+
+def test_weights_that_are_not_what_they_should_be(capsys, checkpoint, monkeypatch):
+    monkeypatch.setattr("zsc.knobs.steering.biased", lambda base, logs: base)
+    found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=2")
+    assert code == 2 and found["steps"][0]["state"] == "ok"
+    assert found["source"][0]["found"].startswith("weights on the source do not give what repeating its states gives")
+    assert found["past"][0]["found"].startswith("a weight of 0 on a token of the past does not give what hiding it")
 
 
 def test_responses_that_depend_on_their_batch(capsys, checkpoint, monkeypatch):

@@ -6,7 +6,7 @@
 import copy
 import re
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -82,7 +82,7 @@ def make_source():
 SOURCE = make_source()
 
 
-@lru_cache(8)
+@cache
 def pair_of(family, backend):
     model, other = (tiny_family(family, VOCABULARY, backend, seed) for seed in (0, 1))
     shared = {

@@ -11,8 +11,9 @@ from zsc.data import load_records
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import Job, decode, encode, generate
+from zsc.generation.generate import Job, decode, generate
 from zsc.knobs import KNOBS
+from zsc.knobs.encoder import encode
 from zsc.models.load import load_model
 
 GREEDY = Decoding(max_new_tokens=6, min_new_tokens=6, sample=False)

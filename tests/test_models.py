@@ -164,7 +164,8 @@ def test_a_cached_hub_name_loads_with_the_tokenizer_of_its_decoder(two_vocabular
 
 def test_the_hub_is_asked_for_what_decides_and_no_more(two_vocabularies, monkeypatch):
     deciding = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "spiece.model",
-                "merges.txt", "dict.txt", "source.spm", "target_vocab.json", "bpe.codes", "sentencepiece.bpe", "target_tokenizer/tokenizer.json", "target_tokenizer/vocab.txt"]  # fmt: skip
+                "merges.txt", "dict.txt", "source.spm", "target_vocab.json", "bpe.codes", "sentencepiece.bpe",
+                "target_tokenizer/tokenizer.json", "target_tokenizer/vocab.txt"]  # fmt: skip
     others = ["README.md", "pytorch_model.bin", "tf_model.h5", "onnx/tokenizer.json", "target_tokenizer/README.md",
               "target_tokenizer/old/tokenizer.json"]  # fmt: skip
     asked = []

@@ -279,6 +279,19 @@ def test_a_model_that_is_gone(run):
     assert all(item.attended is None for item in shown.items)
 
 
+def test_no_model_is_fetched_because_a_run_names_it(run, monkeypatch):
+    def fetch(*_, **options):
+        assert options.get("local_files_only"), "the hub was asked"
+        raise OSError("not in the cache")
+
+    monkeypatch.setattr("zsc.models.files.snapshot_download", fetch)
+    monkeypatch.setattr("zsc.models.files.HfApi", lambda: pytest.fail("the hub was asked"))
+    file = run / "config.yaml"
+    file.write_text(re.sub(r"checkpoint: .*", "checkpoint: acme/theirs", file.read_text()))
+    shown = examples_of(*group_of(run), DEFAULTS)
+    assert shown.note.endswith("model 'acme/theirs', which the run's config.yaml names, is not here.")
+
+
 def test_values_that_are_missing_do_not_crash(run):
     def lose(scores):
         for row in scores["table"]:

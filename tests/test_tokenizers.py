@@ -1,4 +1,4 @@
-"""Tokenizers that are not one tokenizer.json: without a file (ByT5), with two (BARTpho), with two vocabularies (Marian).
+"""Tokenizers that are not one tokenizer.json: with no file (ByT5), two files (BARTpho), two vocabularies (Marian).
 
 Texts are read back against what the files themselves say: bytes, dict.txt, and the SentencePiece models.
 """
@@ -135,7 +135,7 @@ def test_profiles_of_text_find_their_tokens(loaded):
 
 
 def test_attention_maps_carry_the_texts_of_the_source(loaded):
-    name, folder, model = loaded
+    _, _, model = loaded
     records = load_records("parlor", limit=2)
     layout = BucketLayout(12, 2, 12)
     source = layout.encode(records, model.tokenizer).select([1])
@@ -154,8 +154,8 @@ def test_attention_maps_carry_the_texts_of_the_source(loaded):
 
 @pytest.mark.filterwarnings("ignore:Recommended")
 def test_a_run_scores_and_reports(loaded, command):
-    name, folder, _ = loaded
-    status, out, err = command(
+    _, folder, _ = loaded
+    status, _, err = command(
         "run", "knob=attn_bias", f"model={folder}", "model.device=cpu", "dataset.limit=2", "seeds=[0]", "output=run",
         "decoding.max_new_tokens=4", "resampling.resamples=20", "metrics=[length]", "format=json",
     )  # fmt: skip

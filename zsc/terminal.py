@@ -13,10 +13,15 @@ GONE = 141  # exit status: as of a process that SIGPIPE ends
 # controls but tab and newline, line separators, overrides of the direction of text, and halves of characters
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+ESCAPES = {"\r": "\\r"} | {chr(code): f"\\x{code:02x}" for code in range(0x20) if code != 0x0D}
+
 
 def visible(text: str) -> str:
-    """Return ``text`` with escapes, such as ``\\x1b``, for what would steer a terminal or hide its order."""
-    return CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    """Return ``text`` with escapes, such as ``\\x1b``, for what would steer a terminal or hide its order.
+
+    JSON, which escapes controls below 0x20 itself, stays JSON of the same content.
+    """
+    return CONTROLS.sub(lambda match: ESCAPES.get(match[0]) or f"\\u{ord(match[0]):04x}", text)
 
 
 def one_line(text: str) -> str:

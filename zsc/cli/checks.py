@@ -27,6 +27,8 @@ from zsc.generation.generate import Job, generate
 from zsc.install import extra_command, install_command, problem, requirements
 from zsc.knobs import KNOBS, Knob, UnsupportedModel, apply
 from zsc.knobs.encoder import encode, encoder_outputs
+from zsc.knobs.repeated import FAULTS
+from zsc.knobs.supported import check_model, check_supported, made_up
 from zsc.metrics.judges.base import fingerprint
 from zsc.models.load import Loaded, load_model
 
@@ -126,6 +128,26 @@ def examples(patient: Patient) -> Iterator[Finding]:
     patient.source = layout.encode(patient.records, patient.loaded.tokenizer).to(patient.loaded.model.device)
     name = config["dataset"]["loader"]
     yield Finding("examples", "ok", f"{len(patient.records)} of {name}, {layout.positions} positions each")
+
+
+def soundness(patient: Patient) -> Iterator[Finding]:
+    loaded, source = _ready(patient)
+    some = source.select(list(range(min(2, len(source.input_ids)))))
+    states, targets = encode(loaded.model, some), made_up(loaded.model)[2][: len(some.input_ids)]
+    for what, holds in SOUND.items():
+        try:
+            (check_model if what == "steps" else check_supported)(loaded.model)
+            fault = FAULTS[what](loaded.model, states, some.attention_mask, targets)
+            yield Finding(what, "fail" if fault else "ok", fault or holds, REPORT if fault else "")
+        except ValueError as error:  # a model that is refused, or weights whose effect rounding may hide
+            yield Finding(what, "fail" if what == "steps" else "warn", first_line(error))
+
+
+SOUND = {
+    "steps": "the same with a cache and without, blind to later tokens",
+    "source": "states with whole weights are repeated states, and at every step",
+    "past": "weights of 0 hide, others count relative to each other, at every step",
+}
 
 
 def knobs(patient: Patient) -> Iterator[Finding]:
@@ -233,6 +255,7 @@ CHECKS: dict[str, Callable[[Patient], Iterator[Finding]]] = {
     "machine": machine,
     "model": model,
     "examples": examples,
+    "soundness": soundness,
     "knobs": knobs,
     "batches": batches,
     "data": data,

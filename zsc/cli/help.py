@@ -150,7 +150,8 @@ confirmed on the other half.
 usage: zsc score RUN|FILE [key=value ...]
 
 Scores the generations in the folder RUN again and prints the table. The model that made them is not loaded; judges are
-where they are named, and what they said is kept in RUN. Values of every response are in RUN/items.csv.
+where this command names them (those in the run's config.yaml are not: the run may be somebody else's), and what they
+said is kept in RUN. Values of every response are in RUN/items.csv.
 
 FILE is a CSV, TSV, JSON, JSON Lines or Parquet table with responses of other systems: a row for each, with the column
 response, and where there are any history, knowledge, reference, topic, id, setting (the system's name), seed, nll and

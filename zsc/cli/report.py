@@ -176,7 +176,7 @@ def measure(
         return {}, "Attention was not measured: these are responses of other systems."
     try:
         if (name := absent(run.config, knobs)) is not None:
-            return {}, f"Attention was not measured: model {name}, which the run's config.yaml names, is not here."
+            return {}, f"Attention was not measured: model '{name}', which the run's config.yaml names, is not here."
         experiment = prepare(dict(run.config), knobs, records)
     except ZscError as error:
         return {}, f"Attention was not measured: {error}"

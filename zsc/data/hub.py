@@ -31,6 +31,7 @@ def load_split(path: str | None, name: str | None, split: str, revision: str | N
 
     if not path:
         raise ZscError("dataset.path needs the name of a dataset on the hub, or a folder.")
+    datasets.config.HF_DATASETS_TRUST_REMOTE_CODE = False  # versions below 4 would ask on the terminal
     datasets.disable_progress_bars()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # whose warnings of retries come twice
     try:

@@ -56,7 +56,7 @@ def check_sources(model: PreTrainedModel, records: Sequence[Record], source: Sou
     if (beyond := (source.input_ids >= rows).any(dim=1).nonzero()).numel():
         raise ZscError(
             f"record {records[int(beyond[0])].id} holds a token that the model has no embedding for (it has {rows}):"
-            " the mask token, which the tokenizer alone knows. Take it out of the text."
+            " a mask token that the tokenizer alone knows. Take it out of the text."
         )
 
 

@@ -17,9 +17,11 @@ from zsc.data.record import FIELDS, Record, sound
 from zsc.data.table import column_names, read_rows
 from zsc.errors import ZscError, suggestion
 from zsc.generation.folder import DIFFERENCE, RunFolder
+from zsc.spreadsheets import unguarded
 from zsc.terminal import say
 
 OWN = ("response", "setting", "seed", "nll", "tokens")
+SHEET = {"pair", "context", "knowledge", "A", "B"}
 COLUMNS = {field: field for field in (*FIELDS, *OWN)}
 
 
@@ -38,6 +40,8 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
     if not rows:
         raise ZscError(f"{file} holds no row.")
     names = column_names(rows)
+    if {*names} >= SHEET:  # which `zsc annotate` has written
+        rows = [(where, {name: _as_written(value) for name, value in row.items()}) for where, row in rows]
     wanted = {**COLUMNS, **columns}
     own = {field: wanted.pop(field) for field in OWN}
     chosen = check_columns(wanted, names, str(file), "columns")
@@ -67,6 +71,10 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
         folder.create(json.dumps({"layout": {"turns": turns}}, allow_nan=False) + "\n", made, records)
         folder.write_rows(lines)
     return folder
+
+
+def _as_written(value: Any) -> Any:
+    return unguarded(value) if isinstance(value, str) else value
 
 
 def _examples(

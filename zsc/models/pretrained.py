@@ -12,17 +12,10 @@ from zsc.models.files import SAFETENSORS
 from zsc.models.tokens import check_vocabulary_files
 from zsc.models.weights import check_finite_weights, check_keys, check_stored_types
 
-SIDES: dict[str, tuple[dict[str, str], dict[str, str]]] = {  # arguments of a tokenizer: files of sources, of targets
-    "MarianTokenizer": (
-        {"vocab": "vocab.json", "source_spm": "source.spm", "target_spm": "source.spm"},
-        {"vocab": "target_vocab.json", "source_spm": "target.spm", "target_spm": "target.spm"},
-    ),
-    "FSMTTokenizer": (
-        {"src_vocab_file": "vocab-src.json", "tgt_vocab_file": "vocab-src.json", "merges_file": "merges.txt"},
-        {"src_vocab_file": "vocab-tgt.json", "tgt_vocab_file": "vocab-tgt.json", "merges_file": "merges.txt"},
-    ),
-}
-KEPT = ("langs", "do_lower_case", "model_max_length")  # arguments of a tokenizer that both sides keep
+SIDES = (  # the arguments of a MarianTokenizer of one vocabulary: that of the sources, that of the targets
+    {"vocab": "vocab.json", "source_spm": "source.spm", "target_spm": "source.spm"},
+    {"vocab": "target_vocab.json", "source_spm": "target.spm", "target_spm": "target.spm"},
+)
 
 
 def read_config(folder: Path, what: str) -> PreTrainedConfig:
@@ -70,23 +63,22 @@ def read_tokenizer(folder: Path, what: str, **options: Any) -> PreTrainedTokeniz
 def read_tokenizers(folder: Path, what: str) -> tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
     """Return the tokenizer of sources and that of targets: mostly the same.
 
-    A tokenizer of two vocabularies (Marian with ``separate_vocabs``, FSMT) reads ids back with that of its targets
-    alone; instead there are two, each of one vocabulary.
+    A MarianTokenizer with ``separate_vocabs`` reads every id back with the vocabulary of its targets; instead there are
+    two, each of one vocabulary.
     """
     tokenizer = read_tokenizer(folder, what)
-    kind = type(tokenizer)
-    if kind.__name__ not in SIDES or not getattr(tokenizer, "separate_vocabs", True):
+    if not getattr(tokenizer, "separate_vocabs", False):
         return tokenizer, tokenizer
-    kept = {name: value for name, value in tokenizer.init_kwargs.items() if name in KEPT}
-    kept |= {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
-    sides = []
-    for number, files in enumerate(SIDES[kind.__name__]):
-        langs = {"langs": [kept["langs"][number]] * 2} if "langs" in kept else {}
-        try:
-            sides.append(kind(**{name: str(folder / file) for name, file in files.items()}, **(kept | langs)))
-        except Exception as error:
-            raise ZscError(f"the tokenizer of {what} cannot be loaded: {_told(error)}") from error
-    return sides[0], sides[1]
+    kept: dict[str, Any] = {
+        name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)
+    }
+    kept["model_max_length"] = tokenizer.model_max_length
+    kind: Any = type(tokenizer)
+    try:
+        source, target = (kind(**{name: str(folder / file) for name, file in files.items()}, **kept) for files in SIDES)
+    except Exception as error:  # the library passes on those of every format
+        raise ZscError(f"the tokenizer of {what} cannot be loaded: {_told(error)}") from error
+    return source, target
 
 
 def _unread(what: str, error: Exception) -> str:

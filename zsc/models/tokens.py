@@ -62,7 +62,7 @@ def check_special_tokens(what: str, model: PreTrainedModel, target: PreTrainedTo
     if target.eos_token_id not in (None, *ends) and target.pad_token_id != config.pad_token_id:
         raise ZscError(
             f"{what}: its tokenizer ends and pads texts with tokens {target.eos_token_id} and {target.pad_token_id},"
-            f" the model with {', '.join(map(str, ends))} and {config.pad_token_id}: one of the two is of another model."
+            f" the model with {', '.join(map(str, ends))} and {config.pad_token_id}: one is of another model."
         )
 
 

@@ -63,12 +63,11 @@ def form(pairs: Sequence[Pair], questions: Sequence[str], title: str) -> str:
     """Return a page that shows the pairs and gives the answers as a CSV of the same columns. It needs no network."""
     content = {
         "title": title,
-        "pairs": [{name: visible(text) for name, text in _shown(pair).items()} for pair in pairs],
+        "pairs": [_shown(pair) for pair in pairs],
         "questions": {name: QUESTIONS[name] for name in questions},
     }
-    safe = json.dumps(content, ensure_ascii=False, allow_nan=False).replace(
-        "<", "\\u003c"
-    )  # a response may hold "</script>"
+    safe = visible(json.dumps(content, ensure_ascii=False, allow_nan=False))
+    safe = safe.replace("<", "\\u003c")  # a response may hold "</script>"
     return FORM.read_text(encoding="utf-8").replace("/*CONTENT*/null", safe)
 
 
