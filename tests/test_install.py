@@ -79,6 +79,23 @@ def test_neither_a_checkout_nor_installed(monkeypatch, tmp_path):
         install.requirements()
 
 
+def test_no_command_but_doctor_and_ls_runs_with_versions_that_are_not_allowed(monkeypatch, command):
+    monkeypatch.setattr(install, "version", lambda name: "5.15.0" if name == "transformers" else "999")
+    monkeypatch.setattr(install, "_declared", lambda *_: ["transformers>=5.16", "torch>=2.7", "numpy<3"])
+    wrong = "zsc: zsc needs transformers>=5.16, and transformers is 5.15.0; zsc needs numpy<3, and numpy is 999. Run: "
+    for words in (["run"], ["score", "nothing.csv"], ["plan", "knob=attn_bias"]):
+        code, out, err = command(*words)
+        assert code == 2 and not out and err.startswith(wrong)
+        assert err.strip().endswith("pip install 'transformers>=5.16' 'numpy<3'")
+    assert command("ls")[0] == 0
+
+
+def test_where_it_is_not_known_what_is_needed_nothing_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr(install, "NAME", "no-such-distribution")
+    install.check_versions()
+
+
 def test_judges_say_what_they_lack(nothing_installed, tmp_path):
     with pytest.raises(ZscError, match=r"needs sentence-transformers>=6, and .* is not installed\. Run: .*pip install"):
         Embedder("all-MiniLM-L6-v2", "cpu", ["music"])
