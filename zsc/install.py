@@ -45,6 +45,21 @@ def problem(requirement: Requirement) -> str:
     return "" if requirement.specifier.contains(found, prereleases=True) else f"{requirement.name} is {found}"
 
 
+def check_versions() -> None:
+    """Raise ZscError if an installed package is missing or of a version that zsc does not allow.
+
+    Results of such versions are not to be trusted: of transformers 5.15, for one, GPT-2 ignores masks over the source.
+    Where it is not known what zsc needs there is nothing to check; `zsc doctor` says so.
+    """
+    try:
+        wrong = [(one, found) for one in requirements() if (found := problem(one))]
+    except ZscError:
+        return
+    if wrong:
+        needed = "; ".join(f"zsc needs {one.name}{one.specifier}, and {found}" for one, found in wrong)
+        raise ZscError(f"{needed}. Run: {install_command(*(one for one, _ in wrong))}")
+
+
 def check_installed(package: str, extra: str, what: str) -> None:
     """Raise ZscError if ``package``, of the named extra, is missing or of another version than ``what`` needs."""
     (one,) = [one for one in requirements(extra) if one.name == package]
@@ -58,7 +73,7 @@ def install_command(*wanted: Requirement) -> str:
     It names the packages themselves, never an extra of zsc: so it is right in a checkout and with a wheel, and does
     not depend on what the package index has under the name of zsc.
     """
-    return " ".join([_pip(), *(shlex.quote(f"{one.name}{one.specifier}") for one in wanted)])
+    return " ".join([_pip(), *(shlex.quote(str(one).partition(";")[0].strip()) for one in wanted)])
 
 
 def extra_command(extra: str) -> str:

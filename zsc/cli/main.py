@@ -8,6 +8,7 @@ from zsc import __version__
 from zsc.cli.help import COMMANDS, OVERVIEW
 from zsc.cli.words import as_setting, bare_word, check_no_flags, check_words
 from zsc.errors import INTERRUPTED, ZscError, suggestion
+from zsc.install import check_versions
 from zsc.terminal import one_line, outlets, say
 
 HELP_FLAGS = ("-h", "--help")
@@ -49,6 +50,8 @@ def dispatch(arguments: list[str]) -> None:
     check_words(rest)
     if command in ("score", "report", "annotate"):
         check_no_flags(rest)
+    if command not in ("doctor", "ls"):  # the one says what is wrong with the versions, to the other it does not matter
+        check_versions()
     RUNNERS[command](rest)
 
 

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from packaging.requirements import Requirement
 from sacrebleu.metrics.bleu import BLEU
 
 from zsc.data.words import UNSPACED, share
 from zsc.errors import ZscError, first_line, suggestion
+from zsc.install import install_command
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
 
@@ -67,7 +69,7 @@ def check_tokenizer(name: Any) -> str:
         known = ", ".join(TOKENIZERS)
         raise ZscError(f"bleu.tokenize={name} is no tokenizer.{suggestion(str(name), TOKENIZERS)} Known: {known}.")
     if name != AUTO and (why := unusable(name)):
-        install = f" Try pip install '{PACKAGES[name]}'." if name in PACKAGES else ""
+        install = f" Run: {install_command(Requirement(PACKAGES[name]))}" if name in PACKAGES else ""
         raise ZscError(f"bleu.tokenize={name} cannot be used: {why}{install}")
     return str(name)
 
