@@ -11,7 +11,8 @@ from zsc.generation.generate import Job, generate
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
 from zsc.knobs.encoder import encode
 from zsc.metrics import METRICS
-from zsc.models.load import EMBEDDED, load_model
+from zsc.models.files import EMBEDDED
+from zsc.models.load import load_model
 from zsc.training.progress import reconstruct, reconstruction_bleu
 
 FOLDER = EMBEDDED["mini"]
