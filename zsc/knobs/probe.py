@@ -110,7 +110,8 @@ def eager(model: PreTrainedModel) -> Iterator[None]:
     parts = [model, *(stack for stack in stacks if isinstance(stack, PreTrainedModel))]
     backends = [part.config._attn_implementation for part in parts]
     with changed_alone(model):
-        model.set_attn_implementation("eager")
+        for part in parts:
+            part.set_attn_implementation("eager")
         try:
             yield
         finally:
