@@ -135,3 +135,34 @@ def test_what_is_called_neutral_is(name, parlor):
     options = checks.shipped_knob(name, model) | checks.NEUTRAL[name]
     settings = build_settings(options, model, load_model(**model)).settings
     assert [knob.neutral for knobs in settings.values() for knob in knobs] == [True]
+
+
+@pytest.fixture
+def only_knobs(monkeypatch):
+    """Let the doctor look at nothing but knobs."""
+    kept = {name: checks.CHECKS[name] for name in ("model", "examples", "knobs")}
+    monkeypatch.setattr(checks, "CHECKS", kept)
+
+
+def test_a_knob_that_is_lost_at_cached_steps(capsys, checkpoint, monkeypatch, only_knobs):
+    monkeypatch.setattr("zsc.knobs.steering.given_cache", lambda module, kwargs: None)
+    found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=2")
+    (knob,) = found["knob attn_bias"]
+    assert code == 2 and knob["state"] == "fail" and knob["found"].startswith("attn_bias(gradual")
+    assert "set decoding.use_cache=false" in knob["found"]
+    found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=2", "decoding.use_cache=false")
+    assert code == 0 and "acts, not tried with a cache (" in found["knob attn_bias"][0]["found"]
+
+
+def test_every_knob_and_all_that_look_at_the_step_are_compared_with_a_cache(capsys, monkeypatch, only_knobs):
+    true, tried = checks.probe_settings, []
+
+    def probed(loaded, settings, source, cached):
+        tried.extend((name, cached) for name in settings)
+        return true(loaded, settings, source, cached)
+
+    monkeypatch.setattr(checks, "probe_settings", probed)
+    found, code, _ = doctor(capsys, "model=mini", "decoding.max_new_tokens=2")
+    assert code == 0 and all(", with a cache as without (" in found[f"knob {name}"][0]["found"] for name in KNOBS)
+    begun = (*KNOBS, "attn_bias(gradual", *(f"dec_mix({level}" for level in ("hidden", "cross_attention", "probs")))
+    assert all(any(name.startswith(first) and cached for name, cached in tried) for first in begun)

@@ -1,11 +1,15 @@
 """The effect of knobs measured before a run, and the refusal of knobs that do nothing."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
-from tests.reference import cross_attentions, reweighted
+from tests.reference import cross_attentions, reweighted, self_attentions
 from zsc.data.layout import BucketLayout
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
+from zsc.knobs.cached import LostAtCachedSteps
+from zsc.knobs.finite import NotFinite
 from zsc.knobs.probe import PROBED_TOKENS, NoEffect, moved, probe
 from zsc.models.load import load_model
 
@@ -81,3 +85,87 @@ def test_in_half_precision_weak_knobs_are_not_taken_for_none(parlor):
     source = BucketLayout().encode(parlor[:4], loaded.tokenizer)
     for strength in (1.5, 2.0, 5.0):
         assert probe(loaded.model, [AttentionBias("knowledge", strength)], source).cross_moved > 0
+
+
+@contextmanager
+def forgetful(model):
+    """Lose the mask of the decoder's self-attention at steps with a cache, as LED and BertGeneration do."""
+
+    def forget(module, args, kwargs):
+        (states,) = args or (kwargs["hidden_states"],)
+        lost = states.shape[1] == 1
+        return args, {key: None if lost and key.endswith("mask") else value for key, value in kwargs.items()}
+
+    handles = [one.register_forward_pre_hook(forget, with_kwargs=True) for one in self_attentions(model)]
+    yield
+    for handle in handles:
+        handle.remove()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_a_knob_that_a_model_loses_at_cached_steps_is_refused(tiny, source, family, dtype):
+    model, knob = tiny(family, "sdpa").to(dtype), [SelfAttentionBias("recent", 50.0)]
+    effect = probe(model, knob, source)
+    with forgetful(model):
+        if family == "bart":  # T5 puts its position bias into the mask, which it then loses without knobs too
+            with pytest.raises(LostAtCachedSteps, match=r"self_attn_bias\(.*decoding.use_cache=false"):
+                probe(model, knob, source)
+        assert probe(model, knob, source, cached=False) == effect
+        assert probe(model, [AttentionBias("knowledge", 5.0)], source).kl > 0  # which it does not lose
+
+
+STEPPED = {
+    "gradual": lambda other: AttentionBias("gradual", 20.0),
+    "recent": lambda other: SelfAttentionBias("recent", 9.0),
+    "hidden": lambda other: DecoderMixing(other, 0.5, "hidden"),
+    "probs": lambda other: DecoderMixing(other, 0.5, "probs"),
+}
+
+
+@pytest.mark.parametrize("family", ["bart", "t5"])
+@pytest.mark.parametrize("case", STEPPED)
+def test_a_cache_that_is_not_read_is_noticed(pair, source, monkeypatch, case, family):
+    """What happened when the cache had a name that nobody knew: every step was taken for the first."""
+    model, other = pair(family)
+    knobs = [STEPPED[case](other)]
+    assert probe(model, knobs, source).kl > 0
+    monkeypatch.setattr("zsc.knobs.steering.given_cache", lambda module, kwargs: None)
+    monkeypatch.setattr("zsc.knobs.dec_mix.follower", lambda cache, owner: None)
+    with pytest.raises(LostAtCachedSteps):
+        probe(model, knobs, source)
+
+
+def test_a_model_that_differs_with_a_cache_of_itself_is_not_the_knobs_fault(tiny, source, monkeypatch):
+    model = tiny("bart", "sdpa")
+    modules = [layer.self_attn for layer in model.get_decoder().layers]
+    for module in modules:  # what it gives depends on how many tokens it reads at once
+        module.register_forward_hook(
+            lambda module, args, output: (output[0] * (1 + 0.01 * (output[0].shape[1] == 1)), *output[1:])
+        )
+    assert probe(model, [SelfAttentionBias("recent", 1.05)], source).kl > 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_refused(tiny, source, value):
+    model = tiny("bart", "sdpa")
+    with torch.no_grad():
+        model.get_decoder().layers[1].fc2.bias[3] = value
+    with pytest.raises(NotFinite, match=r"without knobs \(row 0, decoding step 0\).*model.dtype=bfloat16"):
+        probe(model, [AttentionBias("knowledge", 5.0)], source)
+
+
+def test_a_knob_that_makes_logits_overflow_is_named(pair, source):
+    model, other = pair("bart")
+    with torch.no_grad():
+        other.get_decoder().layers[1].fc2.bias[3] = float("nan")
+    with pytest.raises(NotFinite, match=r"not finite with dec_mix\(hidden, 0.5\) \(row 0"):
+        probe(model, [DecoderMixing(other, 0.5, "hidden")], source)
+
+
+def test_tokens_that_a_model_rules_out_do_not_spoil_the_divergence(tiny, source):
+    model = tiny("bart", "sdpa")
+    expected = probe(model, [AttentionBias("knowledge", 5.0)], source)
+    model.final_logits_bias[0, 0] = -float("inf")
+    effect = probe(model, [AttentionBias("knowledge", 5.0)], source)
+    assert effect.kl == pytest.approx(expected.kl, rel=0.05)

@@ -26,7 +26,9 @@ from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, generate
 from zsc.install import extra_command, install_command, problem, requirements
 from zsc.knobs import KNOBS, Knob, UnsupportedModel, apply
+from zsc.knobs.cached import LostAtCachedSteps
 from zsc.knobs.encoder import encode, encoder_outputs
+from zsc.knobs.finite import NotFinite
 from zsc.knobs.repeated import FAULTS
 from zsc.knobs.supported import check_model, check_supported, made_up
 from zsc.metrics.judges.base import fingerprint
@@ -39,6 +41,10 @@ NEUTRAL: dict[str, dict[str, Any]] = {  # settings with which a knob is to chang
     "ctx_aug": {"strength": 0.0},
     "dec_mix": {"weight": 0.0},
     "self_attn_bias": {"strength": 1.0},
+}
+STEPPED: dict[str, list[dict[str, Any]]] = {  # settings that look at the decoding step in ways of their own
+    "attn_bias": [{"profile": "gradual"}],
+    "dec_mix": [{"level": "hidden"}, {"level": "cross_attention"}, {"level": "probs"}],
 }
 
 
@@ -155,14 +161,15 @@ def knobs(patient: Patient) -> Iterator[Finding]:
     for name in KNOBS:
         before = fingerprint(loaded.model)
         try:
-            yield _check_knob(name, patient.config["model"], loaded, patient.records, source)
+            yield _check_knob(name, patient.config, loaded, patient.records, source)
         except (UnsupportedModel, ZscError, ValueError) as error:
             hint = (
                 f"knob={name} with another model of this shape: knob.other.checkpoint=NAME"
                 if name in NEEDS_OTHER
                 else ""
             )
-            yield Finding(f"knob {name}", "warn", first_line(error), hint)
+            wrong = isinstance(error.__cause__, LostAtCachedSteps | NotFinite)
+            yield Finding(f"knob {name}", "fail" if wrong else "warn", first_line(error), "" if wrong else hint)
         if fingerprint(loaded.model) != before:
             yield Finding(f"knob {name}", "fail", "left the model with other weights", REPORT)
 
@@ -171,17 +178,25 @@ NEEDS_OTHER = ("dec_mix", "swap")
 REPORT = "report this with the versions above"
 
 
-def _check_knob(name: str, model: dict[str, Any], loaded: Loaded, records: list[Record], source: Source) -> Finding:
+def _check_knob(name: str, config: dict[str, Any], loaded: Loaded, records: list[Record], source: Source) -> Finding:
+    model = config["model"]
     options = shipped_knob(name, model)
     settings = build_settings(options, model, loaded).settings
     check_settings(loaded, settings, records, source)
-    (effect,) = probe_settings(loaded, settings, source).values()
-    if name not in NEUTRAL:
-        return Finding(f"knob {name}", "ok", f"acts ({effect})")
-    _, (neutral,) = build_settings(options | NEUTRAL[name], model, loaded).settings.values()
-    if not torch.equal(_logits(loaded.model, [], source), _logits(loaded.model, [neutral], source)):
-        return Finding(f"knob {name}", "fail", f"{neutral} is meant to change nothing and does", REPORT)
-    return Finding(f"knob {name}", "ok", f"identity exact; acts ({effect})")
+    identity = ""
+    if name in NEUTRAL:
+        _, (neutral,) = build_settings(options | NEUTRAL[name], model, loaded).settings.values()
+        if not torch.equal(_logits(loaded.model, [], source), _logits(loaded.model, [neutral], source)):
+            return Finding(f"knob {name}", "fail", f"{neutral} is meant to change nothing and does", REPORT)
+        identity = "identity exact; "
+    cached = Decoding.from_settings(config["decoding"]).use_cache
+    (effect,) = probe_settings(loaded, settings, source, cached).values()
+    for changes in STEPPED.get(name, ()):
+        stepped = build_settings(options | changes, model, loaded).settings
+        check_settings(loaded, stepped, records, source)
+        probe_settings(loaded, stepped, source, cached)
+    steps = "with a cache as without" if cached else "not tried with a cache"
+    return Finding(f"knob {name}", "ok", f"{identity}acts, {steps} ({effect})")
 
 
 def shipped_knob(name: str, model: dict[str, Any]) -> dict[str, Any]:

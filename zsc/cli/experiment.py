@@ -163,7 +163,7 @@ def fill(experiment: Experiment) -> dict[str, dict[str, Any] | None]:
     unknown = {name: knobs for name, knobs in experiment.built.settings.items() if name not in effects}
     if unknown:
         few = experiment.source.select(range(min(PROBED, len(experiment.records))))
-        for name, effect in probe_settings(experiment.loaded, unknown, few).items():
+        for name, effect in probe_settings(experiment.loaded, unknown, few, experiment.decoding.use_cache).items():
             say(f"{name}: {effect}")
             effects[name] = asdict(effect)
     tasks = [

@@ -19,11 +19,11 @@ usage: zsc COMMAND [key=value ...]
   train    pre-training, or fine-tuning on dialogue, with chosen parts frozen
   bench    measure what a knob costs
 
-  zsc run knob=attn_bias                       the embedded model on the embedded examples
-  zsc run knob=ctx_aug 'knob.strength=[1,5]'   one setting of each strength
-  zsc run 'knob=[attn_bias,ctx_aug]'           two knobs together
+  zsc run knob=attn_bias                         the embedded model on the embedded examples
+  zsc run knob=ctx_aug 'knob.strength=[1,5]'     one setting of each strength
+  zsc run 'knob=[attn_bias,ctx_aug]'             two knobs together
   zsc sweep knob=attn_bias 'knob.strength=[0.2,0.5,1,2,5,10,20]'
-  zsc run --help                               settings and more examples
+  zsc run --help                                 settings and more examples
 
 Quote words with brackets, parentheses or spaces for the shell. --config-dir FOLDER adds options of your own.
 

@@ -127,7 +127,7 @@ def grouped_runs(runs: list[Run], folders: dict[str, RunFolder], options: dict[s
             if metric not in run.signatures:
                 path, names = folders[run.name].path, ",".join([*run.signatures, metric])
                 raise ZscError(
-                    f"{path} has no score of {key}={metric}. Run `zsc score {path} 'metrics=[{names}]'`, with the judge"
+                    f"{path} has no score of {key}={metric}. Run `zsc score {path} metrics=[{names}]`, with the judge"
                     f" or topic that it needs, if any, or set {key} to one of {', '.join(run.signatures)}."
                 )
         if control == fluency:

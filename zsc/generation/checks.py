@@ -11,6 +11,7 @@ from zsc.data.layout import KNOWLEDGE, Source
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.knobs import Knob, NoSuchSpan
+from zsc.knobs.cached import LostAtCachedSteps
 from zsc.knobs.finite import ADVICE, NotFinite
 from zsc.knobs.probe import Effect, NoEffect, probe
 from zsc.knobs.supported import check_model
@@ -60,14 +61,20 @@ def check_sources(model: PreTrainedModel, records: Sequence[Record], source: Sou
         )
 
 
-def probe_settings(loaded: Loaded, settings: Settings, source: Source) -> dict[str, Effect]:
-    """Return what every setting with knobs does to the model on ``source``. Raises ZscError if one does nothing."""
+def probe_settings(loaded: Loaded, settings: Settings, source: Source, cached: bool = True) -> dict[str, Effect]:
+    """Return what every setting with knobs does to the model on ``source``.
+
+    Raises ZscError if one does nothing, gives logits that are not finite, or, where ``cached``, does otherwise at steps
+    with a cache.
+    """
     batch = source.to(loaded.model.device)
     effects = {}
     for name, knobs in settings.items():
         if knobs:
             try:
-                effects[name] = probe(loaded.model, knobs, batch)
+                effects[name] = probe(loaded.model, knobs, batch, cached)
+            except LostAtCachedSteps as error:
+                raise ZscError(str(error)) from error
             except NotFinite as error:
                 raise ZscError(f"{name}, probed on the first examples: {error}") from error
             except NoEffect as error:

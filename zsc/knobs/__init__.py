@@ -17,6 +17,7 @@ from zsc.data.layout import Source
 from zsc.knobs.anatomy import UnsupportedModel
 from zsc.knobs.attn_bias import AttentionBias
 from zsc.knobs.bias import biased_cross_attention, scheduled_cross_attention
+from zsc.knobs.contexts import ThreadConflict
 from zsc.knobs.ctx_aug import ContextAugmentation
 from zsc.knobs.dec_mix import DecoderMixing
 from zsc.knobs.self_attn_bias import SelfAttentionBias
@@ -33,6 +34,7 @@ __all__ = [
     "Knob",
     "NoSuchSpan",
     "SelfAttentionBias",
+    "ThreadConflict",
     "UnsupportedModel",
     "apply",
     "biased_cross_attention",
@@ -51,7 +53,10 @@ class Knob(Protocol):
         """Raise ValueError if it cannot act on ``model`` or on ``source``."""
 
     def apply(self, model: PreTrainedModel, source: Source) -> AbstractContextManager[Any]:
-        """Return a context in which it acts on ``model``, which leaves the model as it was."""
+        """Return a context in which it acts on ``model``, which leaves the model as it was.
+
+        Hooks of its own should act where ``zsc.knobs.steering.entered`` says that they are the thread's.
+        """
 
 
 # in the order in which they are applied, which decides only where one replaces the weights another reads
@@ -70,6 +75,12 @@ def apply(model: PreTrainedModel, knobs: Sequence[Knob], source: Source | None =
 
     ``source`` is the batch that will be generated from; attention biasing needs it, the other knobs do not. On exit,
     also by an exception, the model is bit-identical to what it was. Raises what the knobs' ``check`` raises.
+
+    The knobs act in the thread, or asyncio task, that opened the context, and in those that it hands its context to
+    (:func:`contextvars.copy_context`, asyncio.to_thread); other threads have what they opened themselves, on the same
+    model at the same time. A thread that opened none, while another has knobs on the model, gets a ThreadConflict, a
+    ValueError, from the model's decoder: ``apply(model, [])`` says that it wants the plain model. Knobs that change the
+    model itself (``swap``, ``dec_mix`` with level ``weights``) exclude all other threads while they are on.
     """
     with ExitStack() as stack:
         stack.enter_context(entered(model))

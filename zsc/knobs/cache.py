@@ -23,7 +23,7 @@ def cache_name(module: nn.Module) -> str:
     if not known:
         raise UnsupportedModel(
             f"{type(module).__name__} of transformers {transformers.__version__} takes no cache under a name known here"
-            f" ({' or '.join(NAMES)}), so its decoding steps cannot be told: use transformers 5.15 to 5.24, or a newer"
+            f" ({' or '.join(NAMES)}), so its decoding steps cannot be told: use transformers 5.16 to 5.24, or a newer"
             " zsc."
         )
     return known[0]

@@ -36,8 +36,9 @@ class DecoderMixing:
     - ``probs``: both decoders run on their own, and their next-token distributions are mixed.
 
     At 0 the model is untouched; at 1 it equals the other, or for ``cross_attention`` the model with the other's
-    cross-attention. Other knobs on the model act on both decoders. Raises ValueError for an unknown level or a weight
-    outside [0, 1].
+    cross-attention. Other knobs on the model act on both decoders. ``weights`` changes the model itself, so that no
+    other thread can use it then; the other levels are the thread's own. Raises ValueError for an unknown level or a
+    weight outside [0, 1].
     """
 
     other: PreTrainedModel = field(repr=False, compare=False)

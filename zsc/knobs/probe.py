@@ -10,7 +10,9 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from zsc.data.layout import Source
 from zsc.knobs import Knob, apply
+from zsc.knobs.cached import FINE, apart, check_cached, log_probabilities, stepwise
 from zsc.knobs.encoder import encode, encoder_outputs
+from zsc.knobs.finite import check_finite
 from zsc.knobs.steering import changed_alone
 
 PROBED_TOKENS = 12
@@ -41,17 +43,17 @@ class Effect:
 
 
 @torch.inference_mode()
-def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source) -> Effect:
+def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source, cached: bool = True) -> Effect:
     """Measure the effect of ``knobs`` along ``PROBED_TOKENS`` tokens that the unmodified model says greedily.
 
-    Raises NoEffect if one of them, alone and not neutral, changes log-probabilities by no more than rounding does.
+    Raises NoEffect if one of them, alone and not neutral, changes log-probabilities by no more than rounding does;
+    NotFinite for logits that are not finite; and, where ``cached``, LostAtCachedSteps if they do otherwise step by step
+    with a cache than all at once without one, by more than the unmodified model does.
     """
+    names = " and ".join(map(str, knobs))
     states = encode(model, source)
-    said = model.generate(  # type: ignore[operator]
-        encoder_outputs=encoder_outputs(states),
-        attention_mask=source.attention_mask,
-        generation_config=_greedy(model),
-    )
+    said, off_cached = stepwise(model, [], source, states, _greedy(model))
+    check_finite(off_cached, "without knobs")
     kept = torch.ones_like(said, dtype=torch.bool)
     if (end := model.generation_config.eos_token_id) is not None:
         ends = torch.isin(said[:, 1:], torch.tensor(end, device=said.device)).cumsum(dim=1)
@@ -67,14 +69,24 @@ def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source) -> Effe
                 output_attentions=attentions,
             )
 
-    def log_probabilities(active: Sequence[Knob]) -> torch.Tensor:
-        return run(active).logits.float().log_softmax(dim=-1)
+    def once(active: Sequence[Knob]) -> torch.Tensor:
+        logits = run(active).logits
+        check_finite(logits, f"with {' and '.join(map(str, active))}" if active else "without knobs")
+        return log_probabilities(logits)
 
-    off, on = log_probabilities([]), log_probabilities(knobs)
+    off, on = once([]), once(knobs)
     for knob in knobs:
-        alone = on if len(knobs) == 1 else log_probabilities([knob])
+        alone = on if len(knobs) == 1 else once([knob])
         if not knob.neutral and (alone - off).abs().max() <= rounding(model.dtype) * off.abs().max():
             raise NoEffect(f"{knob} changes nothing on this batch.")
+    if cached and not all(knob.neutral for knob in knobs):
+        _, on_cached = stepwise(model, knobs, source, states, _greedy(model), said)
+        check_finite(on_cached, f"with {names}")
+        own, theirs = (
+            apart(log_probabilities(by_step), at_once[:, :-1], kept[:, :-1])
+            for by_step, at_once in ((off_cached, off), (on_cached, on))
+        )
+        check_cached(names, theirs, own, float(on.abs().max()), model.dtype)
     divergence = (on.exp() * (on - off)).sum(dim=-1)[kept].mean()
     with eager(model):
         before, after = run([], attentions=True), run(knobs, attentions=True)
@@ -90,7 +102,7 @@ def rounding(dtype: torch.dtype) -> float:
 
     In half precision rounding is as large as weak effects are, so there only what is no difference means nothing.
     """
-    return ROUNDING * torch.finfo(dtype).eps if dtype == torch.float32 else 0.0
+    return ROUNDING * torch.finfo(dtype).eps if dtype in FINE else 0.0
 
 
 def moved(off: torch.Tensor, on: torch.Tensor, kept: torch.Tensor) -> float:
@@ -110,7 +122,7 @@ def eager(model: PreTrainedModel) -> Iterator[None]:
     parts = [model, *(stack for stack in stacks if isinstance(stack, PreTrainedModel))]
     backends = [part.config._attn_implementation for part in parts]
     with changed_alone(model):
-        for part in parts:
+        for part in parts:  # the stacks of some models have configurations of their own
             part.set_attn_implementation("eager")
         try:
             yield

@@ -55,6 +55,10 @@ def check_model(model: PreTrainedModel) -> None:
             f"{name} is not told what language to write: set forced_bos_token_id in its generation_config.json to the"
             " number of the language's token, such as __eng__."
         )
+    if family(model) == "t5gemma" and model.get_decoder().config._attn_implementation == "sdpa":
+        raise UnsupportedModel(
+            f"{name} caps its attention scores, which sdpa attention leaves out: load it with model.attention=eager."
+        )
     _check(model, "steps")
 
 

@@ -27,7 +27,7 @@ def read_config(folder: Path, what: str) -> PreTrainedConfig:
 
 
 def read_model(
-    auto: Any, folder: Path, what: str, unread: str | None = None, heads: bool = False, **options: Any
+    auto: Any, folder: Path, what: str, unread: tuple[str, ...] = (), heads: bool = False, **options: Any
 ) -> PreTrainedModel:
     """Return the model in ``folder`` by a class with ``from_pretrained``, whose ``options`` are passed on.
 
@@ -41,7 +41,7 @@ def read_model(
     except SafetensorError as error:
         raise ZscError(f"the weights of {what} are broken or cut short ({error}). Fetch them again.") from error
     except Exception as error:  # the library passes on those of every format
-        raise ZscError(_unread(what, error)) from error
+        raise ZscError(_failure(what, error)) from error
     check_keys(what, model, loading, unread, heads)
     if getattr(model.config, "quantization_config", None) is None:
         check_stored_types(what, model, sorted(Path(folder).glob(SAFETENSORS)))
@@ -81,7 +81,7 @@ def read_tokenizers(folder: Path, what: str) -> tuple[PreTrainedTokenizerBase, P
     return source, target
 
 
-def _unread(what: str, error: Exception) -> str:
+def _failure(what: str, error: Exception) -> str:
     """Say why weights could not be read."""
     text = str(error)
     if isinstance(error, pickle.UnpicklingError):

@@ -28,16 +28,17 @@ WRAPPERS = {
 
 
 def check_keys(
-    what: str, model: PreTrainedModel, loading: dict[str, Any], unread: str | None = None, heads: bool = False
+    what: str, model: PreTrainedModel, loading: dict[str, Any], unread: tuple[str, ...] = (), heads: bool = False
 ) -> None:
     """Raise ZscError if transformers' ``loading`` info says that the checkpoint of ``model`` is not the model's own.
 
-    The library would draw missing weights at random and leave others out. ``unread`` begins the names of a part that
-    nothing reads and that may be missing; with ``heads`` the checkpoint may hold more than the model.
+    The library would draw missing weights at random and leave others out. ``unread`` begin the names of parts that
+    nothing reads, or that are to be trained, and that may be missing; with ``heads`` the checkpoint may hold more than
+    the model.
     """
     order = {name: place for place, name in enumerate(model.state_dict())}
     missing = sorted(loading["missing_keys"], key=lambda name: order.get(name, len(order)))
-    missing = [name for name in missing if unread is None or not name.startswith(unread)]
+    missing = [name for name in missing if not name.startswith(unread) and not _computed(model, name)]
     unexpected = sorted(name for name in loading["unexpected_keys"] if not _idle(name, model))
     kind = type(model).__name__
     if mismatched := sorted(loading["mismatched_keys"]):
@@ -90,6 +91,14 @@ def check_finite_weights(what: str, model: nn.Module) -> None:
                 f"{what}: {name} holds values that are not finite"
                 + (" in float16. Set dtype to bfloat16 or float32, unless the file's own are not." if half else ".")
             )
+
+
+def _computed(model: nn.Module, name: str) -> bool:
+    """Say whether the weight of this name is made by a formula, as sinusoidal positions are, and is there: published
+    checkpoints of Pegasus lack them."""
+    module: Any = model.get_submodule(name.rpartition(".")[0])
+    formula = getattr(module, "create_weight", None)
+    return formula is not None and torch.equal(module.weight, formula().to(module.weight))
 
 
 def _idle(name: str, model: nn.Module) -> bool:

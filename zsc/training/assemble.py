@@ -42,7 +42,9 @@ def assembled(checkpoint: str, language_model: str) -> Loaded:
     kinds = [read_config(folder, name) for folder, name in zip(folders, names, strict=True)]
     if kinds[1].is_encoder_decoder:
         raise ZscError(f"task.language_model={language_model} is an encoder-decoder, not a causal language model.")
-    whole = read_model(AutoModelForCausalLM, folders[1], names[1], dtype=torch.float32)
+    # an encoder that becomes a decoder may have no output projection, which then trains with the rest
+    head = () if kinds[0].is_encoder_decoder else ("cls.", "lm_head.")
+    whole = read_model(AutoModelForCausalLM, folders[1], names[1], unread=head, dtype=torch.float32)
     try:
         if kinds[0].is_encoder_decoder:
             loaded = load_model(checkpoint, device="cpu")
@@ -93,7 +95,7 @@ def joined(encoder: str, language_model: str) -> Loaded:
     kind = read_config(folders[0], f"model {encoder}")
     if type(kind) not in MODEL_FOR_MASKED_LM_MAPPING or kind.is_decoder or hasattr(kind, "decoder_layers"):
         raise ValueError(f"{encoder} ({kind.model_type}) is no encoder, such as BERT or RoBERTa.")
-    own = read_model(AutoModel, folders[0], f"model {encoder}", unread="pooler.", heads=True, dtype=torch.float32)
+    own = read_model(AutoModel, folders[0], f"model {encoder}", unread=("pooler.",), heads=True, dtype=torch.float32)
     model: PreTrainedModel = EncoderDecoderModel.from_encoder_decoder_pretrained(
         None, str(folders[1]), encoder_model=own, decoder_dtype=torch.float32, decoder_trust_remote_code=False
     )

@@ -116,7 +116,7 @@ def check_weights(folder: Path, what: str, model: nn.Module) -> None:
     inner = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
     held = [file.parent for file in sorted(folder.rglob("config.json")) if "model_type" in settings_in(file)]
     if inner is not None and held:
-        read_model(type(inner), held[0], what, unread="pooler.", heads=True)
+        read_model(type(inner), held[0], what, unread=("pooler.",), heads=True)
 
 
 def _local(name: str) -> Path:
