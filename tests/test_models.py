@@ -19,6 +19,12 @@ def test_a_folder_loads_in_evaluation_mode(checkpoint):
     assert loaded.fingerprint == load_model(str(checkpoint), device="cpu").fingerprint
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_precisions(checkpoint, dtype):
+    model = load_model(str(checkpoint), device="cpu", dtype=dtype).model
+    assert {parameter.dtype for parameter in model.parameters()} == {getattr(torch, dtype)}
+
+
 def copy(checkpoint, tmp_path):
     return shutil.copytree(checkpoint, tmp_path / "copy")
 

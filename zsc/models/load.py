@@ -17,7 +17,12 @@ from zsc.models.pretrained import read_config, read_model, read_tokenizer, read_
 from zsc.models.tokens import check_reading, check_special_tokens, check_vocabulary
 from zsc.models.weights import check_finite_weights
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
 ATTENTION = ("sdpa", "eager")
 PROTOCOL_FIELDS = (
     "decoder_start_token_id",
