@@ -112,6 +112,7 @@ def test_responses_that_depend_on_their_batch(capsys, checkpoint, monkeypatch):
 def test_packages_that_are_missing_or_too_old_and_checks_that_crash(monkeypatch):
     declared = {"": ["torch>=99", "no-such-package>=1", "numpy>=1"], "judges": ["absent-judge>=2", "numpy"]}
     monkeypatch.setattr(install, "_declared", lambda project, extra: declared.get(extra, []))
+    monkeypatch.setattr(install, "find_spec", lambda name: True)  # pip is there
     monkeypatch.setitem(checks.CHECKS, "machine", lambda patient: 1 / 0)
     findings = []
     for finding in checks.examine({"model": {"checkpoint": "/none"}, "dataset": {"loader": "nothing"}}):
