@@ -83,5 +83,5 @@ def test_a_cache_without_a_known_name_is_refused(pair, source, tokenizer):
     with renamed(model.get_decoder(), "keys_and_values"):
         for knob in knobs:
             for act in (lambda knob: knob.check(model, source), lambda knob: knob.apply(model, source).__enter__()):
-                with pytest.raises(UnsupportedModel, match=r"no cache under a name known .*use transformers 5\.15"):
+                with pytest.raises(UnsupportedModel, match=r"no cache under a name known .*use transformers 5\.16"):
                     act(knob)
