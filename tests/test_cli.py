@@ -75,6 +75,7 @@ def test_json_alone_on_stdout_and_the_same_table_in_every_format(tmp_path, quick
         "topic_similarity",
         "topic_keywords",
         "judge_perplexity_median",
+        "knowledge_entailment",
     }
     for metric in scored:
         on, off = values["attn_bias(knowledge, 5)", metric], values["off", metric]

@@ -125,16 +125,19 @@ def test_nothing_raw_from_an_argument_a_file_or_a_name(command, tmp_path):
     ):
         code, out, err = command(*(word.replace("\x00", "") for word in arguments))
         assert code == 2 and not CONTROLS.search(out + err) and len(err.strip().splitlines()) == 1, err
-    rows = [
-        {"setting": name, "id": "1", "history": "hi", "response": "yes"} for name in ("=off\x1b[2J", "\u202eon|<b>")
-    ]
+    for name in ("=off\x1b[2J", "\u202eon|<b>"):
+        row = {"setting": name, "id": "1", "history": "hi", "response": "yes"}
+        Path("systems.jsonl").write_text(json.dumps(row) + "\n")
+        code, out, err = command("score", "systems.jsonl", "metrics=[length]")
+        assert code == 2 and not CONTROLS.search(out + err) and "control characters" in err
+    rows = [{"setting": name, "id": "1", "history": "hi", "response": "yes\x1b[2J"} for name in ("=off", "on|<b>")]
     Path("systems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for style in ("table", "md", "csv", "json"):
         code, out, err = command("score", "systems.jsonl", "metrics=[length]", f"format={style}")
         assert code == 0 and not CONTROLS.search(out + err), (style, out, err)
     (items,) = Path("runs").glob("outputs-*/items.csv")
     first = next(csv.DictReader(io.StringIO(items.read_text())))
-    assert first["setting"] == "'=off\x1b[2J" and float(first["length"]) == 1
+    assert first["setting"] == "'=off" and float(first["length"]) == 1
 
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "'=1", "''=1", '"=1"',

@@ -162,7 +162,7 @@ list of texts, as JSON where need be, or plain text: one turn, or with turns=lin
   zsc score RUN 'metrics=[reference,sentiment]' resampling.confidence=0.99 format=md
   zsc score RUN 'metrics=[fluency,topic]' topic=topic_music judges.embedder=all-MiniLM-L6-v2 \
       judges.language_model=gpt2
-  zsc score RUN metrics=[informativeness] judges.entailment=cross-encoder/nli-deberta-v3-base
+  zsc score RUN 'metrics=[informativeness]' judges.entailment=cross-encoder/nli-deberta-v3-base
   zsc score systems.csv columns.setting=model columns.history=context columns.knowledge=fact""",
     "ls": """\
 usage: zsc ls [format=table|md|csv|json] [--config-dir DIR]
