@@ -356,7 +356,7 @@ def test_the_chitchat_package():
 def test_without_the_chitchat_package(monkeypatch):
     monkeypatch.setattr("zsc.install.problem", lambda one: f"{one.name} is not installed")
     with pytest.raises(
-        ZscError, match=r"chitchat-dataset is not installed. Run: .*pip install 'chitchat-dataset>=0.9'"
+        ZscError, match=r"chitchat-dataset is not installed. Run: .*pip install .*'chitchat-dataset>=0.9'"
     ):
         load_records("chitchat", min_history=1)
 
