@@ -148,7 +148,7 @@ def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, 
     if name not in KNOBS:
         raise ZscError(f"no knob '{name}'.{suggestion(str(name), KNOBS)} Known: {', '.join(KNOBS)}.")
     given = {key: value for key, value in options.items() if key != "name"}
-    known = {field.name for field in fields(KNOBS[name])}
+    known = {field.name for field in fields(KNOBS[name])}  # type: ignore[arg-type]
     if "tokenizer" in known:
         given["tokenizer"] = loaded.tokenizer
     if "phrases" in known:

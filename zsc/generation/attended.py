@@ -7,7 +7,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
-from zsc.knobs import Knob, apply
+from zsc.knobs.apply import apply
+from zsc.knobs.base import Knob
 from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.knobs.probe import eager
 from zsc.knobs.spans import common_length, decoded

@@ -10,10 +10,11 @@ from transformers import PreTrainedModel
 from zsc.data.layout import KNOWLEDGE, Source
 from zsc.data.record import Record
 from zsc.errors import ZscError
-from zsc.knobs import Knob, NoSuchSpan
+from zsc.knobs.base import Knob
 from zsc.knobs.cached import LostAtCachedSteps
 from zsc.knobs.finite import ADVICE, NotFinite
 from zsc.knobs.probe import Effect, NoEffect, probe
+from zsc.knobs.spans import NoSuchSpan
 from zsc.knobs.supported import check_model
 from zsc.models.load import Loaded
 

@@ -12,7 +12,8 @@ from zsc.data.layout import Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.finite import check_likelihoods, check_states, finite_logits
 from zsc.generation.noise import stream_keys
-from zsc.knobs import Knob, apply
+from zsc.knobs.apply import apply
+from zsc.knobs.base import Knob
 from zsc.knobs.encoder import encoder_outputs
 from zsc.knobs.stack import additive, stacked
 

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
+from zsc.knobs.base import AdditiveKnob
 from zsc.knobs.bias import (
     check_strength,
     check_weights,
@@ -26,7 +27,7 @@ SCHEDULES = ("linear", "step")
 
 
 @dataclass(frozen=True)
-class AttentionBias:
+class AttentionBias(AdditiveKnob):
     """Weight ``strength`` on the attended positions of ``profile``, 1 elsewhere.
 
     ``profile`` names a part of the source (see :data:`zsc.knobs.spans.FORMS`), or is ``gradual``: the weights then

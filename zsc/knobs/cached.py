@@ -7,7 +7,8 @@ import transformers
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.knobs import Knob, apply
+from zsc.knobs.apply import apply
+from zsc.knobs.base import Knob
 from zsc.knobs.encoder import encoder_outputs
 from zsc.knobs.masks import precision
 

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import UnsupportedModel, check_choice, check_whole
+from zsc.knobs.base import AdditiveKnob
 from zsc.knobs.bias import check_strength
 from zsc.knobs.masks import Code
 from zsc.knobs.steering import Additions, steered
@@ -19,7 +20,7 @@ VARIANTS = ("mean", "concat", "single", "token_mean")
 
 
 @dataclass(frozen=True)
-class ContextAugmentation:
+class ContextAugmentation(AdditiveKnob):
     """Encode ``count`` of ``phrases``, drawn with ``seed``, into a code that cross-attention sees beside the input.
 
     The encoder never sees phrases and input together. The code stands in front of the input's states and is attended

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedMod
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, decoder_layers
+from zsc.knobs.base import Knob
 from zsc.knobs.cache import cache_name, given_cache, returned_cache, with_cache
 from zsc.knobs.contexts import hooked
 from zsc.knobs.masks import precision
@@ -26,7 +27,7 @@ Context = AbstractContextManager[object]
 
 
 @dataclass(frozen=True)
-class DecoderMixing:
+class DecoderMixing(Knob):
     """Mix the decoder of ``other`` into a model's with ``weight`` m from 0 (none of it) to 1, at a ``level`` [D]:
 
     - ``weights``: one decoder whose parameters are (1 - m) of the model's and m of the other's;
@@ -40,6 +41,8 @@ class DecoderMixing:
     other thread can use it then; the other levels are the thread's own. Raises ValueError for an unknown level or a
     weight outside [0, 1].
     """
+
+    precedence: ClassVar[int] = 1
 
     other: PreTrainedModel = field(repr=False, compare=False)
     weight: float = 0.5

@@ -9,7 +9,8 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.knobs import Knob, apply
+from zsc.knobs.apply import apply
+from zsc.knobs.base import Knob
 from zsc.knobs.cached import FINE, apart, check_cached, log_probabilities, stepwise
 from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.knobs.finite import check_finite

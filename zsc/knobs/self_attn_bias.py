@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
 from zsc.knobs.attn_bias import restricted
+from zsc.knobs.base import AdditiveKnob
 from zsc.knobs.bias import check_strength, head_mask
 from zsc.knobs.masks import Bias, precision
 from zsc.knobs.steering import Additions, steered
@@ -27,7 +28,7 @@ PROFILES: dict[str, Callable[[torch.Tensor, torch.Tensor, int, int], torch.Tenso
 
 
 @dataclass(frozen=True)
-class SelfAttentionBias:
+class SelfAttentionBias(AdditiveKnob):
     """Weight ``strength`` on part of what the decoder attends to of its own past, by ``profile`` [D]:
 
     - ``recent``: the last ``size`` positions, the query's own among them; ``distant``: all before these;

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from transformers import PreTrainedModel
@@ -18,6 +19,7 @@ from zsc.knobs.anatomy import (
     decoder_layers,
     head_count,
 )
+from zsc.knobs.base import Knob
 from zsc.knobs.masks import precision
 from zsc.knobs.parameters import component_parameters, replaced_parameters
 from zsc.knobs.steering import changed_alone
@@ -29,7 +31,7 @@ SOURCES = (*OF_ANOTHER, "layer_mean", *DRAWN)
 
 
 @dataclass(frozen=True)
-class ComponentSwap:
+class ComponentSwap(Knob):
     """Give the modules of one ``component`` of the decoder other weights, in ``layers`` or in all.
 
     A layer norm beside a module stays (in BART and T5); one inside it goes along (in BERT).
@@ -43,6 +45,8 @@ class ComponentSwap:
 
     Raises ValueError for an unknown ``component`` or ``by``, a missing ``other``, or ill-formed layers.
     """
+
+    precedence: ClassVar[int] = 2
 
     component: str = "self_attention"
     by: str = "other"
