@@ -16,7 +16,6 @@ from zsc.files import lock_at, refuse_link, write_atomic
 from zsc.generation.cells import writing
 from zsc.spreadsheets import csv_text
 
-DIFFERENCE = "difference"  # no name of a setting: tables of scores call so what compares two
 AGAIN = "Repeat the command that made the run."
 ROW = {"setting", "seed", "id", "response"}
 PARTS = ("config.yaml", "manifest.json", "records.jsonl", "generations.jsonl", "scores.json", "items.csv", ".lock")
