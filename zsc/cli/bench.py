@@ -19,7 +19,7 @@ from zsc.errors import ZscError
 from zsc.generation.checks import check_lengths, check_settings
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode
-from zsc.knobs import ContextAugmentation, Knob
+from zsc.knobs import AdditiveKnob, Knob
 from zsc.knobs.encoder import encode
 from zsc.models.load import load_model
 from zsc.tables.render import check_format, render
@@ -58,7 +58,8 @@ def bench_knob(config: dict[str, Any], repeats: int) -> dict[str, Any]:
     states = encode(loaded.model, source)
     ids = [record.id for record in records]
 
-    codes = [knob.code(loaded.model) for knob in knobs if isinstance(knob, ContextAugmentation) and not knob.neutral]
+    additions = [knob.additions(loaded.model, source) for knob in knobs if isinstance(knob, AdditiveKnob)]
+    codes = [code.states for one in additions for code in one.codes]
     wide_source, wide_states = widened(source, states, codes)
 
     def seconds(active: Sequence[Knob]) -> float:

@@ -13,13 +13,10 @@ from zsc.data.control_phrases import load_phrases
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError, suggestion
 from zsc.generation.checks import Settings
-from zsc.knobs import KNOBS, ContextAugmentation, Knob
+from zsc.knobs import KNOBS, Knob
 from zsc.knobs.anatomy import decoder_layers
-from zsc.knobs.swap import OF_ANOTHER
 from zsc.models.files import stamp
 from zsc.models.load import Loaded, load_model
-
-LISTS = ("layers", "heads")  # settings whose values are lists
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,8 @@ def build_knobs(knob: dict[str, Any], model: dict[str, Any], loaded: Loaded) -> 
         _check_new(name, built.settings)
         built.settings[name] = list(knobs)
         built.deciding[name] = [deciding(one, made_from) for one in knobs]
-        if drawn := {knob.label: knob.drawn for knob in knobs if isinstance(knob, ContextAugmentation)}:
-            made_from.setdefault("phrases", {})[name] = drawn
+        if phrases := {label: texts for knob in knobs for label, texts in knob.control_phrases.items()}:
+            made_from.setdefault("phrases", {})[name] = phrases
     return built
 
 
@@ -96,7 +93,8 @@ def described(knob: Knob) -> dict[str, Any]:
 def deciding(knob: Knob, made_from: dict[str, Any]) -> dict[str, Any]:
     """Return all that decides what ``knob`` does: its settings, and the weights of another model that it uses."""
     own = described(knob)
-    own.pop("label", None)
+    if "phrases" in own:
+        own.pop("label")
     uses_other = getattr(knob, "other", None) is not None
     return own | ({"other": made_from[f"{own['knob']}.other"]} if uses_other else {})
 
@@ -124,10 +122,11 @@ def count_settings(knob: dict[str, Any]) -> int:
 def _expanded(options: dict[str, Any], depth: int) -> list[dict[str, Any]]:
     """Return one mapping for every combination of the values that are listed.
 
-    Layers and heads are lists themselves: several of them are a list of lists. ``layers: each`` is each of the
-    ``depth`` layers of the decoder by itself.
+    Where a value is a list itself, as that of layers and heads, several of them are a list of lists. ``layers: each``
+    is each of the ``depth`` layers of the decoder by itself.
     """
-    layers = options.get("layers")
+    lists = KNOBS[options["name"]].lists if options["name"] in KNOBS else frozenset()
+    layers = options.get("layers") if "layers" in lists else None
     if isinstance(layers, str) and layers != "each":
         raise ZscError(f"knob.layers={layers} must be a list, such as [0,1], each (one setting for each), or null.")
     if layers == "each":
@@ -135,7 +134,7 @@ def _expanded(options: dict[str, Any], depth: int) -> list[dict[str, Any]]:
     listed = {
         key: value
         for key, value in options.items()
-        if isinstance(value, list) and (key not in LISTS or any(isinstance(one, list) for one in value))
+        if isinstance(value, list) and (key not in lists or any(isinstance(one, list) for one in value))
     }
     if empty := [key for key, values in listed.items() if not values]:
         raise ZscError(f"knob.{empty[0]}=[] lists no value.")
@@ -156,7 +155,7 @@ def _build_knob(options: dict[str, Any], model: dict[str, Any], loaded: Loaded, 
             raise ZscError(f"knob.phrases={given['phrases']} must name a set of phrases or a text file.")
         given |= {"phrases": load_phrases(given["phrases"]), "label": Path(given["phrases"]).stem}
     if "other" in known:
-        if given.get("by", "other") not in OF_ANOTHER:
+        if not KNOBS[name].needs_other(given):
             given["other"] = None
         else:
             other = _load_other(given["other"], model)

@@ -36,16 +36,6 @@ from zsc.models.load import Loaded, load_model
 
 PYTHON = ((3, 11), (3, 14))
 EXAMPLES = 4
-NEUTRAL: dict[str, dict[str, Any]] = {  # settings with which a knob is to change nothing; a swap has none
-    "attn_bias": {"strength": 1.0},
-    "ctx_aug": {"strength": 0.0},
-    "dec_mix": {"weight": 0.0},
-    "self_attn_bias": {"strength": 1.0},
-}
-STEPPED: dict[str, list[dict[str, Any]]] = {  # settings that look at the decoding step in ways of their own
-    "attn_bias": [{"profile": "gradual"}],
-    "dec_mix": [{"level": "hidden"}, {"level": "cross_attention"}, {"level": "probs"}],
-}
 
 
 @dataclass(frozen=True)
@@ -158,14 +148,15 @@ SOUND = {
 
 def knobs(patient: Patient) -> Iterator[Finding]:
     loaded, source = _ready(patient)
-    for name in KNOBS:
+    for name, kind in KNOBS.items():
         before = fingerprint(loaded.model)
+        options = shipped_knob(name, patient.config["model"])
         try:
-            yield _check_knob(name, patient.config, loaded, patient.records, source)
+            yield _check_knob(options, patient.config, loaded, patient.records, source)
         except (UnsupportedModel, ZscError, ValueError) as error:
             hint = (
                 f"knob={name} with another model of this shape: knob.other.checkpoint=NAME"
-                if name in NEEDS_OTHER
+                if kind.needs_other(options)
                 else ""
             )
             wrong = isinstance(error.__cause__, LostAtCachedSteps | NotFinite)
@@ -174,25 +165,26 @@ def knobs(patient: Patient) -> Iterator[Finding]:
             yield Finding(f"knob {name}", "fail", "left the model with other weights", REPORT)
 
 
-NEEDS_OTHER = ("dec_mix", "swap")
 REPORT = "report this with the versions above"
 
 
-def _check_knob(name: str, config: dict[str, Any], loaded: Loaded, records: list[Record], source: Source) -> Finding:
-    model = config["model"]
-    options = shipped_knob(name, model)
+def _check_knob(
+    options: dict[str, Any], config: dict[str, Any], loaded: Loaded, records: list[Record], source: Source
+) -> Finding:
+    name, model = options["name"], config["model"]
+    kind = KNOBS[name]
     settings = build_settings(options, model, loaded).settings
     check_settings(loaded, settings, records, source)
     identity = ""
-    if name in NEUTRAL:
-        _, (neutral,) = build_settings(options | NEUTRAL[name], model, loaded).settings.values()
+    if (dose := kind.dose) is not None:
+        _, (neutral,) = build_settings(options | {dose.field: dose.neutral}, model, loaded).settings.values()
         if not torch.equal(_logits(loaded.model, [], source), _logits(loaded.model, [neutral], source)):
             return Finding(f"knob {name}", "fail", f"{neutral} is meant to change nothing and does", REPORT)
         identity = "identity exact; "
     cached = Decoding.from_settings(config["decoding"]).use_cache
     (effect,) = probe_settings(loaded, settings, source, cached).values()
-    for changes in STEPPED.get(name, ()):
-        stepped = build_settings(options | changes, model, loaded).settings
+    for changes in kind.tried:
+        stepped = build_settings({**options, **changes}, model, loaded).settings
         check_settings(loaded, stepped, records, source)
         probe_settings(loaded, stepped, source, cached)
     steps = "with a cache as without" if cached else "not tried with a cache"

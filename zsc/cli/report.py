@@ -19,6 +19,7 @@ from zsc.files import write_atomic
 from zsc.generation.attended import Attended, attended
 from zsc.generation.cells import canonical, writing
 from zsc.generation.folder import RunFolder
+from zsc.knobs import KNOBS
 from zsc.metrics import METRICS
 from zsc.metrics.run import finished
 from zsc.metrics.score import Row
@@ -195,9 +196,8 @@ def measure(
     notes = []
     if experiment.identity != run.made["identity"]:
         notes.append("Attention was measured with another version of the code or of its libraries.")
-    if any(knob["knob"] == "dec_mix" and knob["level"] != "weights" for knob in run.knobs[setting]):
-        notes.append("Attention is that of the model's own decoder, not of the one that is mixed in.")
-    return measured, " ".join(notes)
+    notes += [KNOBS[knob["knob"]].attention_note(knob) for knob in run.knobs[setting]]
+    return measured, " ".join(dict.fromkeys(filter(None, notes)))
 
 
 def absent(config: Mapping[str, Any], knobs: Sequence[dict[str, Any]]) -> str | None:

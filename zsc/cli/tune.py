@@ -12,21 +12,19 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from zsc.cli.build import build_layout, check_count, count_settings, knob_parts, load_once
+from zsc.cli.build import build_layout, check_count, count_settings, load_once
 from zsc.cli.configs import contract, resolved
 from zsc.cli.experiment import folder_words, performed, prepare, tell
 from zsc.cli.score import build_scoring, check_scoring, scored
 from zsc.data import load_records
 from zsc.data.record import Record
 from zsc.errors import ZscError
+from zsc.knobs import KNOBS, Dose
 from zsc.metrics import build_metrics
 from zsc.metrics.budget import Budget, between, parse_budget, strongest_allowed
 from zsc.metrics.score import Row, difference, settings_of
 from zsc.tables.render import cell, check_format, render
 
-DOSES = ("strength", "weight")
-WEAKEST = {"attn_bias": 1.0, "self_attn_bias": 1.0, "ctx_aug": 0.1, "dec_mix": 0.0}
-STRONGEST = {"strength": 100.0, "weight": 1.0}
 LEAST = 4  # examples
 ALIKE = ("knob", "model", "dataset", "decoding", "layout")  # what a run with the dose shares with its command
 
@@ -89,7 +87,7 @@ def tune(cfg: DictConfig) -> None:
     check_scoring(config)
     for key in ("points", "rounds"):
         check_count(key, config[key])
-    axis = dose_axis(config["knob"])
+    dose = dose_of(config["knob"])
     judged = config["judges"]["language_model"] is not None
     budget = parse_budget(config["budget"], "judge_perplexity_median" if judged else "perplexity_corpus")
     build_metrics([config["target"], budget.metric])
@@ -98,10 +96,10 @@ def tune(cfg: DictConfig) -> None:
     search_on, confirm_on = halves(records, config["split"])
 
     def score(records: list[Record]) -> Callable[[list[float]], list[Trial]]:
-        return lambda doses: trials(config, axis, doses, budget, records)
+        return lambda doses: trials(config, dose.field, doses, budget, records)
 
-    weakest, strongest = bounds(config, axis)
-    search = Search(budget, weakest, strongest, axis == "strength", score(search_on))
+    weakest, strongest = bounds(config, dose)
+    search = Search(budget, weakest, strongest, dose.geometric, score(search_on))
     best = search.run(config["points"], config["rounds"])
     confirmed = score(confirm_on)([best.dose]) if best else []
     rows = [shown(trial, budget, "searched") for trial in search.trials]
@@ -112,29 +110,29 @@ def tune(cfg: DictConfig) -> None:
             f"not even the weakest dose tried, {search.trials[0].dose:g}, stays inside {budget}."
             " Give a smaller weakest=DOSE or a larger budget."
         )
-    verdict = say(best, confirmed[0], budget, axis, strongest)
+    verdict = say(best, confirmed[0], budget, dose, strongest)
     print(verdict, file=sys.stdout if config["format"] == "table" else sys.stderr)
 
 
-def dose_axis(knob: dict[str, Any]) -> str:
-    """Return the name of the setting that is the dose of ``knob``. Raises ZscError unless there is one of one knob."""
-    axes = [name for name in DOSES if name in knob]
-    if len(knob_parts(knob)) != 1 or not axes or knob["name"] not in WEAKEST:
-        raise ZscError(f"zsc tune searches the dose of one knob: knob={', knob='.join(WEAKEST)}.")
+def dose_of(knob: dict[str, Any]) -> Dose:
+    """Return the dose of ``knob``. Raises ZscError unless that is one knob with a dose."""
+    doses = {name: kind.dose for name, kind in KNOBS.items() if kind.dose is not None}
+    if knob["name"] not in doses:
+        raise ZscError(f"zsc tune searches the dose of one knob: knob={', knob='.join(doses)}.")
+    dose = doses[knob["name"]]
     if count_settings(knob) != 1:
-        raise ZscError(f"zsc tune finds knob.{axes[0]} by itself: give no lists of settings.")
-    return axes[0]
+        raise ZscError(f"zsc tune finds knob.{dose.field} by itself: give no lists of settings.")
+    return dose
 
 
-def bounds(config: dict[str, Any], axis: str) -> tuple[float, float]:
+def bounds(config: dict[str, Any], dose: Dose) -> tuple[float, float]:
     """Return the weakest and the strongest dose. Raises ZscError unless they are different and can be searched."""
-    defaults = {"weakest": WEAKEST[config["knob"]["name"]], "strongest": STRONGEST[axis]}
+    defaults = {"weakest": dose.weakest, "strongest": dose.strongest}
     given = {key: default if config[key] is None else config[key] for key, default in defaults.items()}
     for key, value in given.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or (value <= 0 if axis == "strength" else not 0 <= value <= 1):
-            allowed = "a number above 0" if axis == "strength" else "a number from 0 to 1"
-            raise ZscError(f"{key}={value} must be {allowed}.")
+        if not number or not dose.searchable(value):
+            raise ZscError(f"{key}={value} must be {dose.search_range}.")
     if given["weakest"] == given["strongest"]:
         raise ZscError(f"weakest and strongest are both {given['weakest']:g}: there is nothing between them.")
     return float(given["weakest"]), float(given["strongest"])
@@ -195,7 +193,7 @@ def shown(trial: Trial, budget: Budget, half: str) -> dict[str, Any]:
     }
 
 
-def say(best: Trial, held_out: Trial, budget: Budget, axis: str, strongest: float) -> str:
+def say(best: Trial, held_out: Trial, budget: Budget, dose: Dose, strongest: float) -> str:
     """Return what was found, whether the held-out examples confirm it, and the command that uses it."""
     inside = budget.allows(held_out.cost)
     verdict = "confirmed" if inside else "NOT confirmed: try another split, more examples or a smaller budget"
@@ -204,9 +202,9 @@ def say(best: Trial, held_out: Trial, budget: Budget, axis: str, strongest: floa
         f" {held_out.target.metric} changes by {cell(vars(held_out.gain), True)}, {budget.metric} by"
         f" {cell(vars(held_out.rise), True)}, which is {budget.show(held_out.cost)}: {verdict}."
     ]
-    if best.dose == strongest and axis == "strength":
+    if best.dose == strongest < dose.most:
         lines.append(f"The budget is not used up at strongest={strongest:g}: a stronger one may fit too.")
     given = contract(HydraConfig.get().overrides.task)
-    own = [word for word in given if re.split(r"[=.]", word)[0] in ALIKE and not word.startswith(f"knob.{axis}=")]
-    lines.append(shlex.join(["zsc", "run", *own, f"knob.{axis}={best.dose:g}", *folder_words()]))
+    own = [word for word in given if re.split(r"[=.]", word)[0] in ALIKE and not word.startswith(f"knob.{dose.field}=")]
+    lines.append(shlex.join(["zsc", "run", *own, f"knob.{dose.field}={best.dose:g}", *folder_words()]))
     return "\n".join(lines)
