@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from zsc.cli.build import check_count
 from zsc.cli.configs import dotted
+from zsc.cli.counts import check_count
 from zsc.cli.words import is_path, unknown_setting
 from zsc.errors import ZscError, first_line
 from zsc.files import write_atomic

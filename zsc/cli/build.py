@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from zsc.cli.counts import check_count
 from zsc.data.control_phrases import load_phrases
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError, suggestion
@@ -194,10 +195,3 @@ def check_seeds(seeds: Any) -> list[int]:
     if not whole or len(set(seeds)) < len(seeds):
         raise ZscError(f"seeds={seeds} must be a non-empty list of different whole numbers, such as seeds=[0,1,2].")
     return seeds
-
-
-def check_count(key: str, value: Any) -> int:
-    """Return ``value``, the setting ``key``. Raises ZscError unless it is a whole number of at least 1."""
-    if type(value) is not int or value < 1:
-        raise ZscError(f"{key}={value} must be a whole number of at least 1.")
-    return value

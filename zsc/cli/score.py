@@ -12,8 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from zsc.cli.build import check_count
 from zsc.cli.configs import CONFIGS, dotted, stored_config
+from zsc.cli.counts import check_count
 from zsc.cli.progress import progress
 from zsc.cli.words import is_path, unknown_setting
 from zsc.data.columns import check_split

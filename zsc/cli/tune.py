@@ -19,7 +19,7 @@ from zsc.cli.score import build_scoring, check_scoring, scored
 from zsc.data import load_records
 from zsc.data.record import Record
 from zsc.errors import ZscError
-from zsc.metrics import build_metrics
+from zsc.metrics import build_metrics, described, fluency_metrics
 from zsc.metrics.budget import Budget, between, parse_budget, strongest_allowed
 from zsc.metrics.score import Row, difference, settings_of
 from zsc.tables.render import cell, check_format, render
@@ -90,8 +90,8 @@ def tune(cfg: DictConfig) -> None:
     for key in ("points", "rounds"):
         check_count(key, config[key])
     axis = dose_axis(config["knob"])
-    judged = config["judges"]["language_model"] is not None
-    budget = parse_budget(config["budget"], "judge_perplexity_median" if judged else "perplexity_corpus")
+    fluency = next(m for m in fluency_metrics() if not m.judge or config["judges"].get(m.judge) is not None)
+    budget = parse_budget(config["budget"], fluency.measure)
     build_metrics([config["target"], budget.metric])
     records = load_records(**config["dataset"])
     tell(build_layout(config["layout"]).lay_out(records, load_once(config["model"]).tokenizer)[1])
@@ -165,7 +165,7 @@ def trials(config: dict[str, Any], axis: str, doses: list[float], budget: Budget
     off, *settings = settings_of(rows) or [""]
     for metric in metrics:
         if (off, metric) not in found or found[off, metric].value is None:
-            raise ZscError(f"{metric} has no value on these examples: it needs a judge, a topic, or other data.")
+            raise ZscError(f"{metric} has no value on these examples: it needs {described(metric).requirements}.")
     base = number_of(found[off, budget.metric])
     results = []
     for dose, setting in zip(doses, settings, strict=True):
