@@ -26,7 +26,7 @@ def read(kind: type[T], values: Any, at: str = "") -> T:
     Raises ZscError for an unknown option, one without a value, and a value that its field does not take.
     """
     if own_way := getattr(kind, "from_mapping", None):
-        return own_way(values, at)  # type: ignore[no-any-return]
+        return own_way(values, at)
     hints = get_type_hints(kind, include_extras=True)
     own = {field.name: field for field in fields(kind) if field.init}  # type: ignore[arg-type]
     needed = {name for name, field in own.items() if field.default is MISSING and field.default_factory is MISSING}

@@ -7,7 +7,7 @@ from typing import Literal
 from zsc.cli.flags import split_arguments
 from zsc.cli.groups import RUN_GROUPS, config_folder, group_options, headline
 from zsc.data.control_phrases import load_phrases, phrase_sets
-from zsc.metrics import GROUPS, METRICS
+from zsc.metrics import METRICS, family
 from zsc.options import read
 from zsc.tables.render import render
 
@@ -33,9 +33,8 @@ def ls(words: list[str]) -> None:
     for name in phrase_sets():
         phrases = load_phrases(name)
         rows.append({"kind": "phrases", "name": name, "what": f"{len(phrases)} control phrases, such as: {phrases[0]}"})
-    groups = {name: group for group, metrics in GROUPS.items() for name in metrics}
     for name, build in METRICS.items():
         metric = build(name)
-        what = (inspect.getdoc(type(metric)) or "").splitlines()[0] + f" [{metric.signature.split('|')[1]}]"
-        rows.append({"kind": "metric", "name": name, "what": f"{groups[name]}: {what}"})
+        what = f"{(inspect.getdoc(type(metric)) or '').splitlines()[0]} [on:{':'.join(metric.columns)}]"
+        rows.append({"kind": "metric", "name": name, "what": f"{family(name)}: {what}"})
     print(render(rows, options.format))

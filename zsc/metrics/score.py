@@ -108,7 +108,7 @@ def unmeasured(metric: Metric, columns: Columns, statistics: np.ndarray) -> int:
 
 def _given(metric: Metric, columns: Columns) -> tuple[list[int], list[list[Any]]]:
     """Return which responses have all that ``metric`` reads, and the columns of that."""
-    read = [columns.get(name) for name in (metric.predictions, metric.references) if name is not None]
+    read = [columns.get(name) for name in metric.columns]
     given = [column for column in read if column is not None]
     if len(given) < len(read):
         return [], given

@@ -27,7 +27,7 @@ from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.knobs.finite import NotFinite
 from zsc.knobs.repeated import FAULTS
 from zsc.knobs.supported import check_model, check_supported, made_up
-from zsc.metrics.judges.base import fingerprint
+from zsc.metrics.judges.checkpoint import fingerprint
 from zsc.models.load import Loaded, load_model
 from zsc.study.knobs import build_settings
 from zsc.study.options import KnobChoice, KnobOptions, RunOptions

@@ -13,7 +13,7 @@ from zsc.files import write_atomic
 from zsc.generation.attended import Attended, attended
 from zsc.generation.cells import canonical, writing
 from zsc.generation.folder import RunFolder
-from zsc.metrics import METRICS
+from zsc.metrics import METRICS, described
 from zsc.metrics.run import finished
 from zsc.metrics.score import Row
 from zsc.models.files import on_disk
@@ -23,7 +23,7 @@ from zsc.study.knobs import described_briefly
 from zsc.study.options import KnobChoice, ReportOptions, RunOptions
 from zsc.study.stored import stored_config
 from zsc.study.watch import Watch
-from zsc.tables.compared import FLUENCY, Group, Run, default_controls, grouped
+from zsc.tables.compared import Group, Run, default_controls, default_fluency, grouped
 from zsc.tables.report import Example, Examples, curve_plots, page, plane_plot, verdict
 
 PAGE = "report.html"
@@ -92,16 +92,16 @@ def load(name: str, folder: RunFolder) -> Run:
 
 def grouped_runs(runs: list[Run], folders: Mapping[str, RunFolder], options: ReportOptions) -> list[Group]:
     """Return the runs by what can be compared. Raises ZscError if a run lacks the score of a metric that is shown."""
-    everywhere = [name for name in FLUENCY if all(name in run.signatures for run in runs)]
-    fluency = options.fluency or (everywhere[0] if everywhere else FLUENCY[1])
+    fluency = options.fluency or default_fluency(runs)
     controls = [options.control] * len(runs) if options.control else default_controls(runs)
     for run, control in zip(runs, controls, strict=True):
         for key, metric in (("control", control), ("fluency", fluency)):
             if metric not in run.signatures:
                 path, names = folders[run.name].path, ",".join([*run.signatures, metric])
                 raise ZscError(
-                    f"{path} has no score of {key}={metric}. Run `zsc score {path} metrics=[{names}]`, with the judge"
-                    f" or topic that it needs, if any, or set {key} to one of {', '.join(run.signatures)}."
+                    f"{path} has no score of {key}={metric}. Run `zsc score {path} metrics=[{names}]`, which needs"
+                    f" {described(metric).requirements or 'nothing else'}, or set {key} to one of"
+                    f" {', '.join(run.signatures)}."
                 )
         if control == fluency:
             raise ZscError(f"control={control} and fluency={fluency} must be two metrics.")

@@ -45,9 +45,8 @@ def run_folder(options: ScoreOptions) -> RunFolder:
 
 def scoring_options(stored: Mapping[str, Any], options: ScoreOptions) -> ScoringOptions:
     """Return what is scored by: what is given, or else what the run's config has, but for its judges."""
-    merged = _over(
-        {key: stored[key] for key in KEPT if key in stored}, {key: plain(getattr(options, key)) for key in KEPT}
-    )
+    kept = {key: stored[key] for key in KEPT if key in stored}
+    merged = _over(kept, {key: plain(getattr(options, key)) for key in KEPT})
     return read(ScoringOptions, {**merged, "judges": plain(options.judges)})
 
 

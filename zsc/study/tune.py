@@ -9,7 +9,7 @@ from typing import Any
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.knobs import KNOBS, Dose
-from zsc.metrics import build_metrics
+from zsc.metrics import build_metrics, described, fluency_metrics
 from zsc.metrics.score import Row, difference, settings_of
 from zsc.options import shown
 from zsc.study.budget import Budget, between, parse_budget, strongest_allowed
@@ -93,8 +93,9 @@ def tune(options: TuneOptions, watch: Watch) -> Tuned:
     """
     check_scoring(options)
     dose = dose_of(options.knob)
-    judged = options.judges.chosen.get("language_model") is not None
-    budget = parse_budget(options.budget, "judge_perplexity_median" if judged else "perplexity_corpus")
+    chosen = options.judges.chosen
+    fluency = next(one for one in fluency_metrics() if not one.judge or chosen.get(one.judge) is not None)
+    budget = parse_budget(options.budget, fluency.measure)
     build_metrics([options.target, budget.metric])
     records = options.dataset.load()
     say_cut(options.layout.lay_out(records, load_once(options.model).tokenizer)[1], watch)
@@ -159,7 +160,7 @@ def trials(
     off, *settings = settings_of(rows) or [""]
     for metric in metrics:
         if (off, metric) not in found or found[off, metric].value is None:
-            raise ZscError(f"{metric} has no value on these examples: it needs a judge, a topic, or other data.")
+            raise ZscError(f"{metric} has no value on these examples: it needs {described(metric).requirements}.")
     base = number_of(found[off, budget.metric])
     results = []
     for dose, setting in zip(doses, settings, strict=True):
