@@ -31,7 +31,7 @@ from zsc.data.cut import Cut
 from zsc.data.layout import BucketLayout, Source
 from zsc.data.record import Record
 from zsc.errors import INTERRUPTED, ZscError
-from zsc.generation.cells import Cell, State, canonical, code_version, library_versions
+from zsc.generation.cells import Cell, State, canonical, code_version, identified, library_versions
 from zsc.generation.checks import check_lengths, check_settings, probe_settings
 from zsc.generation.decoding import Decoding
 from zsc.generation.encoded import EncodedBatches
@@ -70,8 +70,7 @@ class Experiment:
     @property
     def identity(self) -> str:
         """A hash of what decides the responses, and the names of the settings."""
-        content = [[*place, cell.identity] for place, cell in self.cells.items()]
-        return hashlib.sha256(canonical(content).encode()).hexdigest()
+        return str(identified(self.cells)["identity"])
 
 
 def prepare(config: dict[str, Any], knobs: Sequence[dict[str, Any]], records: list[Record] | None = None) -> Experiment:
@@ -92,8 +91,12 @@ def prepare(config: dict[str, Any], knobs: Sequence[dict[str, Any]], records: li
     common = common_spec(loaded, layout, decoding, records)
     ids = [record.id for record in records]
     cells = {
-        (name, seed): Cell(Path(str(config["cells"])), {**common, "knobs": built.deciding[name], "seed": seed}, ids)
-        for name in built.settings
+        (name, seed): Cell(
+            Path(str(config["cells"])),
+            {**common, "code": code_version(frozenset(map(type, knobs))), "knobs": built.deciding[name], "seed": seed},
+            ids,
+        )
+        for name, knobs in built.settings.items()
         for seed in seeds
     }
     return Experiment(config, loaded, records, layout, source, cut, decoding, built, cells)
@@ -106,10 +109,9 @@ def tell(cut: Cut) -> None:
 
 
 def common_spec(loaded: Loaded, layout: BucketLayout, decoding: Decoding, records: Sequence[Record]) -> dict[str, Any]:
-    """Return what decides responses, beside knobs and seed."""
+    """Return what decides responses, beside knobs, their code and seed."""
     content = "".join(canonical(record.to_json()) for record in records)
     return {
-        "code": code_version(),
         "libraries": library_versions(),
         "weights": loaded.fingerprint,
         "model": {
@@ -131,10 +133,10 @@ def performed(experiment: Experiment, name: str) -> Iterator[RunFolder]:
     """
     config, built = experiment.config, experiment.built
     folder = RunFolder(Path(str(config["output"] or default_output(name, config, experiment.identity))))
-    folder.check(experiment.identity)
+    made = manifest(experiment)
+    folder.check(made)
     effects = fill(experiment)
-    acting = {setting: effects[setting] for setting, knobs in built.settings.items() if knobs}
-    made = manifest(experiment) | {"effects": acting}
+    made["effects"] = {setting: effects[setting] for setting, knobs in built.settings.items() if knobs}
     with folder.locked():
         folder.create(OmegaConf.to_yaml(OmegaConf.create(config)), made, experiment.records)
         folder.write_rows(
@@ -219,14 +221,13 @@ def manifest(experiment: Experiment) -> dict[str, Any]:
     """Return what identifies a run and what made it."""
     loaded, built = experiment.loaded, experiment.built
     return {
-        "identity": experiment.identity,
+        **identified(experiment.cells),
         "weights": loaded.fingerprint,
         "made_from": built.made_from,
         "command": command_line(),
         "settings": list(built.settings),
         "knobs": {name: [shown(knob) for knob in knobs] for name, knobs in built.settings.items()},
         "seeds": experiment.seeds,
-        "cells": {f"{name} seed {seed}": cell.identity for (name, seed), cell in experiment.cells.items()},
         "token_ids": loaded.model.generation_config.to_diff_dict(),
         "versions": library_versions()
         | {"hydra-core": version("hydra-core"), "zsc": __version__, "python": platform.python_version()},

@@ -16,7 +16,7 @@ from zsc.cli.plan import estimate
 from zsc.cli.score import build_scoring, scored, warn
 from zsc.data import load_records
 from zsc.errors import ZscError
-from zsc.generation.cells import State, canonical, library_versions
+from zsc.generation.cells import Cell, State, canonical, identified, library_versions
 from zsc.generation.folder import RunFolder
 from zsc.metrics.score import Row
 from zsc.tables.paper import PaperTable, Published, Section, adjusted
@@ -93,7 +93,7 @@ def respond(config: dict[str, Any], groups: Mapping[str, Sequence[Training]]) ->
     """Write the responses of all trainings to a folder of a run, and return it."""
     records = load_records(**config["dataset"])
     rows: list[dict[str, Any]] = []
-    cells: dict[str, str] = {}
+    cells: dict[tuple[str, int], Cell] = {}
     weights: list[str] = []
     told: set[str] = set()
     for name, trainings in groups.items():
@@ -109,26 +109,24 @@ def respond(config: dict[str, Any], groups: Mapping[str, Sequence[Training]]) ->
                     f" with make=true to generate all that is missing. Of this training: {estimate(experiment)}"
                 )
             fill(experiment)
-            cells[f"{name} seed {training.seed}"] = cell.identity
+            cells[name, training.seed] = cell
             weights.append(experiment.loaded.fingerprint)
             rows += [
                 {"setting": name, "seed": training.seed, "id": item["id"], "response": item["response"]}
                 for item in finished(cell)
             ]
-    identity = hashlib.sha256(canonical(cells).encode()).hexdigest()
     seeds = [training.seed for training in next(iter(groups.values()))]
     made = {
-        "identity": identity,
+        **identified(cells),
         "weights": hashlib.sha256(canonical(weights).encode()).hexdigest(),
         "command": command_line(),
         "settings": list(groups),
         "seeds": seeds,
-        "cells": cells,
         "versions": library_versions() | {"zsc": __version__, "python": platform.python_version()},
         "device": str(experiment.loaded.model.device),
     }
     whole = {**config, "seeds": seeds, "model": {**config["model"], "checkpoint": str(config["trained"])}}
-    folder = RunFolder(Path(str(config["output"] or default_output("table", whole, identity))))
+    folder = RunFolder(Path(str(config["output"] or default_output("table", whole, made["identity"]))))
     with folder.locked():
         folder.create(OmegaConf.to_yaml(OmegaConf.create(whole)), made, records)
         folder.write_rows(rows)
