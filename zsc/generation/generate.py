@@ -28,6 +28,10 @@ class Response:
     tokens: int
     nll: float
 
+    def item(self, identity: str) -> dict[str, Any]:
+        """Return what a cell holds of the response to the record ``identity``."""
+        return {"id": identity, "response": self.text, "tokens": self.tokens, "nll": round(self.nll, 5)}
+
 
 @dataclass(frozen=True)
 class Job:

@@ -9,7 +9,7 @@ from typing import Any
 from zsc.data.cut import Cut
 from zsc.data.layout import Source
 from zsc.data.record import Record
-from zsc.generation.cells import Cell, canonical, code_version, library_versions
+from zsc.generation.cells import Cell, canonical, code_version, identified, library_versions
 from zsc.generation.checks import check_lengths, check_settings
 from zsc.models.load import Loaded
 from zsc.study.knobs import Built, build_settings, load_once
@@ -41,8 +41,7 @@ class Experiment:
     @property
     def identity(self) -> str:
         """A hash of what decides the responses, and the names of the settings."""
-        content = [[*place, cell.identity] for place, cell in self.cells.items()]
-        return hashlib.sha256(canonical(content).encode()).hexdigest()
+        return str(identified(self.cells)["identity"])
 
 
 def prepare(
@@ -64,18 +63,21 @@ def prepare(
     common = common_spec(loaded, options, records)
     ids = [record.id for record in records]
     cells = {
-        (name, seed): Cell(Path(options.cells), {**common, "knobs": built.deciding[name], "seed": seed}, ids)
-        for name in built.settings
+        (name, seed): Cell(
+            Path(options.cells),
+            {**common, "code": code_version(frozenset(map(type, knobs))), "knobs": built.deciding[name], "seed": seed},
+            ids,
+        )
+        for name, knobs in built.settings.items()
         for seed in options.seeds
     }
     return Experiment(options, command, loaded, records, source, cut, built, cells)
 
 
 def common_spec(loaded: Loaded, options: RunOptions, records: Sequence[Record]) -> dict[str, Any]:
-    """Return what decides responses, beside knobs and seed."""
+    """Return what decides responses, beside knobs, their code and seed."""
     content = "".join(canonical(record.to_json()) for record in records)
     return {
-        "code": code_version(),
         "libraries": library_versions(),
         "weights": loaded.fingerprint,
         "model": {

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from zsc import __version__
-from zsc.generation.cells import library_versions
+from zsc.generation.cells import identified, library_versions
 from zsc.generation.folder import RunFolder
 from zsc.options import plain
 from zsc.study.experiment import Experiment
@@ -28,9 +28,10 @@ def performed(experiment: Experiment, name: str, watch: Watch, **more: Any) -> I
     """
     options, settings = experiment.options, experiment.built.settings
     folder = RunFolder(Path(options.output or default_output(name, options, experiment.identity)))
-    folder.check(experiment.identity)
+    made = manifest(experiment)
+    folder.check(made)
     effects = fill(experiment, watch)
-    made = manifest(experiment) | {"effects": {name: effects[name] for name, knobs in settings.items() if knobs}}
+    made["effects"] = {name: effects[name] for name, knobs in settings.items() if knobs}
     with folder.locked():
         folder.create(config_text(options, **more), made, experiment.records)
         folder.write_rows(
@@ -51,14 +52,13 @@ def manifest(experiment: Experiment) -> dict[str, Any]:
     """Return what identifies a run and what made it."""
     loaded, built = experiment.loaded, experiment.built
     return {
-        "identity": experiment.identity,
+        **identified(experiment.cells),
         "weights": loaded.fingerprint,
         "made_from": built.made_from,
         "command": experiment.command,
         "settings": list(built.settings),
         "knobs": {name: [described_briefly(knob) for knob in knobs] for name, knobs in built.settings.items()},
         "seeds": experiment.seeds,
-        "cells": {f"{name} seed {seed}": cell.identity for (name, seed), cell in experiment.cells.items()},
         "token_ids": loaded.model.generation_config.to_diff_dict(),
         "versions": versions() | {"hydra-core": version("hydra-core")},
         "device": str(loaded.model.device),

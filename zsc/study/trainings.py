@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from zsc.errors import ZscError
-from zsc.generation.cells import State, canonical
+from zsc.generation.cells import Cell, State, canonical, identified
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.score import Row
-from zsc.study.experiment import prepare
+from zsc.study.experiment import Place, prepare
 from zsc.study.filling import fill, finished, say_cut
 from zsc.study.folders import config_text, default_output, how_made, versions
 from zsc.study.options import KnobChoice, TableOptions
@@ -94,7 +94,7 @@ def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str
     """Write the responses of all trainings to a folder of a run, and return it."""
     records = options.dataset.load()
     rows: list[dict[str, Any]] = []
-    cells: dict[str, str] = {}
+    cells: dict[Place, Cell] = {}
     weights: list[str] = []
     cuts: set[str] = set()
     for name, trainings in groups.items():
@@ -112,27 +112,25 @@ def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str
                     f" with make=true to generate all that is missing. Of this training: {estimate(experiment)}"
                 )
             fill(experiment, watch)
-            cells[f"{name} seed {training.seed}"] = cell.identity
+            cells[name, training.seed] = cell
             weights.append(experiment.loaded.fingerprint)
             rows += [
                 {"setting": name, "seed": training.seed, "id": item["id"], "response": item["response"]}
                 for item in finished(cell)
             ]
-    identity = hashlib.sha256(canonical(cells).encode()).hexdigest()
     seeds = [training.seed for training in next(iter(groups.values()))]
     made = {
-        "identity": identity,
+        **identified(cells),
         "weights": hashlib.sha256(canonical(weights).encode()).hexdigest(),
         "command": command,
         "settings": list(groups),
         "seeds": seeds,
-        "cells": cells,
         "versions": versions(),
         "device": str(experiment.loaded.model.device),
     }
     model = replace(options.model, checkpoint=str(options.trained))
     whole = replace(options, seeds=tuple(seeds), model=model)
-    folder = RunFolder(Path(options.output or default_output("table", whole, identity)))
+    folder = RunFolder(Path(options.output or default_output("table", whole, made["identity"])))
     with folder.locked():
         folder.create(config_text(whole), made, records)
         folder.write_rows(rows)
