@@ -11,7 +11,6 @@ from zsc.errors import ZscError
 from zsc.options import read
 from zsc.study.options import TableOptions, TableSpec
 from zsc.study.paper import check_table, make, save
-from zsc.study.trainings import compare
 from zsc.study.watch import Terminal
 from zsc.tables.paper import render_paper
 
@@ -24,6 +23,8 @@ def table(cfg: DictConfig) -> None:
     check_spec(resolved(cfg)["table"], name)
     options, watch = options_of(TableOptions, cfg), Terminal()
     if options.table.baseline is not None:
+        from zsc.study.trainings import compare
+
         check_given(name)
         made, folders = compare(options, name, watch, command_line())
     else:

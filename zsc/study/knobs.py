@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -13,13 +13,14 @@ from zsc.data.control_phrases import load_phrases
 from zsc.errors import ZscError, suggestion
 from zsc.knobs import KNOBS, Knob
 from zsc.knobs.anatomy import decoder_layers
-from zsc.models.files import stamp
 from zsc.models.load import Loaded, load_model
+from zsc.models.local import stamp
 from zsc.models.options import ModelOptions
 from zsc.options import read, shown
 from zsc.study.options import KnobChoice, KnobOptions
 
 OFF = "off"  # the setting without knobs
+MADE = ("tokenizer", "other")  # fields that are made here
 EACH = "each"  # of layers: one setting for each
 
 
@@ -143,6 +144,9 @@ def build_knob(options: KnobOptions, model: ModelOptions, loaded: Loaded, made_f
     own = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     if unknown := [key for key in options.values if key not in own]:
         raise ZscError(f"knob {name} has no '{unknown[0]}'.{suggestion(unknown[0], own)}")
+    needed = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]  # type: ignore[arg-type]
+    if lacking := [key for key in needed if key not in options.values and key not in MADE]:
+        raise ZscError(f"knob {name} needs {lacking[0]}: give knob.{lacking[0]}=VALUE.")
     given = dict(options.values)
     if "tokenizer" in own:
         given["tokenizer"] = loaded.tokenizer
