@@ -105,9 +105,8 @@ def _part(given: Any, options: RunOptions) -> KnobOptions:
 
     part = KnobOptions(given) if isinstance(given, str) else given
     if not isinstance(part, KnobOptions):
-        raise ZscError(
-            f"{given!r} must be a knob's name or what zsc.knob gives, such as zsc.knob('attn_bias', strength=5)."
-        )
+        form = "zsc.knob('attn_bias', strength=5)"
+        raise ZscError(f"{given!r} must be a knob's name or what zsc.knob gives, such as {form}.")
     if "other" in part.values or "other" not in knob_class(part.name).__dataclass_fields__:  # type: ignore[attr-defined]
         return part
     return part.replace(other=plain(replace(options.other, checkpoint=options.model.checkpoint)))

@@ -144,8 +144,7 @@ def build_knob(options: KnobOptions, model: ModelOptions, loaded: Loaded, made_f
     own = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     if unknown := [key for key in options.values if key not in own]:
         raise ZscError(f"knob {name} has no '{unknown[0]}'.{suggestion(unknown[0], own)}")
-    needed = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]  # type: ignore[arg-type]
-    if lacking := [key for key in needed if key not in options.values and key not in MADE]:
+    if lacking := [key for key in _required(kind) if key not in options.values]:
         raise ZscError(f"knob {name} needs {lacking[0]}: give knob.{lacking[0]}=VALUE.")
     given = dict(options.values)
     if "tokenizer" in own:
@@ -161,6 +160,12 @@ def build_knob(options: KnobOptions, model: ModelOptions, loaded: Loaded, made_f
         return kind(**given)
     except (TypeError, ValueError) as error:
         raise ZscError(f"knob {name}: {error}") from error
+
+
+def _required(kind: type[Knob]) -> list[str]:
+    """Return the fields that have no default and that are not made here."""
+    defaults = {field.name: (field.default, field.default_factory) for field in fields(kind)}  # type: ignore[arg-type]
+    return [name for name, given in defaults.items() if given == (MISSING, MISSING) and name not in MADE]
 
 
 def _load_other(name: str, values: Any, model: ModelOptions, loaded: Loaded, made_from: dict[str, Any]) -> Any:
