@@ -13,6 +13,7 @@ PRELOADED = [
     "tests.processes",
     "zsc.cli.main",
     "zsc.cli.run",
+    "zsc.study.run",
     "zsc.cli.hydra",
     "hydra.main",
     "transformers.models.bart.modeling_bart",

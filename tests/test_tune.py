@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from zsc.cli.tune import Search, Trial, halves
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
-from zsc.metrics.budget import Budget, between, parse_budget, strongest_allowed
 from zsc.metrics.score import Row
+from zsc.study.budget import Budget, between, parse_budget, strongest_allowed
+from zsc.study.tune import Search, Trial, halves
 
 RECORDS = [Record(str(i), (Turn("a", "Hi."),)) for i in range(11)]
 
