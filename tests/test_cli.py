@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -98,19 +99,19 @@ def lines(folder) -> list[bytes]:
 
 def test_an_interrupted_run_resumes_to_the_same_responses(tmp_path, quick):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    slow = [*quick, "dataset.limit=60", "decoding.max_new_tokens=30", "decoding.min_new_tokens=30", "batch_size=2"]
+    slow = [*quick, "dataset.limit=24", "decoding.max_new_tokens=20", "decoding.min_new_tokens=20", "batch_size=2"]
     expected = finished(whole, *slow)
     started = start(stopped, *slow)
     while started.process.is_alive() and not lines(stopped):
         time.sleep(0.005)
     os.kill(started.process.pid, signal.SIGINT)
     assert started.wait() == 130
-    assert 0 < len(lines(stopped)) < 240
-    assert re.search(r"^zsc: interrupted: \d+ of 240 responses are kept in .*resumes", started.errors.splitlines()[-1])
+    assert 0 < len(lines(stopped)) < 96
+    assert re.search(r"^zsc: interrupted: \d+ of 96 responses are kept in .*resumes", started.errors.splitlines()[-1])
     resumed = finished(stopped, *slow, "together=1")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == expected.stdout
-    assert lines(stopped) == lines(whole) and len(lines(whole)) == 240
+    assert lines(stopped) == lines(whole) and len(lines(whole)) == 96
 
 
 def test_an_interrupt_waits_until_what_cannot_be_stopped_is_done():
@@ -263,31 +264,34 @@ def test_ls_lists_everything_that_can_be_chosen(tmp_path):
     assert all(row["what"] for row in listed)
 
 
-def test_every_shipped_config_composes_and_builds():
+NEEDED = {"denoise": ["output=x", "task.text=x", "task.heldout=x"]}
+
+
+@pytest.mark.parametrize("command", GROUPS)
+def test_every_shipped_config_composes_and_builds(command):
+    """The options of the groups go together, the first of each, then the second, to the end of the longest group."""
     from zsc.cli.build import build_layout, build_settings
     from zsc.generation.decoding import Decoding
     from zsc.models.load import load_model
 
-    mini = load_model("mini", device="cpu")
-
-    needed = {("train", "denoise"): ["output=x", "task.text=x", "task.heldout=x"]}
-    for command, kinds in GROUPS.items():
-        for kind in kinds:
-            for option in group_options(kind):
-                with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-                    table = ["table=questions"] if command == "table" else []
-                    composed = compose(command, [*table, f"{kind}={option}", *needed.get((command, option), [])])
-                config = OmegaConf.to_container(composed, resolve=kind == "knob")
-                if command == "train":
-                    assert config["task"]["name"] == option and list(composed.freeze) == config["task"]["freeze"]
-                else:
-                    build_layout(config["layout"])
-                    if kind == "knob" and option != "several":
-                        built = build_settings(config["knob"], config["model"], mini)
-                        assert len(built.settings) == 1 + (option in KNOBS)
-                    Decoding.from_settings(config["decoding"])
-                    assert config["dataset"]["loader"] in DATASETS
     assert set(group_options("knob")) == {*KNOBS, "none", "several"}
+    mini = load_model("mini", device="cpu")
+    for options in zip_longest(*map(group_options, GROUPS[command])):
+        chosen = {kind: option for kind, option in zip(GROUPS[command], options, strict=True) if option is not None}
+        table = {"table": "questions"} if command == "table" else {}
+        needed = [setting for option in chosen.values() for setting in NEEDED.get(option, [])]
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            composed = compose(command, [*(f"{kind}={one}" for kind, one in (table | chosen).items()), *needed])
+        config = OmegaConf.to_container(composed, resolve="knob" in chosen)
+        if command == "train":
+            assert config["task"]["name"] == chosen["task"] and list(composed.freeze) == config["task"]["freeze"]
+            continue
+        build_layout(config["layout"])
+        Decoding.from_settings(config["decoding"])
+        assert config["dataset"]["loader"] in DATASETS
+        if chosen.get("knob", "several") != "several":
+            built = build_settings(config["knob"], config["model"], mini)
+            assert len(built.settings) == 1 + (chosen["knob"] in KNOBS)
 
 
 HELP_LINES = [
