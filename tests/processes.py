@@ -10,6 +10,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 PRELOADED = [
+    "tests.warm",
     "tests.processes",
     "zsc.cli.main",
     "zsc.cli.run",

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -104,9 +105,8 @@ def test_every_path_or_name_of_the_configs_is_free():
             elif key in known:
                 assert FREE.fullmatch(f"{prefix}{key}"), f"{prefix}{key}"
 
-    for dataset in group_options("dataset"):
-        for knob in group_options("knob"):
-            check(composed([f"dataset={dataset}", f"knob={knob}"]), "")
+    for pair in zip_longest(group_options("dataset"), group_options("knob")):
+        check(composed([f"{kind}={one}" for kind, one in zip(("dataset", "knob"), pair, strict=True) if one]), "")
     for task in group_options("task"):
         check(composed([f"task={task}"], "train"), "")
 
