@@ -341,7 +341,8 @@ def test_metrics_that_are_not_registered_here_do_not_crash(run):
     knobs = {f"s{i}": [{"knob": "attn_bias", "profile": "dialog", "strength": i}] for i in (2, 5)}
     group = fake_group({"off": []} | knobs, ("their_metric", "their_fluency"))
     (curves,), plane = curve_plots(group, "c"), plane_plot(group, "p")
-    assert [label for label in ("their_metric", "their_fluency") if f">{label}<" in plane.panels[0][0]] and curves
+    assert all(f">{label}<" in plane.panels[0][0] for label in ("their_metric", "their_fluency"))
+    assert ">their_metric<" in curves.panels[0][0]
 
 
 def test_what_stands_beside_control_and_fluency_is_of_the_family_of_fluency_first():
