@@ -127,13 +127,14 @@ def test_packages_that_are_missing_or_too_old_and_checks_that_crash(monkeypatch)
     assert ("machine", "fail", "ZeroDivisionError: division by zero") in texts
 
 
-@pytest.mark.parametrize("name", list(checks.NEUTRAL))
+@pytest.mark.parametrize("name", [name for name, kind in KNOBS.items() if kind.dose])
 def test_what_is_called_neutral_is(name, parlor):
     from zsc.cli.build import build_settings
     from zsc.models.load import load_model
 
     model = {"checkpoint": "mini", "decoder": None, "device": "cpu", "dtype": "float32", "attention": "sdpa"}
-    options = checks.shipped_knob(name, model) | checks.NEUTRAL[name]
+    dose = KNOBS[name].dose
+    options = checks.shipped_knob(name, model) | {dose.field: dose.neutral}
     settings = build_settings(options, model, load_model(**model)).settings
     assert [knob.neutral for knobs in settings.values() for knob in knobs] == [True]
 

@@ -47,7 +47,7 @@ def test_series_by_hand():
         ("dec_mix", "probs"): ((0, "off"), (0.5, "m")),
     }
     assert found["attn_bias", "knowledge"].tested == [(0, "k0"), (2, "k2"), (5, "k5")]
-    assert [found[place].dose for place in found] == ["strength"] * 4 + ["weight"]
+    assert [found[place].dose.field for place in found] == ["strength"] * 4 + ["weight"]
 
 
 def test_a_neutral_setting_of_its_own_stands_for_off_and_layers_tell_series_apart():

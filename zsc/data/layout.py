@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zsc.data.cut import Bucket, Cut
 from zsc.data.record import Record
+from zsc.options import Count
+
+if TYPE_CHECKING:  # imported where tensors are made: who only reads the options needs no torch
+    import torch
+    from transformers import PreTrainedTokenizerBase
 
 if TYPE_CHECKING:
     import torch
@@ -55,9 +60,9 @@ class BucketLayout:
     for whoever spoke last, the second for the other. A tokenizer without these tokens gets its separator or end token.
     """
 
-    knowledge_tokens: int = 32
-    turns: int = 5
-    turn_tokens: int = 25
+    knowledge_tokens: Count = 32
+    turns: Count = 5
+    turn_tokens: Count = 25
     speaker_tokens: tuple[str, str] = ("<speaker1>", "<speaker2>")
     attend_padding: bool = False
 

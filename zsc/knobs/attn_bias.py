@@ -1,25 +1,26 @@
 """Knob A, attention biasing towards a part of the source [I, P], constant or moving over the decoding steps."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
-from zsc.knobs.base import AdditiveKnob
+from zsc.knobs.base import USE_OF_KNOWLEDGE, AdditiveKnob, Dose
 from zsc.knobs.bias import (
     check_strength,
     check_weights,
     constant_bias,
     head_mask,
+    restricted,
     scheduled_bias,
 )
 from zsc.knobs.masks import precision
 from zsc.knobs.spans import chosen_positions, parse_span
-from zsc.knobs.steering import Additions, steered
+from zsc.knobs.steering import Additions
 from zsc.knobs.supported import check_supported
 
 GRADUAL = "gradual"
@@ -39,6 +40,11 @@ class AttentionBias(AdditiveKnob):
     Raises ValueError for an unknown profile or schedule, a strength that is not a finite number of at least 0, or
     ill-formed numbers.
     """
+
+    dose = Dose("strength", neutral=1.0, weakest=1.0, strongest=100.0, geometric=True)
+    lists = frozenset({"layers", "heads"})
+    naming = ("profile",)
+    tried = ({"profile": GRADUAL},)
 
     profile: str = "knowledge"
     strength: float = 5.0
@@ -63,6 +69,10 @@ class AttentionBias(AdditiveKnob):
         gradual = f" {self.start}>{self.end} {self.schedule} {self.steps}" if self.profile == GRADUAL else ""
         return f"attn_bias({self.profile}{gradual}, {self.strength:g}{restricted(self.layers, self.heads)})"
 
+    @classmethod
+    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return USE_OF_KNOWLEDGE
+
     @property
     def neutral(self) -> bool:
         """Whether these settings are meant to change nothing."""
@@ -82,10 +92,6 @@ class AttentionBias(AdditiveKnob):
             check_weights(self.weights(source, profile), source.attention_mask)
         check_supported(model)
         head_mask(model, self.layers, self.heads)
-
-    def apply(self, model: PreTrainedModel, source: Source) -> AbstractContextManager[PreTrainedModel]:
-        """Return a context in which ``model`` attends to ``source`` with these weights."""
-        return steered(model, self.additions(model, source))
 
     def additions(self, model: PreTrainedModel, source: Source) -> Additions:
         """Return what it adds to the decoder of ``model`` while that reads ``source``."""
@@ -113,11 +119,3 @@ def progress(steps: torch.Tensor, schedule: str, length: int) -> torch.Tensor:
     if schedule == "step":
         return (steps >= length).to(steps.dtype)
     return (steps / length).clamp(max=1)
-
-
-def restricted(layers: Sequence[int] | None, heads: Sequence[int] | None) -> str:
-    """Say which layers and heads a bias is restricted to, for the name of a setting."""
-    parts = [
-        f", {name} {' '.join(map(str, chosen))}" for name, chosen in (("layers", layers), ("heads", heads)) if chosen
-    ]
-    return "".join(parts)

@@ -15,6 +15,8 @@ from transformers import PreTrainedModel
 from zsc.data.layout import Source
 from zsc.knobs.steering import Additions, steered
 
+USE_OF_KNOWLEDGE = ("knowledge_precision", "knowledge_rouge1")  # metrics of it, the most telling first
+
 
 @dataclass(frozen=True)
 class Dose:
@@ -31,6 +33,16 @@ class Dose:
     geometric: bool
     least: float = 0.0
     most: float = inf
+
+    def searchable(self, value: float) -> bool:
+        """Say whether a search may begin or end at ``value``."""
+        return self.least <= value <= self.most and (value > 0 or not self.geometric)
+
+    @property
+    def search_range(self) -> str:
+        """Where a search may begin and end, in words."""
+        least = "above 0" if self.geometric and self.least <= 0 else f"from {self.least:g}"
+        return f"a number {least}" + ("" if self.most == inf else f" to {self.most:g}")
 
 
 class Knob(ABC):
@@ -62,10 +74,15 @@ class Knob(ABC):
     def neutral(self) -> bool:
         """Whether its settings are meant to change nothing."""
 
+    @classmethod
+    def attention_note(cls, settings: Mapping[str, Any]) -> str:
+        """Return what a reader of the attention measured under the knob with ``settings`` must know, if anything."""
+        return ""
+
     @property
-    def control_phrases(self) -> Sequence[str]:
-        """The texts, if any, that it puts before the model, and that a response may copy."""
-        return ()
+    def control_phrases(self) -> Mapping[str, Sequence[str]]:
+        """The texts, if any, that it puts before the model, and that a response may copy, by the name of their set."""
+        return {}
 
     @abstractmethod
     def check(self, model: PreTrainedModel, source: Source) -> None:

@@ -1,22 +1,24 @@
 """Knob C, context augmentation [I, P, K]: encoded control phrases beside the encoder states of the input."""
 
 import random
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import UnsupportedModel, check_choice, check_whole
-from zsc.knobs.base import AdditiveKnob
+from zsc.knobs.base import USE_OF_KNOWLEDGE, AdditiveKnob, Dose
 from zsc.knobs.bias import check_strength
 from zsc.knobs.masks import Code
-from zsc.knobs.steering import Additions, steered
+from zsc.knobs.steering import Additions
 from zsc.knobs.supported import check_supported
 
 VARIANTS = ("mean", "concat", "single", "token_mean")
+SET_MOVES = {"questions": "question_rate", "topic_": "topic_keywords", "positive": "positive_rate",
+             "negative": "negative_rate"}  # by how the name of a set of phrases begins  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class ContextAugmentation(AdditiveKnob):
     ``literal`` repeats the earlier code's padding: phrases are padded to the longest, encoded without a mask, and
     the pads averaged into the code. Raises ValueError for bad settings, or fewer than ``count`` phrases.
     """
+
+    dose = Dose("strength", neutral=0.0, weakest=0.1, strongest=100.0, geometric=True)
+    naming = ("label",)
 
     phrases: Sequence[str] = field(repr=False)
     tokenizer: PreTrainedTokenizerBase = field(repr=False, compare=False)
@@ -62,6 +67,12 @@ class ContextAugmentation(AdditiveKnob):
         details += [f"seed {self.seed}"] * (self.seed != 0)
         return f"ctx_aug({self.label}, {', '.join(details)})"
 
+    @classmethod
+    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        label = str(settings.get("label", ""))
+        named = next((metric for start, metric in SET_MOVES.items() if label.startswith(start)), None)
+        return USE_OF_KNOWLEDGE if named is None else (named,)
+
     @property
     def neutral(self) -> bool:
         """Whether these settings are meant to change nothing."""
@@ -72,6 +83,10 @@ class ContextAugmentation(AdditiveKnob):
         """The phrases that make the code."""
         chosen = random.Random(self.seed).sample(list(self.phrases), self.count)
         return chosen[:1] if self.variant == "single" else chosen
+
+    @property
+    def control_phrases(self) -> Mapping[str, Sequence[str]]:
+        return {self.label: self.drawn}
 
     @torch.inference_mode()
     def code(self, model: PreTrainedModel) -> torch.Tensor:
@@ -94,10 +109,6 @@ class ContextAugmentation(AdditiveKnob):
                 f"the encoder of {type(model).__name__} turns to full attention for good once it reads a text as short"
                 ' as a phrase: set "attention_type": "original_full" in its config.json.'
             )
-
-    def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
-        """Return a context in which the decoder of ``model`` also attends to the code."""
-        return steered(model, self.additions(model, source))
 
     def additions(self, model: PreTrainedModel, source: Source | None) -> Additions:
         """Return what it adds to the decoder of ``model``."""

@@ -2,11 +2,11 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedMod
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, decoder_layers
-from zsc.knobs.base import Knob
+from zsc.knobs.base import USE_OF_KNOWLEDGE, Dose, Knob
 from zsc.knobs.cache import cache_name, given_cache, returned_cache, with_cache
 from zsc.knobs.contexts import hooked
 from zsc.knobs.masks import precision
@@ -42,7 +42,10 @@ class DecoderMixing(Knob):
     weight outside [0, 1].
     """
 
-    precedence: ClassVar[int] = 1
+    dose = Dose("weight", neutral=0.0, weakest=0.0, strongest=1.0, geometric=False, most=1.0)
+    naming = ("level",)
+    tried = ({"level": "hidden"}, {"level": "cross_attention"}, {"level": "probs"})
+    precedence = 1
 
     other: PreTrainedModel = field(repr=False, compare=False)
     weight: float = 0.5
@@ -56,6 +59,16 @@ class DecoderMixing(Knob):
 
     def __str__(self) -> str:
         return f"dec_mix({self.level}, {self.weight:g})"
+
+    @classmethod
+    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return USE_OF_KNOWLEDGE
+
+    @classmethod
+    def attention_note(cls, settings: Mapping[str, Any]) -> str:
+        if settings["level"] == "weights":
+            return ""
+        return "Attention is that of the model's own decoder, not of the one that is mixed in."
 
     @property
     def neutral(self) -> bool:

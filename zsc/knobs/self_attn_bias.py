@@ -1,20 +1,19 @@
 """Knob D, the bias of knob A on the decoder's own past [I]: text degenerates as its strength grows."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
-from zsc.knobs.attn_bias import restricted
-from zsc.knobs.base import AdditiveKnob
-from zsc.knobs.bias import check_strength, head_mask
+from zsc.knobs.base import AdditiveKnob, Dose
+from zsc.knobs.bias import check_strength, head_mask, restricted
 from zsc.knobs.masks import Bias, precision
-from zsc.knobs.steering import Additions, steered
+from zsc.knobs.steering import Additions
 from zsc.knobs.supported import check_supported
 
 # of positions in the target: queries (queries, 1), keys (keys,), the knob's size and seed; to booleans (queries, keys)
@@ -40,6 +39,10 @@ class SelfAttentionBias(AdditiveKnob):
     Raises ValueError for an unknown profile, a size below 1, or a bad strength.
     """
 
+    dose = Dose("strength", neutral=1.0, weakest=1.0, strongest=100.0, geometric=True)
+    lists = frozenset({"layers", "heads"})
+    naming = ("profile",)
+
     profile: str = "recent"
     strength: float = 5.0
     size: int = 3
@@ -60,6 +63,10 @@ class SelfAttentionBias(AdditiveKnob):
         where = restricted(self.layers, self.heads)
         return f"self_attn_bias({self.profile}{numbers.get(self.profile, '')}, {self.strength:g}{where})"
 
+    @classmethod
+    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return ("distinct2",)
+
     @property
     def neutral(self) -> bool:
         """Whether these settings are meant to change nothing."""
@@ -77,10 +84,6 @@ class SelfAttentionBias(AdditiveKnob):
         """Raise UnsupportedModel, or ValueError for layers or heads beyond the model."""
         check_supported(model)
         head_mask(model, self.layers, self.heads)
-
-    def apply(self, model: PreTrainedModel, source: Source | None) -> AbstractContextManager[object]:
-        """Return a context in which the decoder of ``model`` attends to its past with these weights."""
-        return steered(model, self.additions(model, source))
 
     def additions(self, model: PreTrainedModel, source: Source | None) -> Additions:
         """Return what it adds to the decoder of ``model``."""

@@ -4,33 +4,26 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
+from zsc.knobs.base import AdditiveKnob
 from zsc.knobs.masks import Bias, Code, Weights
-from zsc.knobs.steering import Additions, steered
+from zsc.knobs.steering import Additions, steered, united
 
 Place = tuple[Any, Any, int]  # layers, heads, and which of several biases there
 
 
-@runtime_checkable
-class Additive(Protocol):
-    """A knob that only adds to the decoder, so that rows of one batch may be under different settings of it."""
-
-    def additions(self, model: PreTrainedModel, source: Source) -> Additions:
-        """Return what it adds to the decoder of ``model`` while that reads ``source``."""
-
-
 def additive(knobs: Sequence[Any]) -> bool:
     """Say whether all of ``knobs`` only add to the decoder."""
-    return all(isinstance(knob, Additive) for knob in knobs)
+    return all(isinstance(knob, AdditiveKnob) for knob in knobs)
 
 
 def stacked(
-    model: PreTrainedModel, settings: Sequence[Sequence[Additive]], source: Source
+    model: PreTrainedModel, settings: Sequence[Sequence[AdditiveKnob]], source: Source
 ) -> AbstractContextManager[PreTrainedModel]:
     """Return a context in which the decoder of ``model`` runs ``settings`` side by side.
 
@@ -38,15 +31,7 @@ def stacked(
     i-th setting, which may be none. Rows give what they would under ``apply`` with these knobs alone.
     """
     rows = len(source.input_ids)
-    parts = [[knob.additions(model, source) for knob in knobs] for knobs in settings]
-    merged = [
-        Additions(
-            [bias for part in of_one for bias in part.cross],
-            [bias for part in of_one for bias in part.past],
-            [code for part in of_one for code in part.codes],
-        )
-        for of_one in parts
-    ]
+    merged = [united([knob.additions(model, source) for knob in knobs]) for knobs in settings]
     side_by_side = Additions(
         stacked_biases([part.cross for part in merged], rows),
         stacked_biases([part.past for part in merged], rows),

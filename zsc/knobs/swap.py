@@ -1,10 +1,10 @@
 """Knob SWAP [I]: one component of the decoder replaced by another model's, or by controls [D]."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -46,7 +46,8 @@ class ComponentSwap(Knob):
     Raises ValueError for an unknown ``component`` or ``by``, a missing ``other``, or ill-formed layers.
     """
 
-    precedence: ClassVar[int] = 2
+    lists = frozenset({"layers"})
+    precedence = 2
 
     component: str = "self_attention"
     by: str = "other"
@@ -66,6 +67,14 @@ class ComponentSwap(Knob):
         seed = f" seed {self.seed}" if self.by in DRAWN else ""
         where = f", layers {' '.join(map(str, self.layers))}" if self.layers else ""
         return f"swap({self.component}, {self.by}{seed}{where})"
+
+    @classmethod
+    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return ("distinct2",)
+
+    @classmethod
+    def needs_other(cls, settings: Mapping[str, Any]) -> bool:
+        return settings.get("by", "other") in OF_ANOTHER
 
     @property
     def neutral(self) -> bool:

@@ -8,26 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from zsc.generation.folder import DIFFERENCE
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
+from zsc.metrics.options import Resampling
 from zsc.metrics.resampling import bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
 
+DIFFERENCE = "difference"  # no name of a setting: rows that compare two are called so
 Cell = tuple[str, int]  # setting and seed
 Statistics = Mapping[Metric, Mapping[Cell, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """``resamples`` of intervals and of tests, the ``confidence`` of intervals, and the ``seed`` of both."""
-
-    resamples: int = 10_000
-    confidence: float = 0.95
-    seed: int = 0
-
-    @property
-    def signature(self) -> str:
-        return f"resamples:{self.resamples}|confidence:{self.confidence}|rs:{self.seed}"
 
 
 @dataclass(frozen=True)

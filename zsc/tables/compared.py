@@ -1,6 +1,6 @@
 """Runs whose settings can be compared with each other, and the metrics they are compared by."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,7 @@ from zsc.metrics import METRICS, described, family, fluency_metrics
 from zsc.metrics.items import OF_A_RUN
 from zsc.metrics.score import Row, settings_of
 from zsc.tables.curves import Frontier, Scores, Series, dose_series, frontier
-
-KNOWLEDGE = ("knowledge_precision", "knowledge_rouge1")  # for use of the knowledge: the first that all runs have
-CONTROL: dict[str, Callable[[str], str]] = {
-    "attn_bias": lambda label: KNOWLEDGE[0],
-    "dec_mix": lambda label: KNOWLEDGE[0],
-    "ctx_aug": lambda label: control_of_phrases(label),
-    "self_attn_bias": lambda label: "distinct2",
-    "swap": lambda label: "distinct2",
-}
-PHRASES = {"questions": "question_rate", "topic_": "topic_keywords", "positive": "positive_rate",
-           "negative": "negative_rate"}  # fmt: skip
-
-
-def control_of_phrases(label: str) -> str:
-    """Return the metric of what the set of phrases called ``label`` is to change."""
-    return next((metric for start, metric in PHRASES.items() if label.startswith(start)), KNOWLEDGE[0])
+from zsc.tables.kinds import moved_by
 
 
 @dataclass(frozen=True)
@@ -64,10 +49,10 @@ class Run:
         parts = [settings.get("loader"), settings.get("split")]
         return " ".join(map(str, filter(None, parts))) or str(self.made.get("outputs", "responses"))
 
-    def default_control(self) -> str:
-        """Return the metric of what the first knob of the run is to change."""
-        first = next((of_one[0] for of_one in self.knobs.values() if of_one), {"knob": ""})
-        return CONTROL.get(first["knob"], lambda label: KNOWLEDGE[0])(str(first.get("label", "")))
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """The metrics of what the first knob of the run is to change, the most telling first."""
+        return moved_by(next((of_one[0] for of_one in self.knobs.values() if of_one), None))
 
     def baseline(self, metrics: Sequence[str]) -> str:
         """Return what runs must share for their settings to be compared: the responses of the model without knobs, the
@@ -137,11 +122,15 @@ def default_fluency(runs: Sequence[Run]) -> str:
 
 
 def default_controls(runs: Sequence[Run]) -> list[str]:
-    """Return the metric of what the first knob of each of ``runs`` is to change, one for all that use knowledge."""
-    found = [run.default_control() for run in runs]
-    signed = [run.signatures for run, control in zip(runs, found, strict=True) if control == KNOWLEDGE[0]]
-    shared = next((metric for metric in KNOWLEDGE if all(metric in one for one in signed)), KNOWLEDGE[0])
-    return [shared if control == KNOWLEDGE[0] else control for control in found]
+    """Return the metric of what the first knob of each of ``runs`` is to change: of those that tell of it, the first
+    that all runs with such a knob have."""
+    moved = [run.moved for run in runs]
+    signed = {metrics: [run.signatures for run in runs if run.moved == metrics] for metrics in moved}
+    shared = {
+        metrics: next((metric for metric in metrics if all(metric in one for one in signatures)), metrics[0])
+        for metrics, signatures in signed.items()
+    }
+    return [shared[metrics] for metrics in moved]
 
 
 def grouped(runs: Sequence[Run], controls: Sequence[str], fluency: str) -> list[Group]:

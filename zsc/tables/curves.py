@@ -3,43 +3,34 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zsc.generation.cells import canonical
 from zsc.metrics import described
 from zsc.metrics.score import Row
+from zsc.tables.kinds import dose_of, naming_of
+
+if TYPE_CHECKING:
+    from zsc.knobs import Dose
 
 Scores = Mapping[tuple[str, str], Row]  # by setting and metric
 KnobsOf = Mapping[str, Sequence[Mapping[str, Any]]]  # of each setting: name and settings of its knobs
 
-# the setting that is a knob's dose, and the dose at which the knob changes nothing
-DOSES: dict[str, tuple[str, float]] = {
-    "attn_bias": ("strength", 1.0),
-    "self_attn_bias": ("strength", 1.0),
-    "ctx_aug": ("strength", 0.0),
-    "dec_mix": ("weight", 0.0),
-}
-NAMING = ("profile", "label", "level")  # settings that name a series even where all series share them
-
 
 @dataclass(frozen=True)
 class Series:
-    """Settings of one ``knob`` that are equal in everything but the dose: ``doses`` are (dose, setting), ascending,
+    """Settings of one ``knob`` that are equal in everything but its ``dose``: ``doses`` are (dose, setting), ascending,
     the model without knobs at the dose that changes nothing."""
 
     knob: str
+    dose: "Dose"
     label: str
     doses: tuple[tuple[float, str], ...]
 
     @property
-    def dose(self) -> str:
-        """The name of the setting that is the dose."""
-        return DOSES[self.knob][0]
-
-    @property
     def tested(self) -> list[tuple[float, str]]:
         """The doses that change something."""
-        return [(dose, setting) for dose, setting in self.doses if dose != DOSES[self.knob][1]]
+        return [(dose, setting) for dose, setting in self.doses if dose != self.dose.neutral]
 
 
 class Interval(NamedTuple):
@@ -62,30 +53,28 @@ class Point:
 def dose_series(knobs: KnobsOf) -> list[Series]:
     """Return the series among the settings with exactly one knob that has a dose, in the order of the settings."""
     off = next((setting for setting, of_one in knobs.items() if not of_one), None)
-    alike: dict[str, tuple[dict[str, Any], dict[float, str]]] = {}
+    alike: dict[str, tuple[dict[str, Any], Dose, dict[float, str]]] = {}
     for setting, of_one in knobs.items():
-        if len(of_one) != 1 or of_one[0]["knob"] not in DOSES:
+        if len(of_one) != 1 or (dose := dose_of(of_one[0]["knob"])) is None:
             continue
-        dose = DOSES[of_one[0]["knob"]][0]
-        rest = {key: value for key, value in of_one[0].items() if key != dose}
-        _, doses = alike.setdefault(canonical(rest), (rest, {}))
-        doses[float(of_one[0][dose])] = setting
+        rest = {key: value for key, value in of_one[0].items() if key != dose.field}
+        _, _, doses = alike.setdefault(canonical(rest), (rest, dose, {}))
+        doses[float(of_one[0][dose.field])] = setting
     found = []
-    for rest, doses in alike.values():
-        knob = rest["knob"]
+    for rest, dose, doses in alike.values():
         if off is not None:
-            doses.setdefault(DOSES[knob][1], off)
-        siblings = [other for other, _ in alike.values() if other["knob"] == knob]
-        found.append(Series(knob, _label(rest, siblings), tuple(sorted(doses.items()))))
+            doses.setdefault(dose.neutral, off)
+        siblings = [other for other, *_ in alike.values() if other["knob"] == rest["knob"]]
+        found.append(Series(rest["knob"], dose, _label(rest, siblings), tuple(sorted(doses.items()))))
     return found
 
 
 def _label(rest: Mapping[str, Any], siblings: Sequence[Mapping[str, Any]]) -> str:
     """Name a series by what names its knob's settings, and by what else it does not share with all ``siblings``."""
-    parts: list[str] = []
+    naming, parts = naming_of(rest["knob"]), list[str]()
     for key, value in rest.items():
         differs = len({canonical(other.get(key)) for other in siblings}) > 1
-        if key in NAMING:
+        if key in naming:
             parts.insert(0, str(value))
         elif differs and key != "knob":
             parts.append(f"{key} {'all' if value is None else canonical(value)}")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,8 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from zsc.metrics import described
-from zsc.tables.curves import DOSES, Frontier, Point, Scores, Series, Spot, points, with_direction
+from zsc.tables.curves import Frontier, Point, Scores, Series, Spot, points, with_direction
 from zsc.tables.figures import DIM, INK, PAPER, STYLES, drawing, files_of, for_page, svg_of
+
+if TYPE_CHECKING:
+    from zsc.knobs import Dose
 
 PANEL, SMALL_PANEL, PLANE = (4.7, 3.2), (3.8, 2.8), (4.8, 4.2)  # inches
 APART = 0.07  # of the axis, between labels
@@ -35,22 +38,17 @@ class Curves:
         return self.series[0].knob
 
     @property
-    def dose(self) -> str:
+    def dose(self) -> "Dose":
         return self.series[0].dose
-
-    @property
-    def neutral(self) -> float:
-        """The dose at which the knob changes nothing."""
-        return DOSES[self.knob][1]
 
     def shown(self, series: Series, metric: str) -> list[Point]:
         """Return the points of one of the series; of a series with a single dose, that alone."""
         found = points(series, self.scores, metric)
-        return found if len(series.tested) > 1 else [point for point in found if point.dose != self.neutral]
+        return found if len(series.tested) > 1 else [point for point in found if point.dose != self.dose.neutral]
 
     def off(self, metric: str) -> Point | None:
         found = [point for series in self.series for point in points(series, self.scores, metric)]
-        return next((point for point in found if point.dose == self.neutral), None)
+        return next((point for point in found if point.dose == self.dose.neutral), None)
 
 
 @dataclass(frozen=True)
@@ -121,8 +119,9 @@ def limits_of(series: Sequence[Series], scores: Scores, metric: str) -> Limits |
 
 def draw_curves(axes: Axes, curves: Curves, metric: str) -> None:
     """Draw ``metric`` against the dose: lines in bands, a bar for a series with a single dose, off as a dashed line."""
-    doses = sorted({dose for one in curves.series for dose, _ in one.doses} | {curves.neutral})
-    place = dose_places(doses) if curves.dose == "strength" else {dose: dose for dose in doses}
+    neutral, geometric = curves.dose.neutral, curves.dose.geometric
+    doses = sorted({dose for one in curves.series for dose, _ in one.doses} | {neutral})
+    place = dose_places(doses) if geometric else {dose: dose for dose in doses}
     off = curves.off(metric)
     if off is not None:
         axes.axhline(off.metric.value, color=DIM, linewidth=1, linestyle=(0, (4, 3)), zorder=1.5)
@@ -131,22 +130,22 @@ def draw_curves(axes: Axes, curves: Curves, metric: str) -> None:
     shifts = dodged(curves.series, (max(place.values()) - min(place.values())) or 1)
     for i, (series, shift) in enumerate(zip(curves.series, shifts, strict=True)):
         shown = curves.shown(series, metric)
-        _draw_series(axes, i, [place[point.dose] + shift for point in shown], shown, curves.neutral)
+        _draw_series(axes, i, [place[point.dose] + shift for point in shown], shown, neutral)
     if off is not None:
-        at = ([place[curves.neutral]], [off.metric.value])
+        at = ([place[neutral]], [off.metric.value])
         axes.plot(*at, "o", color=INK, markerfacecolor=PAPER, markersize=6.5, zorder=5)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     limits = curves.metrics[metric]
     if _wide(metric, limits):
         log_scale(axes, "y", limits)
     axes.set_ylim(limits)
-    labelled = spread(doses, place, {curves.neutral})
+    labelled = spread(doses, place, {neutral})
     axes.set_xticks([place[dose] for dose in labelled], [f"{dose:g}" for dose in labelled])
     axes.grid(axis="x", visible=False)
-    if curves.dose == "strength" and doses[0] == 0 and len(doses) > 1:
+    if geometric and doses[0] == 0 and len(doses) > 1:
         _break_mark(axes, (place[doses[0]] + place[doses[1]]) / 2)
     axes.set_title(with_direction(metric))
-    axes.set_xlabel(curves.dose)
+    axes.set_xlabel(curves.dose.field)
 
 
 def _draw_series(axes: Axes, number: int, x: Sequence[float], shown: Sequence[Point], neutral: float) -> None:
@@ -243,7 +242,7 @@ def describe_curves(curves: Curves, metric: str) -> str:
     for one in curves.series:
         values = ", ".join(f"{point.metric.value:.3g} at {point.dose:g}" for point in curves.shown(one, metric))
         told.append(f"{one.label}: {values or 'no value'}")
-    return f"{metric} against {curves.dose} of {curves.knob}. {'; '.join(told)}."
+    return f"{metric} against {curves.dose.field} of {curves.knob}. {'; '.join(told)}."
 
 
 def describe_plane(plane: Plane) -> str:

@@ -14,7 +14,7 @@ from zsc.data.layout import BEGIN, FIRST_TURN, KNOWLEDGE
 from zsc.data.record import Record, Turn
 from zsc.generation.attention import Attended, Token
 from zsc.tables.compared import Group, Run
-from zsc.tables.curves import DOSES, Series
+from zsc.tables.curves import Series
 from zsc.tables.figures import STYLES
 from zsc.tables.paper import PaperTable, Published, Section, wide_rows
 from zsc.tables.plots import Curves, Plane, curve_files, curve_svg, limits_of, plane_files, plane_svg
@@ -79,7 +79,7 @@ def small_panels(metrics: Sequence[str]) -> Sequence[str]:
 
 
 def curve_caption(group: Group, curves: Curves) -> str:
-    dose, neutral = DOSES[curves.knob]
+    dose, neutral = curves.dose.field, curves.dose.neutral
     lone = any(len(one.tested) < 2 for one in curves.series)
     return (
         f"{curves.knob} by {dose}. Bands{' and bars' * lone} are {intervals(group)}. The dashed line is"
