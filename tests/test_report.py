@@ -29,7 +29,7 @@ from zsc.study.watch import Silent
 from zsc.tables.compared import Group, Run
 from zsc.tables.figures import STYLES
 from zsc.tables.plots import dose_places, spread
-from zsc.tables.report import curve_plots, labels_of
+from zsc.tables.report import curve_plots, labels_of, plane_plot
 
 NASTY = 'She said "</script><b>&amp;" <img src=x>'
 SAID = "Yes, of course."
@@ -326,15 +326,35 @@ def test_runs_that_cannot_be_compared_have_frontiers_of_their_own(run, capsys):
     assert [text for text in page.text if text in ("my-run", "same", "other")].count("same") == 3
 
 
-def fake_group(knobs):
-    """A group of settings whose metrics count up."""
+def fake_group(knobs, metrics=("knowledge_rouge1", "perplexity_corpus")):
+    """A group of settings whose metrics, control and fluency first, count up."""
     rows = [
         Row(setting, metric, i + 1.0, i + 0.5, i + 1.5, 5, 1, 0)
         for i, setting in enumerate(knobs)
-        for metric in METRICS[:2]
+        for metric in metrics
     ]
     made = {"seeds": [0], "knobs": knobs}
-    return Group(*METRICS[:2], [Run("fake", {}, made, rows, dict.fromkeys(METRICS[:2], ""), {"confidence": 0.9}, 5)])
+    return Group(*metrics[:2], [Run("fake", {}, made, rows, dict.fromkeys(metrics, ""), {"confidence": 0.9}, 5)])
+
+
+def test_metrics_that_are_not_registered_here_do_not_crash(run):
+    def rename(scores):
+        scores["signatures"]["their_metric"] = scores["signatures"].pop("length")
+        for row in scores["table"]:
+            row.update(metric=row["metric"].replace("length", "their_metric"))
+
+    changed(run / "scores.json", rename)
+    assert main(["report", str(run), "output=page", "attention=false"]) == 0
+    knobs = {f"s{i}": [{"knob": "attn_bias", "profile": "dialog", "strength": i}] for i in (2, 5)}
+    group = fake_group({"off": []} | knobs, ("their_metric", "their_fluency"))
+    (curves,), plane = curve_plots(group, "c"), plane_plot(group, "p")
+    assert all(f">{label}<" in plane.panels[0][0] for label in ("their_metric", "their_fluency"))
+    assert ">their_metric<" in curves.panels[0][0]
+
+
+def test_what_stands_beside_control_and_fluency_is_of_the_family_of_fluency_first():
+    scored = ("knowledge_rouge1", "perplexity_corpus", "length", "phrase_copy_rate", "distinct2", "repetition")
+    assert fake_group({"off": []}, scored).metrics == [*scored[:2], "repetition", "distinct2", "phrase_copy_rate"]
 
 
 def test_more_series_than_styles_are_drawn_in_parts_of_one_scale():
