@@ -1,8 +1,6 @@
 """Tiny random models and data, made on the spot; nothing is downloaded."""
 
-import copy
 import os
-from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -11,37 +9,11 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from tests.families import tiny_family
+from tests.data import SPEAKERS
+from tests.families import tiny_model
 from zsc.cli.main import main
 from zsc.data.embedded import load_parlor
 from zsc.training.tokenizer import train_tokenizer
-
-SPEAKERS = ["<speaker1>", "<speaker2>"]
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-
-
-def real_data(*parts: str) -> Path:
-    """Return a path in the developers' data folder, or skip the test, saying so."""
-    path = SHARED_DATA.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"needs the real data in {path.parent.name}/{path.name}, which does not come with the project")
-    return path
-
-
-def altered(document, place, value):
-    """Return a copy of decoded JSON with the field at ``place`` set to ``value``, or without it if that is ``...``."""
-    changed = inner = copy.deepcopy(document)
-    for step in place[:-1]:
-        inner = inner[step]
-    if value is ...:
-        del inner[place[-1]]
-    else:
-        inner[place[-1]] = value
-    return changed
-
-
-def tiny_model(family, tokenizer, attention="eager", seed=0):
-    return tiny_family(family, len(tokenizer), attention, seed)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Tiny random models of every encoder-decoder family that knobs claim to work on."""
+"""Tiny random models: of every encoder-decoder family that knobs claim to work on, and a language model."""
 
 import torch
 from transformers import (
@@ -7,6 +7,8 @@ from transformers import (
     BertConfig,
     EncoderDecoderConfig,
     EncoderDecoderModel,
+    GPT2Config,
+    GPT2LMHeadModel,
 )
 
 BART = dict(d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4,
@@ -46,6 +48,7 @@ LISTENERS = ("audioflamingo3", "glmasr", "granite_speech", "granite_speech_plus"
              "voxtral_realtime")  # fmt: skip
 UNSOUND = ("fsmt", "prophetnet")  # refused: they do not decode from encoder states as from text
 BERT2GPT2 = "bert2gpt2"  # an encoder-decoder put together from two kinds of models
+CAUSAL = ("bart", "mbart", "marian", "pegasus", "blenderbot", "blenderbot-small", "plbart")  # also a decoder alone
 EAGER_ONLY = ("mvp", "pegasus_x", "bigbird_pegasus", "led", "nllb-moe", "fsmt", "longt5", "switch_transformers",
               "t5gemma", "prophetnet")  # fmt: skip
 
@@ -99,3 +102,16 @@ def tiny_family(family: str, vocabulary: int, attention: str = "eager", seed: in
     if family.startswith("seamless"):
         model.generation_config.forced_bos_token_id = 7  # the language
     return model.eval()
+
+
+def tiny_model(family, tokenizer, attention="eager", seed=0):
+    return tiny_family(family, len(tokenizer), attention, seed)
+
+
+def save_language_model(folder, tokenizer, positions=64, seed=0):
+    """Write a tiny random GPT-2 and its tokenizer to ``folder``; return it."""
+    torch.manual_seed(seed)
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=positions, n_embd=16, n_layer=2, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -31,6 +32,10 @@ class Started:
         return self.process.exitcode
 
     @property
+    def output(self) -> str:
+        return self.out.read_text()
+
+    @property
     def errors(self) -> str:
         return self.err.read_text()
 
@@ -46,6 +51,12 @@ def start(folder: Path, *arguments: str) -> Started:
     process = context.Process(target=work, args=(folder, arguments, out, err))
     process.start()
     return Started(process, out, err)
+
+
+def finished(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``zsc ARGUMENTS`` in ``folder`` to its end: `subprocess.run` without the seconds of imports."""
+    started = start(folder, *arguments)
+    return subprocess.CompletedProcess(arguments, started.wait(), started.output, started.errors)
 
 
 def work(folder: Path, arguments: tuple[str, ...], out: Path, err: Path) -> None:

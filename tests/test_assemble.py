@@ -26,11 +26,10 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from tests.conftest import SPEAKERS, tiny_model
-from tests.families import BART, BERT2GPT2, tiny_family
+from tests.coverage import BACKENDS, DECODINGS, SHIPPED, measure
+from tests.data import SPEAKERS
+from tests.families import BART, BERT2GPT2, CAUSAL, tiny_family, tiny_model
 from tests.reference import cross_attentions, reweighted
-from tests.test_coverage import BACKENDS, DECODINGS, SHIPPED, measure
-from tests.test_language_model import CAUSAL
 from zsc.cli.main import main
 from zsc.data import load_records
 from zsc.data.embedded import PARLOR

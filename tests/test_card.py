@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from tests.conftest import real_data
+from tests.data import real_data
 from zsc.data import DATASETS
 from zsc.data.card import CARDS, load_card, verify
 from zsc.data.embedded import PARLOR

@@ -16,6 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from tests.processes import finished, start
 from zsc.cli.configs import CONFIGS, GROUPS, check_overrides, contract, expand, group_options, split_arguments
 from zsc.cli.help import COMMANDS, OVERVIEW
 from zsc.cli.interrupts import deferred_interrupts
@@ -30,12 +31,6 @@ DEFAULT_METRICS = OmegaConf.load(CONFIGS / "run.yaml").metrics
 QUICK = ["dataset.limit=6", "seeds=[0,1]", "resampling.resamples=50", "decoding.max_new_tokens=6", "model.device=cpu"]
 
 
-def zsc(*arguments, cwd, **kwargs):
-    return subprocess.run(
-        [sys.executable, "-m", "zsc", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **kwargs
-    )
-
-
 @pytest.fixture
 def quick(checkpoint):
     return ["run", "knob=attn_bias", f"model={checkpoint}", *QUICK]
@@ -47,7 +42,7 @@ def run_folder(tmp_path) -> RunFolder:
 
 
 def test_run_prints_off_on_and_the_difference_and_where_it_lies(tmp_path, quick):
-    done = zsc(*quick, cwd=tmp_path)
+    done = finished(tmp_path, *quick)
     assert done.returncode == 0, done.stderr
     header = next(line for line in done.stdout.splitlines() if "metric" in line)
     assert re.search(r"metric\s+off\s+attn_bias\(knowledge, 5\)\s+difference", header)
@@ -61,7 +56,7 @@ def test_run_prints_off_on_and_the_difference_and_where_it_lies(tmp_path, quick)
 
 
 def test_json_alone_on_stdout_and_the_same_table_in_every_format(tmp_path, quick):
-    done = zsc(*quick, "format=json", cwd=tmp_path)
+    done = finished(tmp_path, *quick, "format=json")
     table = json.loads(done.stdout)
     assert {"setting", "metric", "value", "low", "high", "n"} <= set(table[0])
     assert {row["setting"] for row in table} == {"off", "attn_bias(knowledge, 5)", "difference"}
@@ -81,28 +76,19 @@ def test_json_alone_on_stdout_and_the_same_table_in_every_format(tmp_path, quick
         on, off = values["attn_bias(knowledge, 5)", metric], values["off", metric]
         assert values["difference", metric] == pytest.approx(on - off)
     path = run_folder(tmp_path).path
-    rows = list(csv.DictReader(io.StringIO(zsc("score", str(path), "format=csv", cwd=tmp_path).stdout)))
+    rows = list(csv.DictReader(io.StringIO(finished(tmp_path, "score", str(path), "format=csv").stdout)))
     assert [float(row["value"]) for row in rows] == [row["value"] for row in table]
-    markdown = zsc("score", str(path), "format=md", cwd=tmp_path).stdout.splitlines()
+    markdown = finished(tmp_path, "score", str(path), "format=md").stdout.splitlines()
     assert markdown[0] == "| metric | off | attn_bias(knowledge, 5) | difference | p (Holm) | effect | n | dropped |"
     assert markdown.index("") == 2 + len(scored) and len(markdown) == 2 + len(scored) + 3 + len(scored)
     assert all(row["signature"].startswith(f"{row['metric']}|") for row in table)
 
 
 def test_a_second_run_generates_nothing_and_says_the_same(tmp_path, quick):
-    first = zsc(*quick, cwd=tmp_path)
+    first = finished(tmp_path, *quick)
     written = run_folder(tmp_path).generations.stat().st_mtime_ns
-    second = zsc(*quick, cwd=tmp_path)
+    second = finished(tmp_path, *quick)
     assert second.stdout == first.stdout and run_folder(tmp_path).generations.stat().st_mtime_ns == written
-
-
-def start(arguments, cwd):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "zsc", *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    while process.poll() is None and not lines(cwd):
-        time.sleep(0.005)
-    return process
 
 
 def lines(folder) -> list[bytes]:
@@ -112,16 +98,16 @@ def lines(folder) -> list[bytes]:
 
 def test_an_interrupted_run_resumes_to_the_same_responses(tmp_path, quick):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    whole.mkdir(), stopped.mkdir()
     slow = [*quick, "dataset.limit=60", "decoding.max_new_tokens=30", "decoding.min_new_tokens=30", "batch_size=2"]
-    expected = zsc(*slow, cwd=whole)
-    process = start(slow, stopped)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
+    expected = finished(whole, *slow)
+    started = start(stopped, *slow)
+    while started.process.is_alive() and not lines(stopped):
+        time.sleep(0.005)
+    os.kill(started.process.pid, signal.SIGINT)
+    assert started.wait() == 130
     assert 0 < len(lines(stopped)) < 240
-    assert process.returncode == 130
-    assert re.search(r"^zsc: interrupted: \d+ of 240 responses are kept in .*resumes", errors.splitlines()[-1])
-    resumed = zsc(*slow, "together=1", cwd=stopped)
+    assert re.search(r"^zsc: interrupted: \d+ of 240 responses are kept in .*resumes", started.errors.splitlines()[-1])
+    resumed = finished(stopped, *slow, "together=1")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == expected.stdout
     assert lines(stopped) == lines(whole) and len(lines(whole)) == 240
@@ -157,7 +143,7 @@ def test_an_unfinished_run_is_not_scored(tmp_path, capsys, kept, message):
 
 
 def test_multirun_runs_every_combination(tmp_path, quick):
-    done = zsc(*quick, "-m", "knob.strength=1,5", "format=csv", cwd=tmp_path)
+    done = finished(tmp_path, *quick, "-m", "knob.strength=1,5", "format=csv")
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("runs/*/scores.json"))) == 2
     same = next(row for row in csv.DictReader(io.StringIO(done.stdout)) if row["setting"] == "difference")
@@ -165,8 +151,8 @@ def test_multirun_runs_every_combination(tmp_path, quick):
 
 
 def test_an_output_folder_keeps_one_run(tmp_path, quick):
-    assert zsc(*quick, "output=here", cwd=tmp_path).returncode == 0
-    done = zsc(*quick, "output=here", "knob.strength=2", cwd=tmp_path)
+    assert finished(tmp_path, *quick, "output=here").returncode == 0
+    done = finished(tmp_path, *quick, "output=here", "knob.strength=2")
     assert done.returncode == 2 and "here holds a run with other settings" in done.stderr
 
 
@@ -229,15 +215,15 @@ def test_a_record_without_knowledge_is_named_before_anything_is_generated(tmp_pa
     ]
     (tmp_path / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     arguments = ["run", "knob=attn_bias", f"model={checkpoint}", "dataset=jsonl", "dataset.path=records.jsonl"]
-    done = zsc(*arguments, cwd=tmp_path)
+    done = finished(tmp_path, *arguments)
     assert done.returncode == 2 and "record x2 has no knowledge" in done.stderr and not (tmp_path / "runs").exists()
-    assert zsc(*arguments, "knob.profile=dialog", cwd=tmp_path).returncode == 0
+    assert finished(tmp_path, *arguments, "knob.profile=dialog").returncode == 0
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_unwritable_folder(tmp_path, quick):
     tmp_path.chmod(0o500)
-    done = zsc(*quick, cwd=tmp_path)
+    done = finished(tmp_path, *quick)
     assert done.returncode == 2 and "cannot write the run folder" in done.stderr
 
 
@@ -246,14 +232,14 @@ def test_an_unwritable_folder(tmp_path, quick):
     [("layout.turn_tokens=60", "sources take 338 positions"), ("decoding.max_new_tokens=201", "responses take 201")],
 )
 def test_lengths_beyond_the_models_positions(tmp_path, quick, setting, message):
-    done = zsc(*quick, setting, cwd=tmp_path)
+    done = finished(tmp_path, *quick, setting)
     assert done.returncode == 2 and f"{message}" in done.stderr and "has 200" in done.stderr, done.stderr
     assert not (tmp_path / "runs").exists()
 
 
 def test_an_output_that_cannot_be_a_folder(tmp_path, quick):
     (tmp_path / "file").write_text("")
-    done = zsc(*quick, "output=file/run", cwd=tmp_path)
+    done = finished(tmp_path, *quick, "output=file/run")
     assert done.returncode == 2 and "cannot write to file/run: file is a file" in done.stderr, done.stderr
     assert not lines(tmp_path)
 
@@ -270,7 +256,7 @@ def test_help_is_there_for_every_command_and_imports_nothing_heavy(capsys):
 
 
 def test_ls_lists_everything_that_can_be_chosen(tmp_path):
-    listed = json.loads(zsc("ls", "format=json", cwd=tmp_path).stdout)
+    listed = json.loads(finished(tmp_path, "ls", "format=json").stdout)
     names = {(row["kind"], row["name"]) for row in listed}
     assert names >= {("metric", name) for name in METRICS} | {("knob", name) for name in KNOBS}
     assert names >= {("dataset", name) for name in DATASETS} | {("model", "mini"), ("decoding", "greedy")}
@@ -320,7 +306,7 @@ def test_the_examples_of_the_help_compose(line):
 
 
 def test_hydras_own_flags_and_settings_pass(tmp_path):
-    done = zsc("run", "knob=attn_bias", "--cfg", "job", cwd=tmp_path)
+    done = finished(tmp_path, "run", "knob=attn_bias", "--cfg", "job")
     assert done.returncode == 0 and "strength: 5.0" in done.stdout
     check_overrides(
         "run", ["-m"], ["hydra/launcher=basic", "hydra.verbose=true", "knob=attn_bias", "knob.strength=1,2"]
@@ -345,6 +331,6 @@ def test_what_a_manifest_calls_the_command_is_what_was_typed(words):
 
 
 def test_bench_prints_a_ratio(tmp_path, checkpoint):
-    done = zsc("bench", f"model={checkpoint}", "repeats=2", "batch_size=4", "format=json", *QUICK, cwd=tmp_path)
+    done = finished(tmp_path, "bench", f"model={checkpoint}", "repeats=2", "batch_size=4", "format=json", *QUICK)
     (row,) = json.loads(done.stdout)
     assert row["responses"] == 4 and row["min"] <= row["on/off median"] <= row["max"]

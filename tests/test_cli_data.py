@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conftest import real_data
+from tests.data import real_data
 from zsc.cli.main import main
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record, Turn

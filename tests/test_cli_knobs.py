@@ -1,13 +1,12 @@
 """Knobs from the shell: each by its config, several together, doses in a list, and effects measured before a run."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tests.conftest import tiny_model
+from tests.families import tiny_model
+from tests.processes import finished
 from zsc.cli.configs import CONFIGS, check_overrides, expand
 from zsc.cli.run import run
 from zsc.errors import ZscError
@@ -19,13 +18,7 @@ QUICK = ["dataset.limit=5", "seeds=[0]", "resampling.resamples=20", "decoding.ma
 
 @pytest.fixture
 def zsc(tmp_path, checkpoint):
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "zsc", "run", f"model={checkpoint}", *QUICK, *arguments],
-            cwd=tmp_path, capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
-
-    return call
+    return lambda *arguments: finished(tmp_path, "run", f"model={checkpoint}", *QUICK, *arguments)
 
 
 @pytest.fixture

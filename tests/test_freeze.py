@@ -6,8 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, T5Config
 
-from tests.conftest import tiny_model
-from tests.families import BART, FAMILIES, T5
+from tests.families import BART, FAMILIES, T5, tiny_model
 from zsc.errors import ZscError
 from zsc.knobs import ComponentSwap, UnsupportedModel
 from zsc.knobs.anatomy import COMPONENTS

@@ -13,12 +13,11 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertModel,
-    GPT2Config,
-    GPT2LMHeadModel,
     RobertaConfig,
     RobertaForSequenceClassification,
 )
 
+from tests.families import save_language_model
 from zsc.data.control_phrases import load_phrases
 from zsc.errors import ZscError
 from zsc.metrics.judges import JUDGES, Topic, build_judges
@@ -30,17 +29,9 @@ from zsc.metrics.judges.language_model import LanguageModel, windows
 TEXTS = ["Yes.", "I like films about the sea, and the birds in them.", "No idea", "What is a guitar made of?", "Oh!"]
 
 
-def language_model(folder, tokenizer, positions=64, seed=0):
-    torch.manual_seed(seed)
-    config = GPT2Config(vocab_size=len(tokenizer), n_positions=positions, n_embd=16, n_layer=2, n_head=2)
-    GPT2LMHeadModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
 def causal(tmp_path, tokenizer):
-    return LanguageModel(str(language_model(tmp_path / "gpt", tokenizer)), "cpu")
+    return LanguageModel(str(save_language_model(tmp_path / "gpt", tokenizer)), "cpu")
 
 
 def test_likelihood_is_the_models_own_loss_of_each_text_alone(causal):
@@ -68,7 +59,7 @@ def test_windows_score_every_token_once_after_at_least_half_a_window():
 
 
 def test_a_text_longer_than_the_window_is_scored_in_parts(tmp_path, tokenizer):
-    judge = LanguageModel(str(language_model(tmp_path / "gpt", tokenizer, positions=8)), "cpu")
+    judge = LanguageModel(str(save_language_model(tmp_path / "gpt", tokenizer, positions=8)), "cpu")
     text = " ".join(TEXTS)
     ids = [judge.begin, *tokenizer(text, add_special_tokens=False)["input_ids"]]
     expected = 0.0
@@ -334,7 +325,7 @@ def longer(folder):
 )
 def test_judges_are_whole_and_bring_no_code(tmp_path, tokenizer, damage, message):
     for kind, folder in {
-        "language_model": language_model(tmp_path / "gpt", tokenizer),
+        "language_model": save_language_model(tmp_path / "gpt", tokenizer),
         "sentiment_classifier": Path(classifier(tmp_path / "c", tokenizer, ["NEG", "POS"])),
     }.items():
         damage(folder)
@@ -344,7 +335,7 @@ def test_judges_are_whole_and_bring_no_code(tmp_path, tokenizer, damage, message
 
 
 def test_a_run_takes_no_judge_from_its_config(tmp_path, tokenizer, command):
-    judge = language_model(tmp_path / "my judge", tokenizer)
+    judge = save_language_model(tmp_path / "my judge", tokenizer)
     status, _, err = command(
         "run", "dataset.limit=2", "seeds=[0]", "decoding.max_new_tokens=4", "resampling.resamples=20", "output=run",
         "metrics=[length,judge_perplexity_corpus]", f"judges.language_model='{judge}'", "model.device=cpu",

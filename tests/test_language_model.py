@@ -9,14 +9,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BartConfig
 
-from tests.conftest import tiny_model
-from tests.families import BART
+from tests.families import BART, CAUSAL, tiny_model
 from zsc.cli.main import main
 from zsc.knobs.components import components, embeddings, encoders
 from zsc.training.language_model import LanguageModelCollator, new_language_model
 from zsc.training.segments import Targets
 
-CAUSAL = ["bart", "mbart", "marian", "pegasus", "blenderbot", "blenderbot-small", "plbart"]
 EXAMPLES = [{"sentences": [[11, 12, 13], [21, 22]]}, {"sentences": [[31, 32]]}]
 START, PAD, END = 2, 1, 2
 UNUSED = "encoder_attn_layer_norm"  # which a decoder passes by where it has nothing to attend to

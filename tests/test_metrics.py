@@ -9,12 +9,10 @@ from nltk.translate import meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
+from tests.data import RESPONSES, TEXTS
 from zsc.errors import ZscError
 from zsc.metrics import GROUPS, METRICS, build_metrics
 from zsc.metrics.sentences import sentences
-
-RESPONSES = ["the cat sat", "the the dog", "", "Did you know? Cats sit."]
-TEXTS = ["the cat sat on the mat", "a dog ran", "cats", "you know cats"]
 
 
 def value(name, predictions, references=None):

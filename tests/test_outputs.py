@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.test_judges import language_model
+from tests.families import save_language_model
 from zsc.cli.main import main
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
@@ -50,7 +50,7 @@ def test_systems_are_compared_example_by_example(tmp_path, monkeypatch, capsys):
 
 def test_judges_and_a_topic_from_the_command_line(tmp_path, monkeypatch, capsys, tokenizer):
     monkeypatch.chdir(tmp_path)
-    judge = language_model(tmp_path / "gpt", tokenizer)
+    judge = save_language_model(tmp_path / "gpt", tokenizer)
     arguments = [
         "score", str(write(tmp_path, ROWS)), *(f"columns.{field}={name}" for field, name in MAPPED.items()),
         "metrics=[topic,judge_perplexity_corpus]", f"judges.language_model={judge}", "topic=topic_music",

@@ -8,7 +8,7 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from tests.conftest import tiny_model
+from tests.families import tiny_model
 from zsc.cli.configs import CONFIGS, compose_knob, group_options
 from zsc.cli.table import check_spec
 from zsc.errors import ZscError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test
 
-from tests.test_metrics import RESPONSES, TEXTS
+from tests.data import RESPONSES, TEXTS
 from zsc.metrics import METRICS
 from zsc.metrics.resampling import (
     bootstrap,

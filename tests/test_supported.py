@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import tests.families
-from tests.conftest import tiny_model
-from tests.families import BART, T5, tiny_family
+from tests.families import BART, T5, tiny_family, tiny_model
 from zsc.data.layout import Source
 from zsc.errors import ZscError
 from zsc.generation.checks import check_lengths

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conftest import real_data
+from tests.data import real_data
 from zsc.data import load_records
 from zsc.errors import ZscError
 

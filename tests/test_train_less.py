@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.conftest import tiny_model
+from tests.families import tiny_model
 from zsc.cli.main import main
 from zsc.data.embedded import PARLOR
 

@@ -1,9 +1,6 @@
 """Noise, segments, and a real training run that is killed and resumed."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 
@@ -12,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.conftest import tiny_model
+from tests.families import tiny_model
+from tests.processes import finished, start
+from zsc.data.embedded import PARLOR
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record, Turn
 from zsc.data.text import check_text, read_documents, split_sentences
@@ -174,25 +173,23 @@ def texts(tmp_path, parlor):
     return [f"task.text={tmp_path}/train.txt", f"task.heldout={tmp_path}/heldout.txt"]
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "zsc", "train", *arguments]
-
-
 def test_a_killed_training_resumes_to_the_weights_of_an_undisturbed_one(tmp_path, texts):
     steps = ["trainer.max_steps=60", "trainer.save_steps=5", "trainer.eval_steps=60"]
-    killed = command(f"output={tmp_path}/killed", "task=denoise", *texts, *TINY, *steps)
-    process = subprocess.Popen(killed, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    while not list((tmp_path / "killed").glob("checkpoint-*/trainer_state.json")) and process.poll() is None:
+    train = ["train", "task=denoise", *texts, *TINY, *steps]
+    killed = [*train, f"output={tmp_path}/killed"]
+    started = start(tmp_path / "here", *killed)
+    while not list((tmp_path / "killed").glob("checkpoint-*/trainer_state.json")) and started.process.is_alive():
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    started.process.kill()
+    assert started.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed" / "model").exists()
-    resumed = subprocess.run(killed, capture_output=True, text=True, check=True)
+    resumed = finished(tmp_path / "here", *killed)
+    assert resumed.returncode == 0, resumed.stderr
     assert "resuming from" in resumed.stderr and "reconstruction BLEU" in resumed.stderr
     assert resumed.stdout.strip() == f"{tmp_path}/killed/model"
-    whole = command(f"output={tmp_path}/whole", "task=denoise", *texts, *TINY, *steps)
-    subprocess.run(whole, capture_output=True, check=True)
-    other = subprocess.run([*killed, "trainer.learning_rate=0.5"], capture_output=True, text=True)
+    whole = finished(tmp_path / "here", *train, f"output={tmp_path}/whole")
+    assert whole.returncode == 0, whole.stderr
+    other = finished(tmp_path / "here", *killed, "trainer.learning_rate=0.5")
     assert other.returncode == 2 and "holds a training with other settings" in other.stderr
     a, b = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("killed", "whole"))
     assert a.keys() == b.keys()
@@ -201,15 +198,10 @@ def test_a_killed_training_resumes_to_the_weights_of_an_undisturbed_one(tmp_path
 
 
 def test_dialogue_fine_tuning_moves_the_decoder_only(tmp_path, checkpoint, parlor):
-    from zsc.data.embedded import PARLOR
-
-    done = subprocess.run(
-        command(
-            f"output={tmp_path}/out", "task=dialogue", f"task.checkpoint={checkpoint}",
-            f"task.train=[{{loader: jsonl, path: {PARLOR}}}]", "task.heldout=[{loader: parlor, limit: 8}]",
-            "trainer.max_steps=4", "trainer.per_device_train_batch_size=4", "trainer.warmup_steps=1", "precision=bf16",
-        ),
-        capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    done = finished(
+        tmp_path, "train", "output=out", "task=dialogue", f"task.checkpoint={checkpoint}",
+        f"task.train=[{{loader: jsonl, path: {PARLOR}}}]", "task.heldout=[{loader: parlor, limit: 8}]",
+        "trainer.max_steps=4", "trainer.per_device_train_batch_size=4", "trainer.warmup_steps=1", "precision=bf16",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     before, after = (
@@ -231,13 +223,11 @@ def test_dialogue_fine_tuning_moves_the_decoder_only(tmp_path, checkpoint, parlo
     ],
 )
 def test_bad_input_is_one_line(tmp_path, arguments, message):
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, cwd=tmp_path)
+    done = finished(tmp_path, "train", *arguments)
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
 def test_a_refused_training_leaves_its_folder_free(command, checkpoint):
-    from tests.test_training_cost import PARLOR
-
     def again(*more):
         return command(
             "train", "output=out", "task=dialogue", f"task.checkpoint={checkpoint}", "precision=fp32",

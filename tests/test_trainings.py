@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from tests.conftest import tiny_model
+from tests.families import tiny_model
 from zsc.data import load_records
 from zsc.data.embedded import load_parlor
 from zsc.data.layout import BucketLayout

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.conftest import altered
+from tests.data import altered
 from zsc.data import load_records
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conftest import altered, real_data
+from tests.data import altered, real_data
 from zsc.data import load_records
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
