@@ -3,7 +3,6 @@
 `python -m tests.coverage` writes the table anew.
 """
 
-import copy
 import re
 from dataclasses import replace
 from functools import cache
@@ -11,22 +10,15 @@ from pathlib import Path
 
 import torch
 import transformers
+from transformers import BatchEncoding
 
 from tests.families import FAMILIES, LISTENERS, tiny_family
-from tests.reference import cross_attentions, reweighted, self_attentions
+from tests.knob_cases import CASES, PHRASES, Given, first
+from tests.reference import Plain
 from zsc.data.layout import Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode
-from zsc.knobs import (
-    KNOBS,
-    AttentionBias,
-    ComponentSwap,
-    ContextAugmentation,
-    DecoderMixing,
-    SelfAttentionBias,
-    UnsupportedModel,
-    apply,
-)
+from zsc.knobs import KNOBS, UnsupportedModel, apply
 from zsc.knobs.anatomy import merges_attention
 from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.knobs.probe import probe
@@ -36,9 +28,7 @@ README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- coverage: python -m tests.coverage -->\n", "<!-- end of coverage -->"
 OFF = "off"  # no knob at all
 RELEASE = ".".join(transformers.__version__.split(".")[:2])
-SHIPPED = [name for name, knob in KNOBS.items() if knob.__module__.startswith("zsc.knobs.")]
-COLUMNS = [OFF, *SHIPPED]
-LEVELS = ("weights", "hidden", "cross_attention")  # beside probs
+COLUMNS = [OFF, *(name for name in KNOBS if name in CASES)]
 DECODINGS = {
     "greedy": Decoding(max_new_tokens=4, sample=False),
     "sampling": Decoding(max_new_tokens=4),
@@ -53,13 +43,10 @@ TARGETS = torch.randint(10, VOCABULARY, (3, STEPS), generator=torch.Generator().
 class Words:
     """As much of a tokenizer as context augmentation uses: fixed ids for every phrase, padded to the longest."""
 
-    ids = ([11, 12, 13, 14, 2], [21, 22, 2])
-
     def __call__(self, phrases, padding, padding_side, return_tensors):
-        from transformers import BatchEncoding
-
-        rows = [row + [1] * (5 - len(row)) for row in self.ids[: len(phrases)]]
-        ids = torch.tensor(rows)
+        known = dict(zip(PHRASES, ([11, 12, 13, 14, 2], [21, 22, 2]), strict=True))
+        rows = [torch.tensor(known[phrase]) for phrase in phrases]
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=1)
         return BatchEncoding({"input_ids": ids, "attention_mask": (ids != 1).long()})
 
 
@@ -87,14 +74,8 @@ def pair_of(family, backend):
     return model, other
 
 
-def knob_of(name, other, neutral=False):
-    return {
-        "attn_bias": lambda: AttentionBias("knowledge", 1.0 if neutral else 6.0),
-        "ctx_aug": lambda: ContextAugmentation(["a", "b"], Words(), strength=0.0 if neutral else 6.0, count=2),
-        "dec_mix": lambda: DecoderMixing(other, 0.0 if neutral else 0.4, "probs"),
-        "self_attn_bias": lambda: SelfAttentionBias("uniform", 1.0 if neutral else 6.0),
-        "swap": lambda: ComponentSwap(other=other),
-    }[name]()
+def given(other):
+    return Given(Words(), other)
 
 
 def logits(model, states, mask):
@@ -106,44 +87,11 @@ def logits(model, states, mask):
 def expected(name, family):
     """Return the logits that the knob should give, from eager models without any hook of ours."""
     model, other = pair_of(family, "eager")
-    states, mask = encode(model, SOURCE), SOURCE.attention_mask
-    if name == OFF:
-        with torch.no_grad():
-            return model(input_ids=SOURCE.input_ids, attention_mask=mask, decoder_input_ids=TARGETS).logits
-    one_softmax = family == "t5gemma2"  # over the past, then the source
-
-    def with_weights(weights, states, mask):
-        if one_softmax:
-            weights = torch.nn.functional.pad(weights, (STEPS, 0), value=1)
-        modules = self_attentions(model) if one_softmax else cross_attentions(model)
-        with reweighted(modules, weights):
-            return logits(model, states, mask)
-
-    if name == "attn_bias":
-        return with_weights(torch.where(SOURCE.segments == 1, 6.0, 1.0)[:, None, None], states, mask)
-    if name == "self_attn_bias":
-        weights = torch.full((STEPS, STEPS), 6.0).fill_diagonal_(1.0)[None, None].expand(3, 1, -1, -1)
-        if one_softmax:
-            weights = torch.nn.functional.pad(weights, (0, states.shape[1]), value=1)
-        with reweighted(self_attentions(model), weights):
-            return logits(model, states, mask)
-    if name == "ctx_aug":
-        rows = [torch.tensor([row]) for row in Words.ids]
-        encoded = [model.get_encoder()(input_ids=row, attention_mask=torch.ones_like(row))[0][0] for row in rows]
-        code = torch.cat([(encoded[0][:3] + encoded[1]) / 2, encoded[0][3:]]).detach()
-        longer = torch.cat([code.expand(3, -1, -1), states], dim=1)
-        weights = torch.ones(3, 1, 1, longer.shape[1])
-        weights[..., :5] = 6.0
-        return with_weights(weights, longer, torch.cat([torch.ones(3, 5, dtype=torch.long), mask], dim=1))
-    if name == "dec_mix":
-        mixed = 0.6 * logits(model, states, mask).softmax(-1) + 0.4 * logits(other, states, mask).softmax(-1)
-        return mixed.log()
-    swapped = copy.deepcopy(model)
-    kinds = r"decoder\..*(self_attn\.|SelfAttention|\.attention\.|\.attn\.)"
-    theirs = {n: t for n, t in other.state_dict().items() if re.search(kinds, n)}
-    assert theirs
-    swapped.load_state_dict(theirs, strict=False)
-    return logits(swapped, states, mask)
+    if name != OFF:
+        return CASES[name].expected(Plain(model, other, Words(), SOURCE, TARGETS))
+    with torch.no_grad():
+        ids, mask = SOURCE.input_ids, SOURCE.attention_mask
+        return model(input_ids=ids, attention_mask=mask, decoder_input_ids=TARGETS).logits
 
 
 @cache
@@ -154,7 +102,7 @@ def measure(name, family, backend):
     except ValueError as error:
         assert "does not support an attention implementation" in str(error)
         return f"transformers has no {backend} attention for it"
-    knobs = [] if name == OFF else [knob_of(name, other)]
+    knobs = [] if name == OFF else [first(name, given(other))]
     try:
         check_model(model)
         for knob in knobs:
@@ -164,16 +112,12 @@ def measure(name, family, backend):
     states = encode(model, SOURCE)
     with apply(model, knobs, SOURCE):
         actual = logits(model, states, SOURCE.attention_mask)
-    if name == "dec_mix":
-        actual = actual.log_softmax(-1)
     torch.testing.assert_close(actual, expected(name, family), atol=1e-4, rtol=1e-4)
     if knobs:
         assert probe(model, knobs, SOURCE).kl > 0
     ids = ["a", "b", "c"]
     cases = [(knobs, decoding) for decoding in DECODINGS.values()]
-    if name == "dec_mix":
-        levels = [level for level in LEVELS if level != "cross_attention" or not merges_attention(model)]
-        cases += [([DecoderMixing(other, 0.4, level)], DECODINGS["beams"]) for level in levels]
+    cases += [([knob], DECODINGS["beams"]) for knob in (tried(name, model, other) if knobs else [])]
     said = []
     for active, decoding in cases:
         said.append(decode(model, SOURCE, states, ids, [Job(active, 0)], decoding))
@@ -182,6 +126,21 @@ def measure(name, family, backend):
     alone = decode(model, SOURCE.select([1]), states[1:2], ids[1:2], [Job(knobs, 0)], DECODINGS["sampling"])
     assert without_padding(alone[0]) == without_padding(said[1][1])
     return list(DECODINGS)
+
+
+def tried(name, model, other):
+    """Return the knob with the settings that it says are to be tried; only where the two attentions are one may the
+    model not take them."""
+    knob = first(name, Given(Words(), other))
+    found = []
+    for one in (replace(knob, **changes) for changes in knob.tried):
+        try:
+            one.check(model, SOURCE)
+        except UnsupportedModel:
+            assert merges_attention(model)
+        else:
+            found.append(one)
+    return found
 
 
 def without_padding(row):
@@ -195,8 +154,11 @@ def table_in_readme():
 
 def row_of(table, family):
     """Return the backends of each column."""
-    cells = next(line for line in table.splitlines() if line.startswith(f"| {family} |")).strip("| ").split(" | ")
-    return dict(zip(COLUMNS, cells[1:], strict=True))
+    names, cells = (
+        next(line for line in table.splitlines() if line.startswith(f"| {start} |")).strip("| ").split(" | ")[1:]
+        for start in ("family", family)
+    )
+    return dict(zip(names, cells, strict=True))
 
 
 def write_table():

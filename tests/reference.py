@@ -2,9 +2,14 @@
 
 import copy
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
 from unittest import mock
 
 import torch
+
+from zsc.data.layout import Source
+from zsc.knobs.encoder import encode, encoder_outputs
 
 CROSS = ("encoder_attn", "EncDecAttention", "crossattention.self", "crossattention", "cross_attention",
          "cross_attn")  # fmt: skip
@@ -72,3 +77,54 @@ def interpolated_copy(model, other, weight):
     mixed = copy.deepcopy(model)
     mixed.load_state_dict(values)
     return mixed
+
+
+@dataclass(frozen=True)
+class Plain:
+    """An eager ``model``, and an ``other`` with the same encoder, that read ``source`` and ``targets`` without knobs.
+
+    ``tokenizer`` is that of the knobs that are compared with it.
+    """
+
+    model: Any
+    other: Any
+    tokenizer: Any
+    source: Source
+    targets: torch.Tensor
+
+    @property
+    def states(self):
+        return encode(self.model, self.source)
+
+    def logits(self, model=None, states=None, mask=None):
+        """Return the logits of a ``model``, or the first, after encoder ``states`` with their ``mask``, or its own."""
+        outputs = encoder_outputs(self.states if states is None else states)
+        mask = self.source.attention_mask if mask is None else mask
+        with torch.no_grad():
+            return (model or self.model)(
+                encoder_outputs=outputs, attention_mask=mask, decoder_input_ids=self.targets
+            ).logits
+
+    def biased_source(self, chosen, strength, states=None, mask=None):
+        """Return the logits with ``strength`` on the ``chosen`` (rows, positions) of the source."""
+        weights = self._weights(chosen[:, None, None], strength)
+        if self._one_softmax:
+            weights = torch.nn.functional.pad(weights, (self.targets.shape[1], 0), value=1)
+        modules = self_attentions(self.model) if self._one_softmax else cross_attentions(self.model)
+        with reweighted(modules, weights):
+            return self.logits(states=states, mask=mask)
+
+    def biased_past(self, chosen, strength):
+        """Return the logits with ``strength`` on the ``chosen`` (queries, keys) of the past."""
+        weights = self._weights(chosen.expand(len(self.targets), 1, -1, -1), strength)
+        if self._one_softmax:
+            weights = torch.nn.functional.pad(weights, (0, self.states.shape[1]), value=1)
+        with reweighted(self_attentions(self.model), weights):
+            return self.logits()
+
+    @property
+    def _one_softmax(self):
+        return self.model.config.model_type == "t5gemma2"  # over the past, then the source
+
+    def _weights(self, chosen, strength):
+        return torch.ones(chosen.shape, dtype=self.model.dtype).masked_fill(chosen, strength)

@@ -37,12 +37,12 @@ def test_a_healthy_installation(capsys, checkpoint, monkeypatch, tmp_path):
     found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=5")
     assert code == 0 and found["model"][0]["state"] == found["batches"][0]["state"] == "ok"
     assert [found[name][0]["state"] for name in checks.SOUND] == ["ok"] * 3
-    for name in ("attn_bias", "ctx_aug", "self_attn_bias"):
-        assert found[f"knob {name}"][0]["found"].startswith("identity exact; acts")
-    for name in ("dec_mix", "swap"):  # the shipped other decoder is not this checkpoint's
-        assert (
-            found[f"knob {name}"][0]["state"] == "warn" and "knob.other.checkpoint" in found[f"knob {name}"][0]["next"]
-        )
+    for name, kind in KNOBS.items():
+        (knob,) = found[f"knob {name}"]
+        if kind.needs_other({}):  # the shipped other decoder is not this checkpoint's
+            assert knob["state"] == "warn" and "knob.other.checkpoint" in knob["next"]
+        else:
+            assert knob["found"].startswith("identity exact; acts" if kind.dose else "acts")
     assert found["data topical_chat"][0]["found"].endswith("Topical-Chat")
     assert found["data wow_plus_plus"][0]["next"] == "git clone https://github.com/alexa/wow-plus-plus"
 

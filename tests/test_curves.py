@@ -6,6 +6,7 @@ import pytest
 
 from zsc.metrics.score import Row
 from zsc.tables.curves import dose_series, frontier, points
+from zsc.tables.kinds import moved_by
 
 
 def row(setting, metric, value, margin=0.5):
@@ -120,3 +121,9 @@ def test_settings_without_values_are_named():
     assert found.lacking == ("off", "a") and found.best == "b"
     nothing = frontier(["off", "a"], table, "novelty", "distinct2")
     assert nothing.spots == nothing.front == () and nothing.best is nothing.nearest is None
+
+
+def test_a_knob_that_is_not_known_here_has_no_curve_and_moves_the_default():
+    assert dose_series({"off": [], "x": [{"knob": "gone", "strength": 3.0}]}) == []
+    assert moved_by({"knob": "gone"}) == moved_by(None) == ("knowledge_precision", "knowledge_rouge1")
+    assert moved_by({"knob": "ctx_aug", "label": "topic_music"}) == ("topic_keywords",)

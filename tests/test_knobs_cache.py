@@ -7,8 +7,9 @@ import pytest
 import torch
 from transformers import DynamicCache
 
+from tests.knob_cases import Given, made, shared_ways
 from zsc.data.layout import BucketLayout
-from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias, UnsupportedModel, apply
+from zsc.knobs import UnsupportedModel, apply
 from zsc.knobs.cache import NAMES, cache_name, given_cache, returned_cache, with_cache
 
 
@@ -37,20 +38,12 @@ def source(parlor, tokenizer):
     return BucketLayout(turns=2).encode(parlor[:3], tokenizer)
 
 
-KNOBS = {
-    "gradual": lambda other: AttentionBias("gradual", 20.0, steps=6),
-    "self_attn_bias": lambda other: SelfAttentionBias("recent", 9.0, size=2),
-    **{level: lambda other, level=level: DecoderMixing(other, 0.5, level) for level in ("hidden", "cross_attention")},
-    "probs": lambda other: DecoderMixing(other, 0.5, "probs"),
-}
-
-
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("family", ["bart", "t5", "encoder-decoder"])
-@pytest.mark.parametrize("case", KNOBS)
-def test_cached_steps_are_those_recomputed_under_every_name(pair, source, case, family, name):
+@pytest.mark.parametrize("case", shared_ways())
+def test_cached_steps_are_those_recomputed_under_every_name(pair, source, tokenizer, case, family, name):
     model, other = pair(family)
-    knob = KNOBS[case](other)
+    knob = made(case, Given(tokenizer, other))
 
     def scores(cache):
         options = dict(max_new_tokens=8, do_sample=False, output_logits=True, return_dict_in_generate=True)
@@ -78,8 +71,7 @@ def test_what_a_model_is_handed_and_returns_is_read_under_either_name(tiny, name
 
 def test_a_cache_without_a_known_name_is_refused(pair, source, tokenizer):
     model, other = pair("bart")
-    knobs = [AttentionBias(), ContextAugmentation(["Why?"], tokenizer, count=1), SelfAttentionBias()]
-    knobs += [DecoderMixing(other, 0.5, level) for level in ("hidden", "cross_attention", "probs")]
+    knobs = [made(way, Given(tokenizer, other)) for way in shared_ways()]
     with renamed(model.get_decoder(), "keys_and_values"):
         for knob in knobs:
             for act in (lambda knob: knob.check(model, source), lambda knob: knob.apply(model, source).__enter__()):

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers.modeling_outputs import BaseModelOutput
 
 from tests.families import tiny_family
-from tests.reference import cross_attentions, reweighted, self_attentions
+from tests.knob_cases import CASES, Given, first, made, neutral, ways
+from tests.reference import Plain, cross_attentions, reweighted
 from zsc.data.layout import BucketLayout
 from zsc.knobs import (
+    AdditiveKnob,
     AttentionBias,
-    ContextAugmentation,
     DecoderMixing,
     SelfAttentionBias,
     UnsupportedModel,
@@ -29,7 +29,6 @@ BACKENDS = [
 STEPS = 5
 STRENGTH = 0.3  # which single precision does not hold exactly
 IDS = torch.randint(10, 500, (3, STEPS), generator=torch.Generator().manual_seed(5))
-PHRASES = ["What do you think?", "Why?"]
 HALVES = [torch.float16, torch.bfloat16]
 
 
@@ -52,61 +51,46 @@ def weights_of(source, chosen):
     return torch.ones(source.segments.shape, dtype=torch.float64).masked_fill(chosen, STRENGTH)
 
 
-def on_knowledge(source):
-    return weights_of(source, source.segments == 1)[:, None, None]
-
-
 def gradual_by_hand(source):
     start, end = weights_of(source, source.segments == 1), weights_of(source, source.segments > 1)
     shares = [step / 3 if step < 3 else 1.0 for step in range(STEPS)]
     return torch.stack([(1 - share) * start + share * end for share in shares], dim=1)[:, None]
 
 
-def on_the_past():
-    return torch.full((STEPS, STEPS), STRENGTH, dtype=torch.float64).fill_diagonal_(1.0).expand(3, 1, -1, -1)
-
-
-CASES = {
-    "constant": (AttentionBias("knowledge", STRENGTH), cross_attentions, on_knowledge),
-    "gradual": (AttentionBias("gradual", STRENGTH, steps=3), cross_attentions, gradual_by_hand),
-    "past": (SelfAttentionBias("uniform", STRENGTH), self_attentions, lambda source: on_the_past()),
-}
+BIASES = [
+    AttentionBias("knowledge", STRENGTH),
+    AttentionBias("gradual", STRENGTH, steps=3),
+    SelfAttentionBias("uniform", STRENGTH),
+]
 
 
 @pytest.mark.parametrize(("family", "backend"), BACKENDS)
-@pytest.mark.parametrize("case", CASES)
-def test_double_precision_equals_the_definition_in_it(case, family, backend, tokenizer, source):
-    knob, modules, weights = CASES[case]
-    reference, model = model_of(family, tokenizer, backend="eager"), model_of(family, tokenizer, backend=backend)
-    with reweighted(modules(reference), weights(source)):
-        expected = logits(reference, source)
-    plain = logits(model, source)
+@pytest.mark.parametrize("name", CASES)
+def test_double_precision_equals_the_definition_in_it(name, family, backend, tokenizer, source, pair):
+    reference, model = (model_of(family, tokenizer, backend=one) for one in ("eager", backend))
+    other = pair(family, "eager")[1].double()
+    expected = CASES[name].expected(Plain(reference, other, tokenizer, source, IDS))
+    given = Given(tokenizer, other)
+    knob, plain = first(name, given), logits(model, source)
     with apply(model, [knob], source):
         actual = logits(model, source)
     assert actual.dtype == torch.float64 and (actual - plain).abs().max() > 1e-3
     torch.testing.assert_close(actual, expected, atol=1e-11, rtol=1e-11)
-    with stacked(model, [[knob], []], source):
-        for one, alone in zip(logits(model, source.repeat(2)).chunk(2), (expected, plain), strict=True):
-            torch.testing.assert_close(one, alone, atol=1e-11, rtol=1e-11)
-    with apply(model, [type(knob)(strength=1.0)], source):
-        assert torch.equal(logits(model, source), plain)
+    if isinstance(knob, AdditiveKnob):
+        with stacked(model, [[knob], []], source):
+            for one, alone in zip(logits(model, source.repeat(2)).chunk(2), (expected, plain), strict=True):
+                torch.testing.assert_close(one, alone, atol=1e-11, rtol=1e-11)
+    if knob.dose:
+        with apply(model, [neutral(name, given)], source):
+            assert torch.equal(logits(model, source), plain)
 
 
-@pytest.mark.parametrize("family", ["bart", "t5", "marian", "led"])
-def test_codes_in_double_precision(family, tokenizer, source):
-    knob = ContextAugmentation(PHRASES, tokenizer, strength=STRENGTH, count=2)
-    reference, model = model_of(family, tokenizer, backend="eager"), model_of(family, tokenizer)
-    code = knob.code(reference)
-    with torch.no_grad():
-        given = reference.get_encoder()(input_ids=source.input_ids, attention_mask=source.attention_mask)[0]
-    longer = torch.cat([code.expand(3, -1, -1), given], dim=1)
-    mask = torch.cat([torch.ones(3, code.shape[1], dtype=torch.long), source.attention_mask], dim=1)
-    weights = torch.ones(3, 1, 1, longer.shape[1], dtype=torch.float64)
-    weights[..., : code.shape[1]] = STRENGTH
-    with torch.no_grad(), reweighted(cross_attentions(reference), weights):
-        states = BaseModelOutput(last_hidden_state=longer)
-        expected = reference(encoder_outputs=states, attention_mask=mask, decoder_input_ids=IDS).logits
-    with apply(model, [knob], source):
+@pytest.mark.parametrize(("family", "backend"), BACKENDS)
+def test_weights_that_move_in_double_precision(family, backend, tokenizer, source):
+    reference, model = (model_of(family, tokenizer, backend=one) for one in ("eager", backend))
+    with reweighted(cross_attentions(reference), gradual_by_hand(source)):
+        expected = logits(reference, source)
+    with apply(model, [AttentionBias("gradual", STRENGTH, steps=3)], source):
         torch.testing.assert_close(logits(model, source), expected, atol=1e-11, rtol=1e-11)
 
 
@@ -134,9 +118,9 @@ def test_mixtures_in_double_precision_add_up(level, tokenizer, source):
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("case", CASES)
-def test_half_precision_is_off_by_no_more_than_the_model_itself(case, family, dtype, tokenizer, source):
-    knob = replace(CASES[case][0], strength=30.0)
+@pytest.mark.parametrize("bias", BIASES, ids=str)
+def test_half_precision_is_off_by_no_more_than_the_model_itself(bias, family, dtype, tokenizer, source):
+    knob = replace(bias, strength=30.0)
     half = model_of(family, tokenizer, dtype)
     double = copy.deepcopy(half).double()  # the very same weights
     off = (logits(half, source) - logits(double, source)).abs().mean()
@@ -152,10 +136,10 @@ def test_shuffled_entries_are_the_own_ones_in_double_precision():
 
 
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64])
-def test_other_precisions_are_refused(dtype, tokenizer, source):
-    model = model_of("bart", tokenizer, torch.float32)
+def test_other_precisions_are_refused(dtype, tokenizer, source, pair):
+    model, other = pair("bart")
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
-    for knob in (AttentionBias(), SelfAttentionBias(), ContextAugmentation(PHRASES, tokenizer, count=1)):
+    for way in ways():
         with pytest.raises(UnsupportedModel, match="not of float16, bfloat16, float32, float64"):
-            knob.check(model, source)
+            made(way, Given(tokenizer, other)).check(model, source)

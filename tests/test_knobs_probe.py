@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from tests.knob_cases import Given, made, stepped_ways
 from tests.reference import cross_attentions, reweighted, self_attentions
 from zsc.data.layout import BucketLayout
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
@@ -115,20 +116,12 @@ def test_a_knob_that_a_model_loses_at_cached_steps_is_refused(tiny, source, fami
         assert probe(model, [AttentionBias("knowledge", 5.0)], source).kl > 0  # which it does not lose
 
 
-STEPPED = {
-    "gradual": lambda other: AttentionBias("gradual", 20.0),
-    "recent": lambda other: SelfAttentionBias("recent", 9.0),
-    "hidden": lambda other: DecoderMixing(other, 0.5, "hidden"),
-    "probs": lambda other: DecoderMixing(other, 0.5, "probs"),
-}
-
-
 @pytest.mark.parametrize("family", ["bart", "t5"])
-@pytest.mark.parametrize("case", STEPPED)
-def test_a_cache_that_is_not_read_is_noticed(pair, source, monkeypatch, case, family):
+@pytest.mark.parametrize("case", stepped_ways())
+def test_a_cache_that_is_not_read_is_noticed(pair, source, tokenizer, monkeypatch, case, family):
     """What happened when the cache had a name that nobody knew: every step was taken for the first."""
     model, other = pair(family)
-    knobs = [STEPPED[case](other)]
+    knobs = [made(case, Given(tokenizer, other))]
     assert probe(model, knobs, source).kl > 0
     monkeypatch.setattr("zsc.knobs.steering.given_cache", lambda module, kwargs: None)
     monkeypatch.setattr("zsc.knobs.dec_mix.follower", lambda cache, owner: None)

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from tests.families import tiny_family
+from tests.knob_cases import Given, additive_ways, made
 from zsc.data.layout import BucketLayout, Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode, fit_together, generate
-from zsc.knobs import AttentionBias, ComponentSwap, ContextAugmentation, SelfAttentionBias, apply
+from zsc.knobs import AttentionBias, ComponentSwap, ContextAugmentation, apply
 from zsc.knobs.encoder import encode
 from zsc.knobs.stack import additive, stacked
 
@@ -24,14 +25,10 @@ def settings(tokenizer):
     code = ContextAugmentation(phrases, tokenizer, strength=3.0, count=3)
     return [
         [],
-        [AttentionBias("knowledge", 4.0)],
+        *([made(way, Given(tokenizer, None))] for way in additive_ways()),
         [AttentionBias("dialog", 0.0), AttentionBias("turn:1", 3.0)],
-        [AttentionBias("gradual", 6.0, steps=3)],
-        [AttentionBias("knowledge", 4.0, layers=[1], heads=[0])],
-        [code],
         [ContextAugmentation(phrases, tokenizer, strength=0.5, count=3), AttentionBias("knowledge", 2.0)],
         [ContextAugmentation(phrases, tokenizer, strength=2.0, count=1, variant="single"), code],
-        [SelfAttentionBias("start", 9.0)],
         [AttentionBias("knowledge", 1.0)],
     ]
 

@@ -13,15 +13,9 @@ import pytest
 import torch
 
 from tests.families import tiny_family
+from tests.knob_cases import Given, dosed, lone_ways, made, neutral, shared_ways
 from zsc.data.layout import BucketLayout
-from zsc.knobs import (
-    AttentionBias,
-    ComponentSwap,
-    ContextAugmentation,
-    DecoderMixing,
-    SelfAttentionBias,
-    apply,
-)
+from zsc.knobs import AttentionBias, ComponentSwap, DecoderMixing, SelfAttentionBias, apply
 from zsc.knobs.contexts import ThreadConflict
 from zsc.knobs.probe import eager
 
@@ -39,12 +33,7 @@ def settings(tokenizer):
     """What threads do to one model, by name; ``other`` is the second decoder."""
     return lambda other: {
         "plain": [],
-        "constant": [AttentionBias("knowledge", 30.0)],
-        "gradual": [AttentionBias("gradual", 20.0, steps=4)],
-        "one layer": [AttentionBias("dialog", 30.0, layers=[1], heads=[0, 2])],
-        "past of one layer": [SelfAttentionBias("recent", 30.0, size=2, layers=[0])],
-        "code": [ContextAugmentation(["Why?", "How so?"], tokenizer, strength=9.0, count=2)],
-        **{level: [DecoderMixing(other, 0.5, level)] for level in LEVELS},
+        **{way: [made(way, Given(tokenizer, other))] for way in shared_ways()},
         "layers of both": [DecoderMixing(other, 0.5, "hidden"), AttentionBias("knowledge", 30.0, layers=[0])],
     }
 
@@ -107,12 +96,12 @@ def test_threads_at_the_same_steps_each_get_what_they_get_alone(family, pair, so
 def test_contexts_that_open_and_close_meanwhile_change_nothing(pair, source, settings):
     model, other = pair("bart")
     every = settings(other)
-    knobs = every.pop("gradual")
+    knobs = every.pop("attn_bias-gradual")
     expected = alone(model, knobs, source)
     names = list(every)
 
     def come_and_go(step):
-        for name in names[2 * step - 2 : 2 * step]:
+        for name in names[step - 1 :: 5]:
             in_thread(alone, model, every[name], source)
 
     with apply(model, knobs, source):
@@ -121,7 +110,7 @@ def test_contexts_that_open_and_close_meanwhile_change_nothing(pair, source, set
     assert torch.equal(scores(model, source), alone(model, [], source)) and unhooked(model, other)
 
 
-@pytest.mark.parametrize("case", ["constant", "one layer", "code", *LEVELS])
+@pytest.mark.parametrize("case", shared_ways())
 def test_a_thread_without_a_context_is_refused_beside_anothers_knobs(case, pair, source, settings):
     model, other = pair("bart")
     plain = scores(model, source)
@@ -132,7 +121,7 @@ def test_a_thread_without_a_context_is_refused_beside_anothers_knobs(case, pair,
         assert torch.equal(in_thread(alone, model, [], source), plain)
         assert torch.equal(in_thread(copy_context().run, scores, model, source), steered)
         assert torch.equal(asyncio.run(handed_on(model, source)), steered)
-        if case in LEVELS:
+        if any(getattr(knob, "other", None) is other for knob in settings(other)[case]):
             assert not torch.equal(in_thread(scores, other, source), steered)  # the second model is free
         assert torch.equal(scores(model, source), steered)
     assert torch.equal(in_thread(scores, model, source), plain) and unhooked(model, other)
@@ -142,10 +131,11 @@ async def handed_on(model, source):
     return await asyncio.to_thread(scores, model, source)
 
 
-def test_a_context_without_knobs_or_with_neutral_ones_stands_in_nobodys_way(pair, source):
+def test_a_context_without_knobs_or_with_neutral_ones_stands_in_nobodys_way(pair, source, tokenizer):
     model, other = pair("bart")
     plain = scores(model, source)
-    for knobs in ([], [AttentionBias("knowledge", 1.0)], [SelfAttentionBias(strength=1.0), DecoderMixing(other, 0.0)]):
+    off = [neutral(name, Given(tokenizer, other)) for name in dosed()]
+    for knobs in ([], *([knob] for knob in off), off):
         with apply(model, knobs, source):
             assert torch.equal(in_thread(scores, model, source), plain)
             assert torch.equal(scores(model, source), plain)
@@ -163,21 +153,13 @@ def test_the_other_model_is_itself_while_it_is_mixed_in(pair, source):
             assert torch.equal(in_thread(alone, other, bias, source), steered)
 
 
-def changing(other):
-    return {
-        "swap": ComponentSwap(by="shuffled"),
-        "swap of another": ComponentSwap(other=other),
-        "weights": DecoderMixing(other, 0.5, "weights"),
-    }
-
-
-@pytest.mark.parametrize("case", ["swap", "swap of another", "weights", "eager"])
-def test_what_changes_the_model_itself_excludes_other_threads(case, pair, source):
+@pytest.mark.parametrize("case", [*lone_ways(), "eager"])
+def test_what_changes_the_model_itself_excludes_other_threads(case, pair, source, tokenizer):
     model, other = pair("bart")
     plain = scores(model, source)
 
     def change(model):
-        return eager(model) if case == "eager" else apply(model, [changing(other)[case]], source)
+        return eager(model) if case == "eager" else apply(model, [made(case, Given(tokenizer, other))], source)
 
     with change(model):
         changed = scores(model, source)
@@ -192,7 +174,7 @@ def test_what_changes_the_model_itself_excludes_other_threads(case, pair, source
     assert torch.equal(scores(model, source), plain) and unhooked(model, other)
 
 
-def test_a_model_that_is_mixed_in_cannot_be_changed_by_another_thread(pair, source):
+def test_a_model_that_is_mixed_in_cannot_be_changed_by_another_thread(pair, source, tokenizer):
     model, other = pair("bart")
     knob = DecoderMixing(other, 0.5, "hidden")
     expected = alone(model, [knob], source)
@@ -201,8 +183,8 @@ def test_a_model_that_is_mixed_in_cannot_be_changed_by_another_thread(pair, sour
             in_thread(alone, other, [ComponentSwap(by="shuffled")], source)
         assert torch.equal(scores(model, source), expected)
     with apply(other, [ComponentSwap(by="shuffled")]):
-        for one in changing(other).values():
-            if "shuffled" not in str(one):
+        for one in (made(way, Given(tokenizer, other)) for way in lone_ways()):
+            if getattr(one, "other", None) is other:
                 with pytest.raises(ThreadConflict):
                     in_thread(alone, model, [one], source)
         with pytest.raises(ThreadConflict):

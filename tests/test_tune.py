@@ -6,6 +6,7 @@ import pytest
 
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
+from zsc.knobs import Dose
 from zsc.metrics.score import Row
 from zsc.study.budget import Budget, between, parse_budget, strongest_allowed
 from zsc.study.tune import Search, Trial, halves
@@ -124,6 +125,20 @@ def test_no_dose_inside_is_said_with_what_was_tried(tune):
     refused = [err for code, _, err in ends if code == 2]
     assert len(refused) == 1 and "not even the weakest dose tried, 1360, stays inside" in refused[0]
     assert all(out.count("4 searched") >= 3 for _, out, _ in ends)
+
+
+@pytest.mark.parametrize(
+    ("dose", "allowed", "refused", "words"),
+    [
+        (Dose("a", 1, 1, 100, geometric=True), [1e-9, 1e9], [0, -1], "a number above 0"),
+        (Dose("a", 0, 0, 1, geometric=False, most=1), [0, 1], [-0.1, 1.1], "a number from 0 to 1"),
+        (Dose("a", 3, 3, 9, geometric=True, least=2, most=9), [2, 9], [1, 10], "a number from 2 to 9"),
+        (Dose("a", 0, 0, 1, geometric=False), [0, 7], [-1], "a number from 0"),
+    ],
+)
+def test_where_a_dose_may_be_searched(dose, allowed, refused, words):
+    assert all(map(dose.searchable, allowed)) and not any(map(dose.searchable, refused))
+    assert dose.search_range == words
 
 
 @pytest.mark.parametrize(
