@@ -22,11 +22,11 @@ from zsc.cli.expand import contract, expand
 from zsc.cli.flags import named, split_arguments
 from zsc.cli.groups import CONFIGS, GROUPS, group_options
 from zsc.cli.help import COMMANDS, help_of, overview
-from zsc.cli.interrupts import deferred_interrupts
 from zsc.cli.main import main
 from zsc.data import DATASETS
 from zsc.data.record import Record, Turn
 from zsc.generation.folder import RunFolder
+from zsc.interrupts import deferred_interrupts
 from zsc.knobs import KNOBS
 from zsc.metrics import METRICS
 

@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 from tests.families import tiny_model
 from zsc.cli.compose import compose_knob
 from zsc.cli.groups import CONFIGS, group_options
-from zsc.cli.table import check_spec
 from zsc.errors import ZscError
 from zsc.metrics.score import Row
 from zsc.study.options import RunOptions
+from zsc.study.paper import check_spec
 from zsc.tables.paper import PaperTable, Published, Section, adjusted, render_paper
 
 

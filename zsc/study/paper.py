@@ -12,6 +12,7 @@ from zsc.files import write_atomic
 from zsc.generation.cells import State, writing
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
+from zsc.options import read
 from zsc.study.folders import config_text, folder_of, how_made, written
 from zsc.study.known import recall
 from zsc.study.options import KnobChoice, TableGroup, TableOptions, TableSpec
@@ -33,18 +34,25 @@ class Group:
 Opened = tuple[dict[str, Any], AbstractContextManager[RunFolder]]  # what knobs are made from, and the folder, written
 
 
-def check_table(spec: TableSpec, name: str) -> None:
-    """Raise ZscError unless the table called ``name`` has columns that are metrics and rows of one kind."""
-    form = f"table {name}: see the files in configs/table for the form."
+def check_spec(values: Any, name: str) -> None:
+    """Raise ZscError unless ``values`` have the form of the files in configs/table: columns that are metrics, and rows
+    of one kind."""
+    try:
+        check_rows(read(TableSpec, values, "table"))
+    except ZscError as error:
+        raise ZscError(f"table {name}: see the files in configs/table for the form. {error}") from error
+
+
+def check_rows(spec: TableSpec) -> None:
     if (spec.baseline is None) == (not spec.groups):
-        raise ZscError(f"{form} It holds title, columns, either groups or baseline, and perhaps published.")
+        raise ZscError("It holds title, columns, either groups or baseline, and perhaps published.")
     if not spec.columns:
-        raise ZscError(f"{form} columns must be a list of metrics, such as [length, question_rate].")
+        raise ZscError("columns must be a list of metrics, such as [length, question_rate].")
     if spec.baseline is None:
         build_metrics(list(spec.columns))
     labels = [group.label for group in spec.groups]
     if len(set(labels)) < len(labels):
-        raise ZscError(f"{form} Groups need different labels, got {labels}.")
+        raise ZscError(f"Groups need different labels, got {labels}.")
 
 
 def make(
