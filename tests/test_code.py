@@ -10,7 +10,7 @@ from zsc.generation import code
 from zsc.generation.cells import Cell, identified
 from zsc.generation.folder import RunFolder
 from zsc.generation.syntax import parsed
-from zsc.knobs import KNOBS
+from zsc.knobs import KNOBS, Knob
 
 OFF = "off"
 ON = ("swap", "dec_mix", "attn_bias", "ctx_aug", "self_attn_bias")
@@ -23,6 +23,7 @@ REACH = {
     "zsc.models.files": ALL,
     "zsc.models.intact": ALL,
     "zsc.models.load": ALL,
+    "zsc.models.local": ALL,
     "zsc.models.pretrained": ALL,
     "zsc.models.tokens": ALL,
     "zsc.models.weights": ALL,
@@ -31,6 +32,7 @@ REACH = {
     "zsc.generation.finite": ALL,
     "zsc.generation.generate": ALL,
     "zsc.generation.noise": ALL,
+    "zsc.generation.sampling": ALL,
     "zsc.generation.top_p": ALL,
     "zsc.knobs.anatomy": ALL,  # steering asks it where a decoder has its layers
     "zsc.knobs.apply": ALL,
@@ -132,7 +134,7 @@ def test_no_other_module_renames_a_cell(package):
     for module in {*MODULES} - {*REACH} - own:
         rewrite(source_of(module, package), Changed())
     for name in ON:
-        assert not code.reached([KNOBS[name]], package) - before[name]
+        assert {line.split()[0] for line in code.reached([KNOBS[name]], package) - before[name]} == set(), name
 
 
 def test_words_rename_nothing(package):
@@ -184,7 +186,7 @@ from zsc.knobs.base import Dose, Knob
 
 @dataclass(frozen=True)
 class Described(Knob):
-    dose: ClassVar[Dose] = Dose("strength", 1.0, 1.0, {strongest}, False)
+    dose{declared} = Dose("strength", 1.0, 1.0, {strongest}, False)
     strength: float = 1.0
 
     @classmethod
@@ -197,13 +199,18 @@ class Described(Knob):
 """
 
 
+@pytest.mark.parametrize("declared", ["", ": ClassVar[Dose]"])
 @pytest.mark.parametrize(
-    ("neutral", "counts"), [("self.strength == 1", False), ("getattr(self, 'dose').neutral == 1", True),
-                            ("self.strength == self.dose.neutral", True)]
-)  # fmt: skip
-def test_what_a_knob_says_of_itself_counts_only_where_it_acts_by_it(package, neutral, counts):
+    ("neutral", "counts"),
+    [
+        ("self.strength == 1", False),
+        ("getattr(self, 'dose').neutral == 1", True),
+        ("self.strength == self.dose.neutral", True),
+    ],
+)
+def test_what_a_knob_says_of_itself_counts_only_where_it_acts_by_it(package, declared, neutral, counts):
     def one(strongest, metric):
-        text = KNOB.format(strongest=strongest, metric=metric, neutral=neutral)
+        text = KNOB.format(strongest=strongest, metric=metric, neutral=neutral, declared=declared)
         (package / "knobs" / "described.py").write_text(text)
         kind = type("Described", (), {"__module__": "zsc.knobs.described"})
         return code.code_hash([kind], package)
@@ -244,6 +251,16 @@ def test_imports_are_followed_however_they_are_written(package, importing, calli
     assert code.code_hash((), package) != before
 
 
+def test_a_value_of_a_class_that_declares_none_counts_whoever_reads_it(package):
+    top_p = package / "generation" / "top_p.py"
+    text, head = top_p.read_text(), "class TopP(LogitsProcessor):\n"
+    seen = set()
+    for value in (1, 2):
+        top_p.write_text(text.replace(head, f"{head}    for_the_library = {value}\n"))
+        seen.add(code.code_hash((), package))
+    assert len(seen) == 2
+
+
 def test_another_library_under_the_same_name_counts(package):
     noise = package / "generation" / "noise.py"
     noise.write_text(noise.read_text().replace("import hashlib", "import zlib as hashlib"))
@@ -265,6 +282,13 @@ def test_a_knob_from_elsewhere_counts_with_its_whole_file(tmp_path, monkeypatch)
     assert code.code_hash([Own]) != plain
     with pytest.raises(ZscError, match=r"knob Typed of nowhere has no source file.*Define it in a file"):
         code.code_hash([type("Typed", (), {"__module__": "nowhere"})])
+
+
+def test_what_the_knobs_say_of_themselves_is_for_others():
+    """No dose of a knob here, nor anything else that tables and searches ask it, decides its responses."""
+    names = {line.split()[1] for name in ON for line in code.reached([KNOBS[name]])}
+    said = {*Knob.__annotations__, "moves", "needs_other", "Dose"} - {"precedence"}
+    assert "dose" in said and not names & said
 
 
 def test_off_counts_no_knob_and_a_knob_no_other():

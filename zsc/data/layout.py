@@ -14,10 +14,6 @@ if TYPE_CHECKING:  # imported where tensors are made: who only reads the options
     import torch
     from transformers import PreTrainedTokenizerBase
 
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedTokenizerBase
-
 PAD, BEGIN, KNOWLEDGE, FIRST_TURN = -1, 0, 1, 2
 MOST = 50
 

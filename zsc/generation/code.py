@@ -2,9 +2,9 @@
 
 What counts begins at ``ROOTS`` and the classes of the setting's knobs, and goes on with every definition that counted
 code names, in its own module or imported from another of the package: whole functions, classes and assignments, by
-their syntax. Left out are imports of names that no counted code uses, and class variables and class methods that no
-counted code reads: by these, a knob describes itself to searches and tables. A module is taken for its definitions, as
-importing one does nothing else.
+their syntax. Left out are imports of names that no counted code uses, and class methods and values of what a class
+declares as ``ClassVar`` that no counted code reads: by these, a knob describes itself to searches and tables. A module
+is taken for its definitions, as importing one does nothing else.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ ROOTS: tuple[Place, ...] = (
 LEFT_OUT = (
     "zsc.errors",  # what is raised is no response; the texts are for people
     "zsc.terminal",  # prints
+    "zsc.options",  # reads settings, which stand in a cell's description themselves
     "zsc.data.cut",  # counts what a layout has cut off, and says it; the layout cuts by itself
     "zsc.knobs.supported",  # refuses models before cells are looked up, and leaves those that pass as they are
 )
@@ -65,12 +66,14 @@ def follow(roots: Iterable[Place], read: Read) -> set[str]:
     """Return, as lines of module, name and digest, what ``roots`` reach in the modules that ``read`` knows."""
     counted: set[str] = set()
     attributes: set[str] = set()
+    declared: set[str] = set()
     members: list[tuple[str, str, Definition]] = []
     places, seen = list(roots), set[Place]()
 
     def count(module: str, name: str, definition: Definition) -> None:
         counted.add(f"{module} {name} {definition.digest}")
         attributes.update(definition.attributes)
+        declared.update(definition.declared)
         places.extend((module, mentioned) for mentioned in definition.names)
         places.extend(_found(imported, read) for imported in definition.imports)
         members.extend((module, member, part) for member, part in definition.members.items())
@@ -86,7 +89,7 @@ def follow(roots: Iterable[Place], read: Read) -> set[str]:
                 counted.add(f"{module} {name} {imported}")
                 places.append(_found(imported, read))
         if not places:
-            for member in [one for one in members if one[1] in attributes]:
+            for member in [one for one in members if one[1] in attributes or one[1] not in declared]:
                 members.remove(member)
                 count(*member)
     return counted

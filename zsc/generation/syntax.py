@@ -1,7 +1,7 @@
 """A module's syntax as far as it decides what the module does: its definitions, and the names by which they use others.
 
-Comments, docstrings, layout and the annotations of functions say nothing of what is done. All is the same on every
-supported version of Python, whose own dumps of syntax trees differ.
+Comments, docstrings, layout, the annotations of functions and imports for type checkers say nothing of what is done.
+All is the same on every supported version of Python, whose own dumps of syntax trees differ.
 """
 
 import ast
@@ -19,13 +19,15 @@ NEUTRAL = {"ctx", "kind", "type_comment", "type_ignores"}  # fields of syntax tr
 @dataclass(frozen=True)
 class Definition:
     """A statement: the ``digest`` of its syntax, the ``names`` and ``attributes`` that it mentions, and what is
-    imported inside it. ``members`` are parts of a class that count only where an attribute of their name is read."""
+    imported inside it. ``members`` of a class are its variables, class variables and class methods, each by itself;
+    ``declared`` are the names of the latter two."""
 
     digest: str
     names: frozenset[str]
     attributes: frozenset[str]
     imports: tuple[Place, ...]
     members: Mapping[str, "Definition"] = field(default_factory=dict)
+    declared: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -51,11 +53,14 @@ def parsed(source: bytes, name: str, package: bool) -> Module:
 
 
 def _definition(statement: ast.stmt, name: str, package: bool) -> Definition:
-    members = {}
+    members, declared = {}, set()
     if isinstance(statement, ast.ClassDef):
-        for part in [part for part in statement.body if _describes(part)]:
-            statement.body.remove(part)
-            members[_bound(part)[0]] = _definition(part, name, package)
+        for part in [part for part in statement.body if _is_member(part)]:
+            (bound,) = _bound(part)
+            if bound not in members:
+                statement.body.remove(part)
+                members[bound] = _definition(part, name, package)
+            declared |= set() if isinstance(part, ast.Assign) else {bound}
     nodes = list(ast.walk(statement))
     texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
     return Definition(
@@ -69,6 +74,7 @@ def _definition(statement: ast.stmt, name: str, package: bool) -> Definition:
             for _, place in _imported(node, name, package)
         ),
         members,
+        frozenset(declared),
     )
 
 
@@ -84,16 +90,16 @@ def _bound(statement: ast.stmt) -> list[str]:
     return names if len(names) == len(parts) else []
 
 
-def _describes(part: ast.stmt) -> bool:
-    """Say whether a part of a class is a class variable or a class method, and not one that Python itself calls."""
+def _is_member(part: ast.stmt) -> bool:
+    """Say whether a part of a class is a value, a class variable or a class method, and not one for Python itself."""
     if isinstance(part, ast.AnnAssign):
         kind = part.annotation.value if isinstance(part.annotation, ast.Subscript) else part.annotation
-        marked = isinstance(part.target, ast.Name) and isinstance(kind, ast.Name) and kind.id == "ClassVar"
+        marked = isinstance(kind, ast.Name) and kind.id == "ClassVar"
+    elif isinstance(part, ast.FunctionDef):
+        marked = any(isinstance(one, ast.Name) and one.id == "classmethod" for one in part.decorator_list)
     else:
-        marked = isinstance(part, ast.FunctionDef) and any(
-            isinstance(one, ast.Name) and one.id == "classmethod" for one in part.decorator_list
-        )
-    return marked and not _bound(part)[0].startswith("__")
+        marked = isinstance(part, ast.Assign)
+    return marked and len(_bound(part)) == 1 and not _bound(part)[0].startswith("__")
 
 
 def _imported(node: ast.Import | ast.ImportFrom, name: str, package: bool) -> Iterator[tuple[str, Place]]:
@@ -114,6 +120,10 @@ class _Bare(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if text else self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" and not node.orelse
+        return None if for_types else self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.annotation = None
