@@ -4,9 +4,8 @@ import math
 
 import pytest
 
-from zsc.metrics import METRICS
 from zsc.metrics.score import Row
-from zsc.tables.curves import BETTER, dose_series, frontier, points
+from zsc.tables.curves import dose_series, frontier, points
 from zsc.tables.kinds import moved_by
 
 
@@ -25,10 +24,6 @@ def scores(**of_metrics):
 
 def bias(strength, **more):
     return {"knob": "attn_bias", "profile": "knowledge", "layers": None} | more | {"strength": strength}
-
-
-def test_every_metric_has_a_direction():
-    assert list(METRICS) == sorted(BETTER, key=list(METRICS).index) and set(BETTER.values()) == {"higher", "lower"}
 
 
 def test_series_by_hand():

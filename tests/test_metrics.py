@@ -11,13 +11,16 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from tests.data import RESPONSES, TEXTS
 from zsc.errors import ZscError
-from zsc.metrics import GROUPS, METRICS, build_metrics
+from zsc.metrics import GROUPS, METRICS, build_metrics, described, family, fluency_metrics
+from zsc.metrics.items import build_columns
+from zsc.metrics.judges import JUDGES
 from zsc.metrics.sentences import sentences
 
 
 def value(name, predictions, references=None):
     metric = METRICS[name](name)
-    return metric.compute(predictions=predictions, **({} if references is None else {"references": references}))[name]
+    columns = {"predictions": predictions} | ({} if references is None else {"references": references})
+    return metric.as_evaluate().compute(**columns)[name]
 
 
 def test_precision_by_hand():
@@ -155,7 +158,7 @@ def test_most_repeated_by_hand():
     metric = METRICS["most_repeated"]("most_repeated")
     for tied in (["x", "x", "y", "y", "z"], ["y", "z", "x", "y", "x"], ["a", "b", "c", "d", "e"]):
         shares = dict(zip(tied, metric.statistics(tied, None)[:, 0], strict=True))
-        assert metric.compute(predictions=tied)["most_repeated"] == pytest.approx(max(map(tied.count, tied)) / 5)
+        assert value("most_repeated", tied) == pytest.approx(max(map(tied.count, tied)) / 5)
         assert len({share for share in shares.values() if share}) == 1  # whichever comes first
 
 
@@ -206,6 +209,36 @@ def test_every_metric_is_listed_under_its_own_name_and_signs_its_numbers():
     for name, build in METRICS.items():
         metric = build(name)
         assert metric.measure == name and metric.signature.startswith(f"{name}|on:") and "|zsc:" in metric.signature
+
+
+def test_every_metric_says_its_direction_and_what_it_needs():
+    made = build_columns([], {}, 5, [], [])
+    for name, build in METRICS.items():
+        metric = build(name)
+        assert metric.better in ("higher", "lower") and family(name) in GROUPS
+        assert not metric.judge or metric.judge in JUDGES, metric.judge
+        assert set(metric.reads) <= set(made) and (metric.judge or metric.columns == metric.reads)
+
+
+def test_what_metrics_say_of_themselves_by_hand():
+    directions = {"knowledge_f1": "higher", "knowledge_copied_run": "lower", "perplexity_median": "lower",
+                  "question_rate": "higher", "self_bleu": "lower", "negative_rate": "higher"}  # fmt: skip
+    assert {name: described(name).better for name in directions} == directions
+    assert [name for name in METRICS if described(name).beside] == ["phrase_copy_rate", "repetition", "distinct2"]
+    assert [metric.measure for metric in fluency_metrics()] == [
+        "judge_perplexity_median", "perplexity_corpus", "perplexity_median"
+    ]  # fmt: skip
+    assert described("topic_similarity").requirements == "judges.embedder=MODEL and topic"
+    assert described("knowledge_entailment").requirements == "judges.entailment=MODEL and knowledge"
+    assert described("reference_bleu").requirements == "reference" and described("length").requirements == ""
+    assert all(described(name).logarithmic == ("perplexity" in name) for name in METRICS)
+
+
+def test_of_a_metric_of_another_house_nothing_is_made_up():
+    metric = described("their_metric")
+    assert metric.measure == "their_metric" and metric.better is None and family("their_metric") == ""
+    with pytest.raises(ZscError, match="no metric 'their_metric'"):
+        metric.statistics(["a"], None)
 
 
 def test_metrics_write_nothing(tmp_path, monkeypatch):

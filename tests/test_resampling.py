@@ -40,7 +40,7 @@ def test_a_weighted_sample_is_the_metric_of_the_repeated_responses(name):
         if references:
             columns["references"] = [references[i] for i in repeated]
         actual = metric.weighted(statistics, np.array([weights], dtype=float))[0]
-        assert actual == pytest.approx(metric.compute(**columns)[name])
+        assert actual == pytest.approx(metric.as_evaluate().compute(**columns)[name])
 
 
 @pytest.mark.parametrize("name", list(METRICS))

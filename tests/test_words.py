@@ -23,7 +23,7 @@ from zsc.errors import ZscError
 from zsc.metrics import METRICS, build_metrics
 from zsc.metrics.items import build_columns
 from zsc.metrics.sentences import is_question, sentences
-from zsc.metrics.tokenized import TOKENIZERS, check_tokenizer, choose, unusable
+from zsc.metrics.tokenized import check_tokenizer, choose, tokenizers, unusable
 
 # ruff: noqa: RUF001
 
@@ -56,7 +56,7 @@ FULL = ["knowledge_precision", "knowledge_rouge1", "knowledge_rouge2", "knowledg
 
 def value(name, said, texts=None):
     metric = METRICS[name](name)
-    return metric.compute(predictions=said, **({} if texts is None else {"references": texts}))[name]
+    return metric.as_evaluate().compute(predictions=said, **({} if texts is None else {"references": texts}))[name]
 
 
 @pytest.mark.parametrize("language", COPIES)
@@ -162,7 +162,7 @@ def test_what_is_ascii_is_read_as_it_always_was(parlor):
     texts = [text for one in parlor for text in (one.knowledge, one.reference, *(turn.text for turn in one.history))]
     texts = [text for text in texts if text and text.isascii()]
     assert len(texts) > 1000
-    scorer, stemmer = RougeScorer(["rouge1", "rougeL"]), PorterStemmer()
+    scorer, stemmer = RougeScorer(["rouge1", "rouge2", "rougeL"]), PorterStemmer()
     texts += ascii_texts()
     for text, other in zip(texts, texts[1:] + texts[:1], strict=True):
         split = re.findall("[a-z0-9]+", text.lower())
@@ -315,18 +315,18 @@ def test_a_named_tokenizer_is_sacrebleus(name):
     said, texts = ["猫坐在垫子上 and sat. Да", "Он ушёл, да"], ["猫在垫子上 and sat! Да", "Он «ушёл», да"]
     bleu, own = build_metrics(["knowledge_bleu", "self_bleu"], name)
     expected = sacrebleu.corpus_bleu(said, [texts], tokenize=name).score
-    assert bleu.compute(predictions=said, references=texts)["knowledge_bleu"] == pytest.approx(expected)
+    assert bleu.as_evaluate().compute(predictions=said, references=texts)["knowledge_bleu"] == pytest.approx(expected)
     alone = [
         sacrebleu.sentence_bleu(one, [other], tokenize=name, use_effective_order=True).score
         for one, other in (said, said[::-1])
     ]
-    assert own.compute(predictions=said)["self_bleu"] == pytest.approx(sum(alone) / 2)
+    assert own.as_evaluate().compute(predictions=said)["self_bleu"] == pytest.approx(sum(alone) / 2)
 
 
 def test_a_tokenizer_that_is_none_or_cannot_be_used():
     with pytest.raises(ZscError, match="Did you mean 'ja-mecab'"):
         check_tokenizer("jamecab")
-    assert TOKENIZERS[0] == "auto" and check_tokenizer("auto") == "auto"
+    assert tokenizers()[0] == "auto" and check_tokenizer("auto") == "auto"
     if unusable("ja-mecab"):
         with pytest.raises(ZscError, match=r"bleu.tokenize=ja-mecab cannot be used: .*pip install 'sacrebleu\[ja\]'"):
             check_tokenizer("ja-mecab")

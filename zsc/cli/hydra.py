@@ -9,30 +9,22 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from zsc.cli.configs import CONFIGS, check_overrides, config_folder, expand, multirun, split_arguments
+from zsc.cli.check import check_overrides
+from zsc.cli.expand import expand, multirun
+from zsc.cli.flags import split_arguments
+from zsc.cli.groups import CONFIGS, config_folder
 from zsc.cli.interrupts import deferred_interrupts
 from zsc.cli.outcomes import Outcomes, new_folder
 from zsc.errors import INTERRUPTED, ZscError
 from zsc.terminal import outlets
 
-JOBS = {
-    "run": "zsc.cli.run:run",
-    "sweep": "zsc.cli.run:sweep",
-    "plan": "zsc.cli.plan:plan",
-    "table": "zsc.cli.table:table",
-    "tune": "zsc.cli.tune:tune",
-    "train": "zsc.cli.train:run",
-    "bench": "zsc.cli.bench:bench",
-    "data": "zsc.cli.data:data",
-    "doctor": "zsc.cli.doctor:doctor",
-}
-
 
 def launch(command: str, arguments: list[str]) -> None:
-    """Check ``arguments`` and run ``command`` (a key of JOBS) on every config they compose.
+    """Check ``arguments`` and run ``command`` on every config they compose.
 
     Raises what the command raises; of several jobs, each runs to its end, and ZscError names those that failed.
     """
+    path = f"zsc.cli.{'run' if command == 'sweep' else command}:{command}"
     flags, overrides = split_arguments(arguments)
     several = multirun(flags, overrides)
     # the seed of a training is one number, and it has no model or knob
@@ -40,7 +32,7 @@ def launch(command: str, arguments: list[str]) -> None:
     with deferred_interrupts():
         check_overrides(command, flags, overrides)
     if not several:
-        job = Job(JOBS[command])
+        job = Job(path)
         start(command, [*flags, *overrides], job)
         if job.raised:
             raise job.raised[0]
@@ -50,7 +42,7 @@ def launch(command: str, arguments: list[str]) -> None:
         overrides.append(f"hydra.sweep.dir={folder}")
     outcomes = Outcomes(folder.absolute())
     try:
-        start(command, [*flags, *overrides], Job(JOBS[command], outcomes))
+        start(command, [*flags, *overrides], Job(path, outcomes))
     finally:
         outcomes.tell()
     outcomes.check()

@@ -1,25 +1,30 @@
 """`zsc ls`: what can be chosen, with a line each."""
 
 import inspect
+from dataclasses import dataclass
+from typing import Literal
 
-from zsc.cli.options import FOLDER_FLAGS, RUN_GROUPS, config_folder, group_options, headline
-from zsc.cli.words import split_words
+from zsc.cli.flags import split_arguments
+from zsc.cli.groups import RUN_GROUPS, config_folder, group_options, headline
 from zsc.data.control_phrases import load_phrases, phrase_sets
-from zsc.errors import ZscError
-from zsc.metrics import GROUPS, METRICS
-from zsc.tables.render import check_format, render
+from zsc.metrics import METRICS, family
+from zsc.options import read
+from zsc.tables.render import render
+
+Format = Literal["table", "md", "csv", "json"]
 
 
-def ls(arguments: list[str]) -> None:
+@dataclass(frozen=True)
+class LsOptions:
+    """configs/ls.yaml"""
+
+    format: Format = "table"
+
+
+def ls(words: list[str]) -> None:
     """Print the options of every config group, the sets of control phrases and the metrics."""
-    flags, settings = split_words(arguments)
-    style, folder = "table", config_folder(flags)
-    for argument in [*(flag for flag in flags if flag.startswith("-")), *settings]:
-        key, _, value = argument.partition("=")
-        if key != "format" and key not in FOLDER_FLAGS:
-            raise ZscError(f"zsc ls takes format=table|md|csv|json and --config-dir FOLDER only, not '{argument}'.")
-        style = value if key == "format" else style
-    check_format(style)
+    flags, overrides = split_arguments(words)
+    options, folder = read(LsOptions, dict(override.split("=", 1) for override in overrides)), config_folder(flags)
     rows = [
         {"kind": kind, "name": option, "what": headline(kind, option, folder)}
         for kind in (*RUN_GROUPS, "table")
@@ -28,9 +33,8 @@ def ls(arguments: list[str]) -> None:
     for name in phrase_sets():
         phrases = load_phrases(name)
         rows.append({"kind": "phrases", "name": name, "what": f"{len(phrases)} control phrases, such as: {phrases[0]}"})
-    groups = {name: group for group, metrics in GROUPS.items() for name in metrics}
     for name, build in METRICS.items():
         metric = build(name)
-        what = (inspect.getdoc(type(metric)) or "").splitlines()[0] + f" [{metric.signature.split('|')[1]}]"
-        rows.append({"kind": "metric", "name": name, "what": f"{groups[name]}: {what}"})
-    print(render(rows, style))
+        what = f"{(inspect.getdoc(type(metric)) or '').splitlines()[0]} [on:{':'.join(metric.columns)}]"
+        rows.append({"kind": "metric", "name": name, "what": f"{family(name)}: {what}"})
+    print(render(rows, options.format))

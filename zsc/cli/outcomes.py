@@ -14,7 +14,7 @@ from time import strftime
 from typing import Any
 from uuid import uuid4
 
-from zsc.cli.configs import contract
+from zsc.cli.expand import contract
 from zsc.errors import ZscError
 from zsc.files import write_atomic
 from zsc.terminal import one_line, say

@@ -1,61 +1,18 @@
 """`zsc plan`: the cells of a run, what is there, and how long the rest will take."""
 
-import time
-
 from omegaconf import DictConfig
 
-from zsc.cli.configs import resolved
-from zsc.cli.experiment import Experiment, prepare
-from zsc.generation.cells import State
-from zsc.generation.generate import Job, generate
-from zsc.knobs.encoder import encode
-from zsc.tables.render import check_format, render
+from zsc.cli.compose import options_of
+from zsc.study.experiment import prepare
+from zsc.study.options import RunOptions
+from zsc.study.plan import cell_rows, estimate
+from zsc.tables.render import render
 from zsc.terminal import say
-
-TIMED = 16  # examples that are timed for the estimate
 
 
 def plan(cfg: DictConfig) -> None:
     """Print the cells of ``cfg`` (configs/plan.yaml) on stdout, and an estimate of time on stderr."""
-    config = resolved(cfg)
-    check_format(config["format"])
-    experiment = prepare(config, [config["knob"]])
-    rows = []
-    for (name, seed), cell in experiment.cells.items():
-        stored = cell.stored()
-        ready = f"{len(stored.items)} of {len(experiment.records)}"
-        row = {"setting": name, "seed": seed, "state": stored.state.value, "responses": ready, "cell": str(cell.path)}
-        rows.append(row)
-    print(render(rows, config["format"]))
+    options = options_of(RunOptions, cfg)
+    experiment = prepare(options)
+    print(render(cell_rows(experiment), options.format))
     say(estimate(experiment))
-
-
-def estimate(experiment: Experiment) -> str:
-    """Say how many responses are to be made and, after timing a few, how long that will take."""
-    stored = {place: cell.stored() for place, cell in experiment.cells.items()}
-    open_places = [place for place, found in stored.items() if found.state is not State.DONE]
-    count = sum(len(experiment.records) - len(stored[place].items) for place in open_places)
-    if not count:
-        return f"{len(stored)} cells, all done."
-    name, seed = open_places[-1]
-    rows = range(min(TIMED, len(experiment.records)))
-    ids = [experiment.records[i].id for i in rows]
-    loaded, job = experiment.loaded, Job(experiment.built.settings[name], seed)
-    source = experiment.source.select(rows).to(loaded.model.device)
-    started = time.perf_counter()
-    generate(
-        loaded.model, loaded.target_tokenizer, source, encode(loaded.model, source), ids, [job], experiment.decoding
-    )
-    each = (time.perf_counter() - started) / len(rows)
-    return (
-        f"{len(stored)} cells, {len(stored) - len(open_places)} done; {count} responses to make, about"
-        f" {duration(count * each)} here ({each * 1000:.0f} ms each, measured on {len(rows)} of {name})."
-    )
-
-
-def duration(seconds: float) -> str:
-    """Return ``seconds`` in words of the two largest units."""
-    minutes, hours = seconds / 60, seconds / 3600
-    if hours >= 1:
-        return f"{int(hours)} h {int(minutes % 60)} min"
-    return f"{minutes:.0f} min" if minutes >= 2 else f"{seconds:.0f} s"

@@ -1,14 +1,22 @@
 """The bucket layout of [P A.1]: one begin token, a knowledge bucket, and one bucket for each of the last turns."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import torch
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, NamedTuple
 
 from zsc.data.cut import Bucket, Cut
 from zsc.data.record import Record
+from zsc.options import Count
+
+if TYPE_CHECKING:  # imported where tensors are made: who only reads the options needs no torch
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
 
 PAD, BEGIN, KNOWLEDGE, FIRST_TURN = -1, 0, 1, 2
 MOST = 50
@@ -26,14 +34,16 @@ class Source:
     attention_mask: torch.Tensor
     segments: torch.Tensor
 
-    def to(self, device: torch.device | str) -> "Source":
+    def to(self, device: torch.device | str) -> Source:
         return Source(self.input_ids.to(device), self.attention_mask.to(device), self.segments.to(device))
 
-    def select(self, rows: Sequence[int]) -> "Source":
+    def select(self, rows: Sequence[int]) -> Source:
+        import torch
+
         index = torch.tensor(rows, device=self.input_ids.device)
         return Source(self.input_ids[index], self.attention_mask[index], self.segments[index])
 
-    def repeat(self, times: int) -> "Source":
+    def repeat(self, times: int) -> Source:
         """Return ``times`` copies, one after the other."""
         return Source(*(field.repeat(times, 1) for field in (self.input_ids, self.attention_mask, self.segments)))
 
@@ -50,9 +60,9 @@ class BucketLayout:
     for whoever spoke last, the second for the other. A tokenizer without these tokens gets its separator or end token.
     """
 
-    knowledge_tokens: int = 32
-    turns: int = 5
-    turn_tokens: int = 25
+    knowledge_tokens: Count = 32
+    turns: Count = 5
+    turn_tokens: Count = 25
     speaker_tokens: tuple[str, str] = ("<speaker1>", "<speaker2>")
     attend_padding: bool = False
 
@@ -67,6 +77,8 @@ class BucketLayout:
 
     def lay_out(self, records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> tuple[Source, Cut]:
         """Lay out ``records`` as one batch of sources; return it with what does not fit."""
+        import torch
+
         recent = [record.history[-self.turns :] for record in records]
         texts = [
             (text, size)
@@ -165,6 +177,8 @@ def _tokenized(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[lis
 
 def plain_source(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Source:
     """Return ``texts`` as the tokenizer lays them out, each one segment (``FIRST_TURN``), padded to the longest."""
+    import torch
+
     batch = tokenizer(list(texts), padding=True, return_tensors="pt")
     mask = batch["attention_mask"]
     return Source(batch["input_ids"], mask, torch.where(mask.bool(), FIRST_TURN, PAD))

@@ -25,11 +25,10 @@ from filelock import BaseFileLock
 
 from zsc.errors import ZscError, first_line
 from zsc.files import append, lock_at, partial_name, refuse_link, write_atomic
+from zsc.generation.code import code_hash
 
-PACKAGE = Path(__file__).parents[1]
-DECIDING = ("data/layout.py", "models/*.py", "knobs/*.py", "generation/encoded.py", "generation/generate.py",
-            "generation/decoding.py", "generation/noise.py", "generation/top_p.py")  # fmt: skip
 LIBRARIES = ("torch", "transformers", "tokenizers")
+MADE_WITH = ("code", "libraries")  # parts of a cell's spec: what makes its responses of the others
 FIELDS = {"id", "response", "tokens", "nll"}
 CHECK, LOCK = "check", ".lock"
 PARTS = ("cell.json", "items.jsonl", "done.json")
@@ -65,13 +64,9 @@ def canonical(value: Any) -> str:
 
 
 @cache
-def code_version() -> str:
-    """Return a hash of the source code that decides responses."""
-    files = {file for pattern in DECIDING for file in PACKAGE.glob(pattern)}
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+def code_version(kinds: frozenset[type]) -> str:
+    """Return the hash of the code that responses under knobs of ``kinds`` can reach, read once."""
+    return code_hash(kinds)
 
 
 def library_versions() -> dict[str, str]:
@@ -88,7 +83,12 @@ class Cell:
 
     @property
     def identity(self) -> str:
-        return hashlib.sha256(canonical(self.spec).encode()).hexdigest()
+        return _hashed(self.spec)
+
+    @property
+    def content(self) -> str:
+        """As ``identity``, whatever the code and the versions of libraries."""
+        return _hashed({name: part for name, part in self.spec.items() if name not in MADE_WITH})
 
     @property
     def path(self) -> Path:
@@ -188,6 +188,24 @@ class Cell:
                 break
             items.append(item)
         return items
+
+
+def identified(cells: Mapping[tuple[str, int], Cell]) -> dict[str, Any]:
+    """Return what a run's manifest tells of its ``cells``, which are given by setting and seed.
+
+    ``identity`` is a hash of all that decides the responses and of the names of the settings, ``content`` the same
+    whatever the code and the versions of libraries, and ``code`` the hash of the code of each setting.
+    """
+    return {
+        "identity": _hashed([[*place, cell.identity] for place, cell in cells.items()]),
+        "content": _hashed([[*place, cell.content] for place, cell in cells.items()]),
+        "code": {name: cell.spec["code"] for (name, _), cell in cells.items()},
+        "cells": {f"{name} seed {seed}": cell.identity for (name, seed), cell in cells.items()},
+    }
+
+
+def _hashed(value: Any) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def _remove(part: Path) -> None:

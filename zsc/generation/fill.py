@@ -127,10 +127,8 @@ class Filler:
             self.watcher.note(f"{len(tasks)} cells side by side exceed the memory: going on with {self.together}.")
             return False
         for task, count, responses in zip(tasks, ready, said, strict=True):
-            items = [
-                {"id": identity, "response": one.text, "tokens": one.tokens, "nll": round(one.nll, 5)}
-                for identity, one in zip(ids, responses, strict=True)
-            ][max(count - rows[0], 0) :]
+            items = [one.item(identity) for identity, one in zip(ids, responses, strict=True)]
+            items = items[max(count - rows[0], 0) :]
             task.cell.append(items)
             self.watcher.advance(len(items))
         return True

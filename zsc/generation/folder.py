@@ -2,7 +2,7 @@
 and how it scores (scores.json, items.csv, judged-*.jsonl)."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from errno import ENOTDIR
@@ -13,10 +13,9 @@ from zsc.data import jsonl
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line
 from zsc.files import lock_at, refuse_link, write_atomic
-from zsc.generation.cells import writing
+from zsc.generation.cells import LIBRARIES, writing
 from zsc.spreadsheets import csv_text
 
-DIFFERENCE = "difference"  # no name of a setting: tables of scores call so what compares two
 AGAIN = "Repeat the command that made the run."
 ROW = {"setting", "seed", "id", "response"}
 PARTS = ("config.yaml", "manifest.json", "records.jsonl", "generations.jsonl", "scores.json", "items.csv", ".lock")
@@ -34,9 +33,9 @@ class RunFolder:
     def generations(self) -> Path:
         return self.path / "generations.jsonl"
 
-    def check(self, identity: str) -> None:
-        """Raise ZscError if the folder cannot be made, holds another run than that of ``identity``, or files of the
-        names of a run's that are of none, and where it or one of its files is a symbolic link."""
+    def check(self, made: Mapping[str, Any]) -> None:
+        """Raise ZscError if the folder cannot be made, holds another run than that of the manifest ``made``, or files
+        of the names of a run's that are of none, and where it or one of its files is a symbolic link."""
         with self.writing():
             nearest = next(path for path in (self.path, *self.path.parents) if path.exists())
             if not nearest.is_dir():
@@ -44,14 +43,19 @@ class RunFolder:
             for name in PARTS:
                 refuse_link(self.path / name)
             there = [name for name in PARTS[:-1] if (self.path / name).exists()]
-            if there and self.manifest().get("identity") != identity:
+            if there and (held := self.manifest()).get("identity") != made["identity"]:
+                if "content" in made and made["content"] == held.get("content"):
+                    raise ZscError(
+                        f"{self.path} holds this run, made with {made_otherwise(held, made)}. Set output=FOLDER to a"
+                        " new one, or remove the folder."
+                    )
                 of_a_run = {"config.yaml", "manifest.json"} <= {*there}
                 what = "a run with other settings, data or weights" if of_a_run else f"{there[0]}, which is of no run"
                 raise ZscError(f"{self.path} holds {what}. Set output=FOLDER to a new one.")
 
     def create(self, config_yaml: str, manifest: dict[str, Any], records: Sequence[Record]) -> None:
         """Write what defines the run. Raises what :meth:`check` raises, and ZscError if writing fails."""
-        self.check(manifest["identity"])
+        self.check(manifest)
         with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
             lines = (json.dumps(record.to_json(), ensure_ascii=False, allow_nan=False) for record in records)
@@ -117,3 +121,13 @@ class RunFolder:
         if not self.generations.is_file() or self.generations.read_text(encoding="utf-8") != content:
             with self.writing():
                 write_atomic(self.generations, content)
+
+
+def made_otherwise(held: Mapping[str, Any], made: Mapping[str, Any]) -> str:
+    """Say with what the run of the manifest ``held`` was made, where that of ``made`` has other code or libraries."""
+    before, now = held["versions"], made["versions"]
+    parts = [f"{name} {before[name]} in place of {now[name]}" for name in LIBRARIES if before[name] != now[name]]
+    if others := [name for name, code in made["code"].items() if held["code"].get(name) != code]:
+        which = "" if len(others) == len(made["code"]) else f" for {', '.join(others)}"
+        parts = [f"other code of zsc{which}", *parts]
+    return " and ".join(parts)

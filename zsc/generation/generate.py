@@ -12,6 +12,7 @@ from zsc.data.layout import Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.finite import check_likelihoods, check_states, finite_logits
 from zsc.generation.noise import stream_keys
+from zsc.generation.sampling import generation_config, logits_processors
 from zsc.knobs.apply import apply
 from zsc.knobs.base import Knob
 from zsc.knobs.encoder import encoder_outputs
@@ -26,6 +27,10 @@ class Response:
     text: str
     tokens: int
     nll: float
+
+    def item(self, identity: str) -> dict[str, Any]:
+        """Return what a cell holds of the response to the record ``identity``."""
+        return {"id": identity, "response": self.text, "tokens": self.tokens, "nll": round(self.nll, 5)}
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ def decode(
         return generator.generate(
             encoder_outputs=encoder_outputs(states.repeat(len(jobs), 1, 1)),
             attention_mask=repeated.attention_mask,
-            generation_config=decoding.generation_config(model),
-            logits_processor=LogitsProcessorList(decoding.logits_processors(streams)),
+            generation_config=generation_config(decoding, model),
+            logits_processor=LogitsProcessorList(logits_processors(decoding, streams)),
         )
 
 

@@ -15,6 +15,7 @@ from zsc.knobs.bias import (
     check_weights,
     constant_bias,
     head_mask,
+    restricted,
     scheduled_bias,
 )
 from zsc.knobs.masks import precision
@@ -118,11 +119,3 @@ def progress(steps: torch.Tensor, schedule: str, length: int) -> torch.Tensor:
     if schedule == "step":
         return (steps >= length).to(steps.dtype)
     return (steps / length).clamp(max=1)
-
-
-def restricted(layers: Sequence[int] | None, heads: Sequence[int] | None) -> str:
-    """Say which layers and heads a bias is restricted to, for the name of a setting."""
-    parts = [
-        f", {name} {' '.join(map(str, chosen))}" for name, chosen in (("layers", layers), ("heads", heads)) if chosen
-    ]
-    return "".join(parts)

@@ -126,6 +126,14 @@ def head_mask(model: PreTrainedModel, layers: Sequence[int] | None, heads: Seque
     return torch.isin(torch.arange(count), torch.tensor(list(heads)))
 
 
+def restricted(layers: Sequence[int] | None, heads: Sequence[int] | None) -> str:
+    """Say which layers and heads a bias is restricted to, for the name of a setting."""
+    parts = [
+        f", {name} {' '.join(map(str, chosen))}" for name, chosen in (("layers", layers), ("heads", heads)) if chosen
+    ]
+    return "".join(parts)
+
+
 def check_weights(weights: torch.Tensor, attention_mask: torch.Tensor) -> None:
     """Raise ValueError for weights that :func:`biased_cross_attention` cannot use."""
     if weights.shape != attention_mask.shape or weights.dim() != 2:

@@ -10,9 +10,8 @@ from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_whole
-from zsc.knobs.attn_bias import restricted
 from zsc.knobs.base import AdditiveKnob, Dose
-from zsc.knobs.bias import check_strength, head_mask
+from zsc.knobs.bias import check_strength, head_mask, restricted
 from zsc.knobs.masks import Bias, precision
 from zsc.knobs.steering import Additions
 from zsc.knobs.supported import check_supported

@@ -1,9 +1,10 @@
 """Metrics by name. A line here and a file beside it make a new one."""
 
 from collections.abc import Callable
+from operator import attrgetter
 
 from zsc.errors import ZscError, suggestion
-from zsc.metrics.base import Metric
+from zsc.metrics.base import Metric, Unregistered
 from zsc.metrics.bleu import Bleu
 from zsc.metrics.chrf import ChrF
 from zsc.metrics.copy_rate import CopiedRun, CopyRate
@@ -21,7 +22,7 @@ from zsc.metrics.repetition import Repetition
 from zsc.metrics.rouge import Rouge
 from zsc.metrics.self_bleu import SelfBleu
 from zsc.metrics.sentiment import NegativeRate, PositiveRate, Sentiment
-from zsc.metrics.tokenized import AUTO, Tokenized, check_tokenizer
+from zsc.metrics.tokenized import AUTO, check_tokenizer
 
 GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
     "informativeness": {
@@ -32,7 +33,7 @@ GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
         "knowledge_bleu": lambda name: Bleu(name, "knowledge"),
         "knowledge_chrf": lambda name: ChrF(name, "knowledge"),
         "knowledge_f1": lambda name: F1(name, "knowledge"),
-        "knowledge_entailment": lambda name: Judged(name, "entailment_probability"),
+        "knowledge_entailment": lambda name: Judged(name, "entailment_probability", "entailment", "knowledge"),
         "knowledge_novelty": lambda name: Novelty(name, "knowledge", 2),
         "knowledge_copied_run": lambda name: CopiedRun(name, "knowledge"),
         "knowledge_copy_rate": lambda name: CopyRate(name, "knowledge"),
@@ -47,27 +48,29 @@ GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
         "question_sentence_rate": lambda name: QuestionSentenceRate(name),
     },
     "fluency": {
-        "perplexity_median": lambda name: MedianPerplexity(name, "nll", "tokens"),
-        "perplexity_corpus": lambda name: Perplexity(name, "nll", "tokens"),
-        "judge_perplexity_median": lambda name: MedianPerplexity(name, "judge_nll", "judge_tokens"),
-        "judge_perplexity_corpus": lambda name: Perplexity(name, "judge_nll", "judge_tokens"),
+        "perplexity_median": lambda name: MedianPerplexity(name, "nll", "tokens", for_fluency=3),
+        "perplexity_corpus": lambda name: Perplexity(name, "nll", "tokens", for_fluency=2),
+        "judge_perplexity_median": lambda name: MedianPerplexity(
+            name, "judge_nll", "judge_tokens", "language_model", for_fluency=1
+        ),
+        "judge_perplexity_corpus": lambda name: Perplexity(name, "judge_nll", "judge_tokens", "language_model"),
         "repetition": lambda name: Repetition(name, 4),
         "distinct1": lambda name: Distinct(name, 1),
-        "distinct2": lambda name: Distinct(name, 2),
+        "distinct2": lambda name: Distinct(name, 2, beside=True),
         "self_bleu": lambda name: SelfBleu(name),
         "uniqueness": lambda name: Uniqueness(name),
         "most_repeated": lambda name: MostRepeated(name),
     },
     "topic": {
-        "topic_similarity": lambda name: Judged(name, "topic_similarity"),
+        "topic_similarity": lambda name: Judged(name, "topic_similarity", "embedder", "topic"),
         "topic_keywords": lambda name: KeywordShare(name, "topic"),
-        "topic_probability": lambda name: Judged(name, "topic_probability"),
+        "topic_probability": lambda name: Judged(name, "topic_probability", "topic_classifier", "topic"),
     },
     "sentiment": {
         "sentiment_compound": lambda name: Sentiment(name),
         "positive_rate": lambda name: PositiveRate(name),
         "negative_rate": lambda name: NegativeRate(name),
-        "judged_positive_rate": lambda name: JudgedRate(name, "positive_probability"),
+        "judged_positive_rate": lambda name: JudgedRate(name, "positive_probability", "sentiment_classifier"),
     },
     "reference": {
         "reference_bleu": lambda name: Bleu(name, "reference"),
@@ -91,11 +94,26 @@ def build_metrics(names: list[str], tokenize: str = AUTO) -> list[Metric]:
     check_tokenizer(tokenize)
     if not isinstance(names, list) or not names:
         raise ZscError(f"metrics={names} must be a list of metrics or groups, such as metrics=[length,questions].")
-    groups: dict[str, list[str]] = {"all": list(METRICS)} | {group: list(of_one) for group, of_one in GROUPS.items()}
+    groups: dict[str, list[str]] = {"all": list(METRICS)} | {group: list(metrics) for group, metrics in GROUPS.items()}
     known = [*METRICS, *groups]
     for name in map(str, names):
         if name not in known:
             raise ZscError(f"no metric '{name}'.{suggestion(name, known)} Known: {', '.join(known)}.")
     chosen = dict.fromkeys(metric for name in names for metric in ([name] if name in METRICS else groups[name]))
-    built = [METRICS[name](name) for name in chosen]
-    return [metric.split_by(tokenize) if isinstance(metric, Tokenized) else metric for metric in built]
+    return [METRICS[name](name).split_by(tokenize) for name in chosen]
+
+
+def described(name: str) -> Metric:
+    """Return the metric called ``name`` for what it says of itself, also where a stored run has it and we do not."""
+    return METRICS.get(name, Unregistered)(name)
+
+
+def family(name: str) -> str:
+    """Return the group that the metric called ``name`` belongs to; nothing where it is not registered."""
+    return next((group for group, metrics in GROUPS.items() if name in metrics), "")
+
+
+def fluency_metrics() -> list[Metric]:
+    """Return the metrics that stand for fluency; the first one possible is to be taken."""
+    every = [build(name) for name, build in METRICS.items()]
+    return sorted((metric for metric in every if metric.for_fluency), key=attrgetter("for_fluency"))

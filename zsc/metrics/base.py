@@ -4,55 +4,76 @@ Every metric is a function of sums of statistics over responses (or a median of 
 weighting rows of statistics, without computing the metric again.
 """
 
-import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import datasets
-import evaluate
 import numpy as np
 
 from zsc import __version__
+from zsc.errors import ZscError
 from zsc.metrics.items import Columns
 
+if TYPE_CHECKING:
+    from evaluate import Metric as EvaluateMetric
 
-class Metric(evaluate.Metric):
-    """An `evaluate.Metric` that downloads nothing. Subclasses say what their statistics are.
+Direction = Literal["higher", "lower"]
 
-    ``predictions`` and ``references`` name the columns (see :mod:`zsc.metrics.items`) that
-    ``compute(predictions=..., references=...)`` takes; ``references`` is None for a metric of one column alone.
+
+class Metric(ABC):
+    """A number of many responses. Subclasses say what its statistics are, and what of the following differs for them.
+
+    ``predictions`` and ``references`` name the columns (see :mod:`zsc.metrics.items`) that it is computed from;
+    ``references`` is None for a metric of one column alone. If a ``judge`` (see :mod:`zsc.metrics.judges`) makes these,
+    ``judged_with`` names the columns that it reads beside the response.
     """
 
+    better: Direction | None = "higher"  # which way it is better, or is to be moved; None: unknown
+    beside: bool = False  # a report shows it whatever control and fluency are
+    for_fluency: int = 0  # its place among the metrics that stand for fluency, of which the first possible is taken
+    logarithmic: ClassVar[bool] = False  # it is drawn on a logarithmic scale where its values lie far apart
     kinds: ClassVar[dict[str, str]] = {"predictions": "string", "references": "string"}
     of_sums: ClassVar[bool] = True  # a metric that is not overrides `weighted`
     needs: ClassVar[str] = ""  # what a response without a value lacks, where its columns are there
 
-    def __init__(self, name: str, references: str | None = None, predictions: str = "response"):
+    def __init__(
+        self,
+        name: str,
+        references: str | None = None,
+        predictions: str = "response",
+        judge: str = "",
+        judged_with: Sequence[str] = (),
+    ):
         self.measure, self.predictions, self.references = name, predictions, references
-        super().__init__(keep_in_memory=True)
+        self.judge, self.judged_with = judge, tuple(judged_with)
 
-    def _build_data_dir(self) -> str:
-        return ""  # all is kept in memory; the library would create a folder in the user's home
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it is computed from."""
+        return (self.predictions,) if self.references is None else (self.predictions, self.references)
 
-    def _info(self) -> evaluate.MetricInfo:
-        features = {k: v for k, v in self.kinds.items() if k == "predictions" or self.references is not None}
-        return evaluate.MetricInfo(
-            description=inspect.getdoc(type(self)) or "",
-            citation="",
-            inputs_description=f"predictions: {self.predictions}; references: {self.references}",
-            features=datasets.Features({name: datasets.Value(kind) for name, kind in features.items()}),
-        )
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that it goes back to: those that it is computed from, or those that its judge reads."""
+        return ("response", *self.judged_with) if self.judge else self.columns
 
-    def _compute(self, predictions: list[Any], references: list[Any] | None = None) -> dict[str, float]:
-        return {self.measure: self.value(self.statistics(predictions, references)[:, None, :])}
+    @property
+    def requirements(self) -> str:
+        """What must be there beside responses for it to have a value, in words."""
+        judge = [f"judges.{self.judge}=MODEL"] if self.judge else []
+        return " and ".join([*judge, *(column for column in self.reads if column != "response")])
 
     def fitted(self, cells: Sequence[Columns]) -> tuple["Metric", str]:
         """Return this metric with what it settles once for the ``cells`` of a run, and what there is to say of that."""
         return self, ""
 
+    def split_by(self, tokenize: str) -> "Metric":
+        """Return this metric with another tokenizer of sacrebleu, if it has one."""
+        return self
+
+    @abstractmethod
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         """Return one row of numbers per response: float64 of shape (responses, numbers)."""
-        raise NotImplementedError
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return the metric (...) of samples of ``counts`` (...) responses whose statistics add up to ``sums``
@@ -69,15 +90,29 @@ class Metric(evaluate.Metric):
         """Return the metric of ``statistics`` (examples, seeds, numbers)."""
         return float(self.weighted(statistics, np.ones((1, statistics.shape[0])))[0])
 
+    def as_evaluate(self) -> "EvaluateMetric":
+        """Return this metric as one of the library `evaluate`, whose import takes seconds."""
+        from zsc.metrics.as_evaluate import AsEvaluate
+
+        return AsEvaluate(self)
+
     @property
     def signature(self) -> str:
         """What the number depends on: measure, columns, library versions and options, as one string."""
-        columns = self.predictions if self.references is None else f"{self.predictions}:{self.references}"
-        return "|".join([self.measure, f"on:{columns}", *self.options(), f"zsc:{__version__}"])
+        return "|".join([self.measure, f"on:{':'.join(self.columns)}", *self.options(), f"zsc:{__version__}"])
 
     def options(self) -> list[str]:
         """Return the parts of the signature that are this metric's own."""
         return []
+
+
+class Unregistered(Metric):
+    """A metric of a run that was scored elsewhere: nothing is known of it but its numbers."""
+
+    better = None
+
+    def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
+        raise ZscError(f"no metric '{self.measure}' here. See `zsc ls`.")
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

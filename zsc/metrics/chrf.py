@@ -1,20 +1,26 @@
 """chrF (Popović, 2015), by sacrebleu."""
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sacrebleu.metrics.chrf import CHRF
 
 from zsc.metrics.base import Metric
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.chrf import CHRF
 
 
 class ChrF(Metric):
     """Corpus chrF2: F-score of character n-grams up to 6 against one reference text each; from 0 to 100."""
 
-    def __init__(self, name: str, references: str):
-        self.chrf = CHRF()
-        self.chrf.num_refs = 1
-        super().__init__(name, references)
+    @cached_property
+    def chrf(self) -> "CHRF":
+        from sacrebleu.metrics.chrf import CHRF
+
+        chrf = CHRF()
+        chrf.num_refs = 1
+        return chrf
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         rows = self.chrf._extract_corpus_statistics(predictions, [references or []])

@@ -11,8 +11,14 @@ from zsc.metrics.overlap import Overlap, wordless
 class CopyRate(Overlap):
     """Share of responses that hold one of the texts, given one per line, as consecutive words; from 0 to 1.
 
-    Texts without a word, such as emoji, cannot be told from others: no value.
+    Texts without a word, such as emoji, cannot be told from others: no value. A report shows copies of control phrases.
     """
+
+    better = "lower"
+
+    def __init__(self, name: str, references: str):
+        super().__init__(name, references)
+        self.beside = references == "phrases"
 
     def compare(self, response: str, text: str) -> float:
         if wordless(text):
@@ -30,6 +36,8 @@ class CopiedRun(Overlap):
 
     An empty response copies nothing: 0.
     """
+
+    better = "lower"
 
     def compare(self, response: str, text: str) -> float:
         said, known = words(response), words(text)

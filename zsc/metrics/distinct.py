@@ -17,9 +17,9 @@ class Distinct(Metric):
     counting again in each resample, where responses repeat, would bias the measure down.
     """
 
-    def __init__(self, name: str, order: int):
-        self.order = order
+    def __init__(self, name: str, order: int, beside: bool = False):
         super().__init__(name)
+        self.order, self.beside = order, beside
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         said = [ngrams(words(response), self.order) for response in predictions]
@@ -46,6 +46,8 @@ class MostRepeated(Metric):
 
     Where several are the most frequent, each of them counts in proportion, so that no order matters.
     """
+
+    better = "lower"
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         counts = Counter(predictions)

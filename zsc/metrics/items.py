@@ -7,6 +7,8 @@ from zsc.data.record import Record, Turn
 
 Columns = Mapping[str, list[Any]]
 
+OF_A_RUN = {"phrases", "topic"}  # columns of what a run looks for, not of its examples
+
 
 def build_columns(
     records: Sequence[Record],

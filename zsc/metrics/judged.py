@@ -12,8 +12,8 @@ class Judged(Metric):
 
     kinds: ClassVar[dict[str, str]] = {"predictions": "float64"}
 
-    def __init__(self, name: str, column: str):
-        super().__init__(name, predictions=column)
+    def __init__(self, name: str, column: str, judge: str, *judged_with: str):
+        super().__init__(name, None, column, judge, judged_with)
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         return np.array(predictions, dtype=np.float64)[:, None]

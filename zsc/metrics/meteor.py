@@ -4,9 +4,6 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
-from nltk.stem.porter import PorterStemmer
-from nltk.translate.meteor_score import single_meteor_score
-
 from zsc.data.words import TOKENIZATION, words
 from zsc.metrics.overlap import Overlap
 
@@ -25,16 +22,14 @@ class Meteor(Overlap):
 
 
 def meteor(text: str, response: str) -> float:
-    return single_meteor_score(words(text), words(response), stemmer=STEMMER, wordnet=NO_SYNONYMS)
+    from nltk.translate.meteor_score import single_meteor_score  # slow to import, and few runs need it
+
+    return single_meteor_score(words(text), words(response), stemmer=CachedStemmer(), wordnet=NoSynonyms())
 
 
 class CachedStemmer:
-    def __init__(self) -> None:
-        self.stem = lru_cache(maxsize=1 << 16)(self._stem)
-        self.porter = PorterStemmer()
-
-    def _stem(self, word: str) -> str:
-        return self.porter.stem(word) if word.isascii() else word
+    def stem(self, word: str) -> str:
+        return stem(word) if word.isascii() else word
 
 
 class NoSynonyms:
@@ -42,4 +37,13 @@ class NoSynonyms:
         return []
 
 
-STEMMER, NO_SYNONYMS = CachedStemmer(), NoSynonyms()
+@lru_cache(maxsize=1)
+def _porter() -> Any:
+    from nltk.stem.porter import PorterStemmer
+
+    return PorterStemmer()
+
+
+@lru_cache(maxsize=1 << 16)
+def stem(word: str) -> str:
+    return _porter().stem(word)

@@ -15,10 +15,13 @@ class Perplexity(Metric):
     """
 
     kinds: ClassVar[dict[str, str]] = {"predictions": "float64", "references": "int64"}
+    better = "lower"
+    logarithmic = True
     level: ClassVar[str] = "corpus"
 
-    def __init__(self, name: str, nll: str, tokens: str):
-        super().__init__(name, tokens, nll)
+    def __init__(self, name: str, nll: str, tokens: str, judge: str = "", for_fluency: int = 0):
+        super().__init__(name, tokens, nll, judge)
+        self.for_fluency = for_fluency
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         found = np.column_stack([predictions, references or []]).astype(np.float64)

@@ -11,6 +11,9 @@ from zsc.metrics.base import Metric
 class Repetition(Metric):
     """Mean share of a response's n-grams that it has said before; from 0 to 1. Without n-grams it repeats nothing."""
 
+    better = "lower"
+    beside = True
+
     def __init__(self, name: str, order: int):
         self.order = order
         super().__init__(name)

@@ -15,9 +15,9 @@ from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns, build_columns
 from zsc.metrics.judges import Judge, Topic
 from zsc.metrics.judges.base import items_of, judged
+from zsc.metrics.options import Resampling
 from zsc.metrics.score import (
     Cell,
-    Resampling,
     Row,
     Statistics,
     cell_statistics,

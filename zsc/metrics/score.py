@@ -8,26 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from zsc.generation.folder import DIFFERENCE
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
+from zsc.metrics.options import Resampling
 from zsc.metrics.resampling import bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
 
+DIFFERENCE = "difference"  # no name of a setting: rows that compare two are called so
 Cell = tuple[str, int]  # setting and seed
 Statistics = Mapping[Metric, Mapping[Cell, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """``resamples`` of intervals and of tests, the ``confidence`` of intervals, and the ``seed`` of both."""
-
-    resamples: int = 10_000
-    confidence: float = 0.95
-    seed: int = 0
-
-    @property
-    def signature(self) -> str:
-        return f"resamples:{self.resamples}|confidence:{self.confidence}|rs:{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -120,7 +108,7 @@ def unmeasured(metric: Metric, columns: Columns, statistics: np.ndarray) -> int:
 
 def _given(metric: Metric, columns: Columns) -> tuple[list[int], list[list[Any]]]:
     """Return which responses have all that ``metric`` reads, and the columns of that."""
-    read = [columns.get(name) for name in (metric.predictions, metric.references) if name is not None]
+    read = [columns.get(name) for name in metric.columns]
     given = [column for column in read if column is not None]
     if len(given) < len(read):
         return [], given

@@ -4,8 +4,6 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.helpers import extract_all_word_ngrams
 
 from zsc.metrics.tokenized import Tokenized
 
@@ -19,10 +17,13 @@ class SelfBleu(Tokenized):
     Intervals keep the other responses of the whole sample [D], as in Distinct.
     """
 
+    better = "lower"
     nrefs = -1  # each response has as many references as there are others
     effective_order = True
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
+        from sacrebleu.metrics.helpers import extract_all_word_ngrams
+
         if len(predictions) < 2:
             return np.full((len(predictions), 1), np.nan)
         split = self.splitting(predictions)._preprocess_segment
@@ -41,7 +42,7 @@ class SelfBleu(Tokenized):
             correct[len(gram) - 1] += min(count, second if holder == i else most)
         others = (other for other in lengths if other != length or lengths[length] > 1)
         closest = min(others, key=lambda other: (abs(other - length), other))
-        return BLEU.compute_bleu(correct, total, length, closest, "exp", effective_order=True).score
+        return self.bleu.compute_bleu(correct, total, length, closest, "exp", effective_order=True).score
 
     def options(self) -> list[str]:
         return ["refs:others", *super().options()]

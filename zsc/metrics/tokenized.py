@@ -1,11 +1,10 @@
 """BLEU's words: by a tokenizer of sacrebleu, named or chosen by script."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Any, ClassVar
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from packaging.requirements import Requirement
-from sacrebleu.metrics.bleu import BLEU
 
 from zsc.data.words import UNSPACED, share
 from zsc.errors import ZscError, first_line, suggestion
@@ -13,8 +12,10 @@ from zsc.install import install_command
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
 
+if TYPE_CHECKING:
+    from sacrebleu.metrics.bleu import BLEU
+
 AUTO, USUAL = "auto", "13a"
-TOKENIZERS = (AUTO, *BLEU.TOKENIZERS)
 PACKAGES = {"ja-mecab": "sacrebleu[ja]", "ko-mecab": "sacrebleu[ko]"}
 WHOLE = rf"[{UNSPACED}]\p{{Script=Tibetan}}"  # letters that 13a leaves together
 CHINESE = r"\p{Script=Han}\p{Script=Bopomofo}--[\U00020000-\U0003FFFF]"  # what the tokenizer zh splits
@@ -23,7 +24,7 @@ MAINLY, SOME = 0.5, 0.1  # shares of letters
 
 
 class Tokenized(Metric):
-    """A metric of n-grams of the words that the tokenizer ``tokenize``, one of TOKENIZERS, finds.
+    """A metric of n-grams of the words that the tokenizer ``tokenize``, one of :func:`tokenizers`, finds.
 
     ``auto`` is one by the script of the reference texts or, without these, of the responses: of a whole run where it is
     :meth:`fitted`, else of those that are given.
@@ -34,10 +35,16 @@ class Tokenized(Metric):
 
     def __init__(self, name: str, references: str | None = None, tokenize: str = AUTO):
         self.tokenize = tokenize
-        self.bleu = self._bleu(USUAL if tokenize == AUTO else tokenize)
         super().__init__(name, references)
 
-    def _bleu(self, tokenize: str) -> BLEU:
+    @cached_property
+    def bleu(self) -> "BLEU":
+        """Sacrebleu's BLEU with the usual tokenizer or the one that was named."""
+        return self._bleu(USUAL if self.tokenize == AUTO else self.tokenize)
+
+    def _bleu(self, tokenize: str) -> "BLEU":
+        from sacrebleu.metrics.bleu import BLEU
+
         bleu = BLEU(tokenize=tokenize, effective_order=self.effective_order)
         bleu.num_refs = self.nrefs
         return bleu
@@ -54,7 +61,7 @@ class Tokenized(Metric):
         tokenize, why = choose(found)
         return self.split_by(tokenize), why and f"{self.measure}: {why}"
 
-    def splitting(self, texts: Sequence[str]) -> BLEU:
+    def splitting(self, texts: Sequence[str]) -> "BLEU":
         """Return sacrebleu's BLEU with the tokenizer for ``texts``."""
         return self._bleu(choose(texts)[0]) if self.tokenize == AUTO else self.bleu
 
@@ -63,12 +70,21 @@ class Tokenized(Metric):
         return [signature.replace(f"|tok:{USUAL}|", f"|tok:{AUTO}|") if self.tokenize == AUTO else signature]
 
 
+def tokenizers() -> list[str]:
+    """Return what can be named as a tokenizer: those of sacrebleu, and ``auto``."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    return [AUTO, *BLEU.TOKENIZERS]
+
+
 def check_tokenizer(name: Any) -> str:
-    """Return ``name``. Raises ZscError unless it is one of TOKENIZERS and what it needs is there."""
-    if name not in TOKENIZERS:
-        known = ", ".join(TOKENIZERS)
-        raise ZscError(f"bleu.tokenize={name} is no tokenizer.{suggestion(str(name), TOKENIZERS)} Known: {known}.")
-    if name != AUTO and (why := unusable(name)):
+    """Return ``name``. Raises ZscError unless it is one of :func:`tokenizers` and what it needs is there."""
+    if name == AUTO:
+        return AUTO
+    if name not in (known := tokenizers()):
+        allowed = ", ".join(known)
+        raise ZscError(f"bleu.tokenize={name} is no tokenizer.{suggestion(str(name), known)} Known: {allowed}.")
+    if why := unusable(name):
         install = f" Run: {install_command(Requirement(PACKAGES[name]))}" if name in PACKAGES else ""
         raise ZscError(f"bleu.tokenize={name} cannot be used: {why}{install}")
     return str(name)
@@ -77,6 +93,8 @@ def check_tokenizer(name: Any) -> str:
 @lru_cache
 def unusable(name: str) -> str:
     """Say why sacrebleu cannot make the tokenizer ``name``; nothing if it can."""
+    from sacrebleu.metrics.bleu import BLEU
+
     try:
         BLEU(tokenize=name)
     except (Exception, SystemExit) as error:  # of a package or a model that is not there, or of a download

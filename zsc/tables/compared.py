@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from zsc.generation.cells import canonical
+from zsc.metrics import METRICS, described, family, fluency_metrics
+from zsc.metrics.items import OF_A_RUN
 from zsc.metrics.score import Row, settings_of
 from zsc.tables.curves import Frontier, Scores, Series, dose_series, frontier
 from zsc.tables.kinds import moved_by
-
-BESIDE = ("repetition", "distinct2", "phrase_copy_rate")  # shown beside control and fluency, where scored
-FLUENCY = ("judge_perplexity_median", "perplexity_corpus", "perplexity_median")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Run:
             for metric in metrics
         ]
         sought = [self.made.get("made_from", {}).get("phrases"), self.config.get("topic")]
-        wanted = any(metric.startswith(("topic_", "phrase_")) for metric in metrics)
+        wanted = any(OF_A_RUN.intersection(described(metric).reads) for metric in metrics)
         return canonical([own, signed, sought if wanted else None])
 
 
@@ -96,8 +95,10 @@ class Group:
 
     @property
     def metrics(self) -> list[str]:
-        """Control, fluency, and what stands beside them in some run."""
-        beside = [name for name in BESIDE if any(name in run.signatures for run in self.runs)]
+        """Control, fluency, and what some run has of those that stand beside any, the family of fluency first."""
+        scored = {name for run in self.runs for name in run.signatures}
+        beside = [name for name in METRICS if name in scored and described(name).beside]
+        beside.sort(key=lambda name: family(name) != family(self.fluency))
         return list(dict.fromkeys([self.control, self.fluency, *beside]))
 
     @property
@@ -111,6 +112,13 @@ class Group:
     def holder(self, setting: str) -> Run:
         """Return the first run with ``setting``."""
         return next(run for run in self.runs if setting in run.settings)
+
+
+def default_fluency(runs: Sequence[Run]) -> str:
+    """Return the metric of fluency that all ``runs`` have, or else the one that most can have: that needs no judge."""
+    every = fluency_metrics()
+    shared = [metric for metric in every if all(metric.measure in run.signatures for run in runs)]
+    return next(metric.measure for metric in [*shared, *every] if metric in shared or not metric.judge)
 
 
 def default_controls(runs: Sequence[Run]) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zsc.generation.cells import canonical
+from zsc.metrics import described
 from zsc.metrics.score import Row
 from zsc.tables.kinds import dose_of, naming_of
 
@@ -14,26 +15,6 @@ if TYPE_CHECKING:
 
 Scores = Mapping[tuple[str, str], Row]  # by setting and metric
 KnobsOf = Mapping[str, Sequence[Mapping[str, Any]]]  # of each setting: name and settings of its knobs
-
-# which way a metric is better; for rates and overlaps that a knob is to change: which way it is to change them
-BETTER: dict[str, str] = {
-    "knowledge_precision": "higher",
-    "knowledge_rouge1": "higher", "knowledge_rouge2": "higher", "knowledge_rougeL": "higher",
-    "knowledge_bleu": "higher", "knowledge_chrf": "higher", "knowledge_f1": "higher",
-    "knowledge_entailment": "higher", "knowledge_novelty": "higher", "knowledge_copied_run": "lower",
-    "knowledge_copy_rate": "lower", "phrase_copy_rate": "lower", "dialog_precision": "higher",
-    "dialog_precision2": "higher", "history_novelty": "higher", "novelty": "higher",
-    "question_rate": "higher", "question_sentence_rate": "higher",
-    "perplexity_median": "lower", "perplexity_corpus": "lower", "judge_perplexity_median": "lower",
-    "judge_perplexity_corpus": "lower", "repetition": "lower", "distinct1": "higher", "distinct2": "higher",
-    "self_bleu": "lower", "uniqueness": "higher", "most_repeated": "lower",
-    "topic_similarity": "higher", "topic_keywords": "higher", "topic_probability": "higher",
-    "sentiment_compound": "higher", "positive_rate": "higher", "negative_rate": "higher",
-    "judged_positive_rate": "higher",
-    "reference_bleu": "higher", "reference_rouge1": "higher", "reference_rouge2": "higher",
-    "reference_rougeL": "higher", "reference_meteor": "higher", "reference_chrf": "higher", "reference_f1": "higher",
-    "length": "higher",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,6 +79,12 @@ def _label(rest: Mapping[str, Any], siblings: Sequence[Mapping[str, Any]]) -> st
         elif differs and key != "knob":
             parts.append(f"{key} {'all' if value is None else canonical(value)}")
     return ", ".join(parts)
+
+
+def with_direction(metric: str) -> str:
+    """Return the name of ``metric`` with the way in which it is better, where that is known."""
+    better = described(metric).better
+    return metric if better is None else f"{metric} ({better} is better)"
 
 
 def known(row: Row | None) -> Interval | None:
@@ -171,7 +158,7 @@ def frontier(settings: Sequence[str], scores: Scores, control: str, fluency: str
 
 def _gain(one: Interval, metric: str) -> float:
     """Return the value, turned round where lower is better."""
-    return -one.value if BETTER[metric] == "lower" else one.value
+    return -one.value if described(metric).better == "lower" else one.value
 
 
 def _dominates(one: tuple[float, float], other: tuple[float, float]) -> bool:

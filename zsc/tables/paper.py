@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import pandas
-
 from zsc.metrics.resampling import holm
 from zsc.metrics.score import Row, difference, settings_of
 from zsc.tables.render import ALPHA, cell, code_span, markdown_text, number, numbered, render, star
@@ -177,6 +175,8 @@ def _markdown(table: PaperTable) -> str:
 
 
 def _latex(table: PaperTable) -> str:
+    import pandas
+
     rows = _unpublished(wide_rows(table, intervals=True))
     rows = [{key: one_line(value) for key, value in row.items()} for row in rows]
     styled = pandas.DataFrame(rows).style.hide(axis="index")

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from zsc.tables.curves import BETTER, Frontier, Point, Scores, Series, Spot, points
+from zsc.metrics import described
+from zsc.tables.curves import Frontier, Point, Scores, Series, Spot, points, with_direction
 from zsc.tables.figures import DIM, INK, PAPER, STYLES, drawing, files_of, for_page, svg_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 PANEL, SMALL_PANEL, PLANE = (4.7, 3.2), (3.8, 2.8), (4.8, 4.2)  # inches
 APART = 0.07  # of the axis, between labels
 DODGE = 0.022  # of the axis, between series with the same single dose
-WIDE_RANGE = 5  # a perplexity that spans more than this factor is drawn on a logarithmic scale
+WIDE_RANGE = 5  # what spans more than this factor is drawn on a logarithmic scale, if the metric is one for that
 
 Limits = tuple[float, float]
 
@@ -143,7 +144,7 @@ def draw_curves(axes: Axes, curves: Curves, metric: str) -> None:
     axes.grid(axis="x", visible=False)
     if geometric and doses[0] == 0 and len(doses) > 1:
         _break_mark(axes, (place[doses[0]] + place[doses[1]]) / 2)
-    axes.set_title(f"{metric} ({BETTER[metric]} is better)")
+    axes.set_title(with_direction(metric))
     axes.set_xlabel(curves.dose.field)
 
 
@@ -209,8 +210,8 @@ def draw_plane(axes: Axes, plane: Plane) -> None:
         limits = (min(one.low for one in shown), max(one.high for one in shown))
         if _wide(metric, limits):
             log_scale(axes, axis, limits)
-        axes.set(**{f"{axis}label": f"{metric} ({BETTER[metric]} is better)"})
-    left, up = BETTER[plane.fluency] == "lower", BETTER[plane.control] == "higher"
+        axes.set(**{f"{axis}label": with_direction(metric)})
+    left, up = described(plane.fluency).better == "lower", described(plane.control).better != "lower"
     sides: dict[str, Any] = {"ha": "left" if left else "right", "va": "top" if up else "bottom"}
     text = f"{'↖' if up else '↙'} ideal" if left else f"ideal {'↗' if up else '↘'}"
     corner = (0.015 if left else 0.985, 0.985 if up else 0.015)
@@ -261,7 +262,7 @@ def _text(label: str) -> Line2D:
 
 def _wide(metric: str, limits: Limits) -> bool:
     low, high = limits
-    return "perplexity" in metric and low > 0 and high / low > WIDE_RANGE
+    return described(metric).logarithmic and low > 0 and high / low > WIDE_RANGE
 
 
 def log_scale(axes: Axes, axis: str, limits: Limits) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zsc.errors import ZscError, suggestion
-from zsc.generation.folder import DIFFERENCE
+from zsc.metrics.score import DIFFERENCE
 from zsc.spreadsheets import csv_text
 from zsc.terminal import one_line
 

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from zsc.data.layout import BEGIN, FIRST_TURN, KNOWLEDGE
 from zsc.data.record import Record, Turn
-from zsc.generation.attended import Attended, Token
+from zsc.generation.attention import Attended, Token
 from zsc.tables.compared import Group, Run
 from zsc.tables.curves import Series
 from zsc.tables.figures import STYLES

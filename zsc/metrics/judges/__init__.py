@@ -1,4 +1,5 @@
-"""Judges: neural models that give numbers to responses, each response by itself. A line here makes a new one."""
+"""Judges: neural models that give numbers to responses, each response by itself. A line and a function here make a new
+one; its file, and the libraries of models, are imported when it is wanted."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,21 +7,6 @@ from typing import Any
 
 from zsc.errors import ZscError, suggestion
 from zsc.metrics.judges.base import Judge
-from zsc.metrics.judges.classifier import SentimentClassifier, TopicClassifier
-from zsc.metrics.judges.embedder import Embedder
-from zsc.metrics.judges.entailment import Entailment
-from zsc.metrics.judges.language_model import LanguageModel
-from zsc.models.load import silence_library
-
-JUDGES: dict[str, Callable[[str, str, "Topic"], Judge]] = {
-    "language_model": lambda name, device, topic: LanguageModel(name, device),
-    "embedder": lambda name, device, topic: Embedder(name, device, topic.needed("embedder").phrases),
-    "topic_classifier": lambda name, device, topic: TopicClassifier(
-        name, device, topic.needed("topic_classifier").label
-    ),
-    "sentiment_classifier": lambda name, device, topic: SentimentClassifier(name, device),
-    "entailment": lambda name, device, topic: Entailment(name, device),
-}
 
 
 @dataclass(frozen=True)
@@ -42,9 +28,47 @@ class Topic:
         return self
 
 
+def language_model(name: str, device: str, topic: Topic) -> Judge:
+    from zsc.metrics.judges.language_model import LanguageModel
+
+    return LanguageModel(name, device)
+
+
+def embedder(name: str, device: str, topic: Topic) -> Judge:
+    from zsc.metrics.judges.embedder import Embedder
+
+    return Embedder(name, device, topic.needed("embedder").phrases)
+
+
+def topic_classifier(name: str, device: str, topic: Topic) -> Judge:
+    from zsc.metrics.judges.classifier import TopicClassifier
+
+    return TopicClassifier(name, device, topic.needed("topic_classifier").label)
+
+
+def sentiment_classifier(name: str, device: str, topic: Topic) -> Judge:
+    from zsc.metrics.judges.classifier import SentimentClassifier
+
+    return SentimentClassifier(name, device)
+
+
+def entailment(name: str, device: str, topic: Topic) -> Judge:
+    from zsc.metrics.judges.entailment import Entailment
+
+    return Entailment(name, device)
+
+
+JUDGES: dict[str, Callable[[str, str, Topic], Judge]] = {
+    "language_model": language_model,
+    "embedder": embedder,
+    "topic_classifier": topic_classifier,
+    "sentiment_classifier": sentiment_classifier,
+    "entailment": entailment,
+}
+
+
 def build_judges(settings: dict[str, Any], topic: Topic) -> list[Judge]:
     """Load the judges that ``settings`` name; those set to null are left out. Raises ZscError for what cannot be."""
-    silence_library()
     device = settings["device"]
     chosen = {kind: name for kind, name in settings.items() if kind != "device" and name is not None}
     for kind, name in chosen.items():
@@ -52,4 +76,8 @@ def build_judges(settings: dict[str, Any], topic: Topic) -> list[Judge]:
             raise ZscError(f"no judge '{kind}'.{suggestion(kind, JUDGES)} Known: {', '.join(JUDGES)}.")
         if not isinstance(name, str) or not name:
             raise ZscError(f"judges.{kind}={name} must be a name on the hub or a folder, or null.")
+    if chosen:
+        from zsc.models.load import silence_library
+
+        silence_library()
     return [JUDGES[kind](name, device, topic) for kind, name in chosen.items()]

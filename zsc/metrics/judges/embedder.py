@@ -14,7 +14,8 @@ from transformers import PreTrainedModel
 
 from zsc.errors import ZscError, first_line
 from zsc.install import check_installed, extra_command
-from zsc.metrics.judges.base import Values, by_length, digest, fingerprint
+from zsc.metrics.judges.base import Values, by_length, digest
+from zsc.metrics.judges.checkpoint import fingerprint
 from zsc.models.files import settings_in
 from zsc.models.load import resolve_device
 from zsc.models.pretrained import read_model

@@ -8,7 +8,8 @@ import torch
 
 from zsc.errors import ZscError
 from zsc.install import check_installed
-from zsc.metrics.judges.base import Values, by_length, find_judge, fingerprint
+from zsc.metrics.judges.base import Values, by_length
+from zsc.metrics.judges.checkpoint import find_judge, fingerprint
 from zsc.models.load import resolve_device
 from zsc.models.pretrained import read_model, read_tokenizer
 from zsc.models.tokens import check_vocabulary

@@ -1,14 +1,18 @@
 """What a dataset holds: counts, lengths against the layout's buckets, and examples as the model sees them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from statistics import median_low
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from zsc.data.layout import BEGIN, FIRST_TURN, KNOWLEDGE, BucketLayout, First, first_tokens
 from zsc.data.record import Record
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 PIECE = 100_000  # characters
 SHOWN = 200  # tokens of what is cut off

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from zsc.errors import ZscError
+from zsc.errors import ZscError, suggestion
 
 PACKAGE = Path(__file__).parents[1]
 CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"
@@ -49,3 +49,10 @@ def headline(group: str, option: str, folder: Path | None = None) -> str:
     with file.open(encoding="utf-8", errors="replace") as handle:
         first = handle.readline()
     return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def check_option(group: str, name: str, folder: Path | None) -> None:
+    """Raise ZscError unless a config group has an option called ``name``."""
+    options = group_options(group, folder)
+    if name not in options:
+        raise ZscError(f"no {group} '{name}'.{suggestion(name, options)} Known: {', '.join(options)}.")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from zsc.errors import ZscError
 from zsc.metrics.resampling import bootstrap_weights, interval
@@ -93,6 +92,8 @@ def preference_rows(
     on the pairs whose answers have a majority. ``alpha`` is Krippendorff's, nominal; None where it is not defined: with
     one annotator, or when all answers are the same.
     """
+    from scipy.stats import binomtest
+
     rows = []
     for question, answers in votes.items():
         by_pair: dict[str, list[str]] = {}

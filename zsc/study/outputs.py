@@ -16,7 +16,8 @@ from zsc.data.columns import Row, check_column, check_columns, named, parse_rows
 from zsc.data.record import FIELDS, Record, sound
 from zsc.data.table import column_names, read_rows
 from zsc.errors import ZscError, suggestion
-from zsc.generation.folder import DIFFERENCE, RunFolder
+from zsc.generation.folder import RunFolder
+from zsc.metrics.score import DIFFERENCE
 from zsc.spreadsheets import unguarded
 from zsc.terminal import say
 

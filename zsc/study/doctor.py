@@ -3,26 +3,22 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
 import psutil
 import torch
-from omegaconf import OmegaConf
 from transformers import PreTrainedModel
 
-from zsc.cli.build import build_layout, build_settings
-from zsc.cli.configs import CONFIGS
-from zsc.data import DATASETS, load_records
+from zsc.data import DATASETS
 from zsc.data.card import has_card, load_card
 from zsc.data.files import DATA_VARIABLE, dataset_folder
 from zsc.data.layout import Source
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line
 from zsc.generation.checks import check_lengths, check_settings, probe_settings
-from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, generate
 from zsc.install import extra_command, install_command, problem, requirements
 from zsc.knobs import KNOBS, Knob, UnsupportedModel, apply
@@ -31,8 +27,10 @@ from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.knobs.finite import NotFinite
 from zsc.knobs.repeated import FAULTS
 from zsc.knobs.supported import check_model, check_supported, made_up
-from zsc.metrics.judges.base import fingerprint
+from zsc.metrics.judges.checkpoint import fingerprint
 from zsc.models.load import Loaded, load_model
+from zsc.study.knobs import build_settings
+from zsc.study.options import KnobChoice, KnobOptions, RunOptions
 
 PYTHON = ((3, 11), (3, 14))
 EXAMPLES = 4
@@ -50,9 +48,10 @@ class Finding:
 class Patient:
     """What is checked; the model and the examples are there once their check has passed."""
 
-    config: dict[str, Any]
+    options: RunOptions
+    knobs: Mapping[str, KnobOptions]
     loaded: Loaded | None = None
-    records: list[Record] = field(default_factory=list)
+    records: Sequence[Record] = ()
     source: Source | None = None
 
 
@@ -98,15 +97,12 @@ def machine(patient: Patient) -> Iterator[Finding]:
 
 
 def model(patient: Patient) -> Iterator[Finding]:
-    config = patient.config
-    loaded = load_model(**config["model"])
-    layout, decoding = build_layout(config["layout"]), Decoding.from_settings(config["decoding"])
-    check_lengths(loaded.model, layout.positions, decoding.max_new_tokens)
+    options = patient.options
+    loaded = load_model(**asdict(options.model))
+    check_lengths(loaded.model, options.layout.positions, options.decoding.max_new_tokens)
     numbers = sum(one.numel() for one in loaded.model.parameters())
     size = sum(one.numel() * one.element_size() for one in loaded.model.parameters())
-    what = f"{config['model']['checkpoint']}: {numbers / 1e6:.1f}M parameters, {loaded.model.dtype}".replace(
-        "torch.", ""
-    )
+    what = f"{options.model.checkpoint}: {numbers / 1e6:.1f}M parameters, {loaded.model.dtype}".replace("torch.", "")
     yield Finding("model", "ok", f"{what} on {loaded.model.device}, weights {loaded.fingerprint[:12]}")
     patient.loaded = loaded
     free = psutil.virtual_memory().available
@@ -116,14 +112,14 @@ def model(patient: Patient) -> Iterator[Finding]:
 
 
 def examples(patient: Patient) -> Iterator[Finding]:
-    config = patient.config
-    patient.records = load_records(**config["dataset"])[:EXAMPLES]
+    options = patient.options
+    patient.records = options.dataset.load()[:EXAMPLES]
     if patient.loaded is None:
         raise Skip("without a model")
-    layout = build_layout(config["layout"])
-    patient.source = layout.encode(patient.records, patient.loaded.tokenizer).to(patient.loaded.model.device)
-    name = config["dataset"]["loader"]
-    yield Finding("examples", "ok", f"{len(patient.records)} of {name}, {layout.positions} positions each")
+    source = options.layout.encode(patient.records, patient.loaded.tokenizer)
+    patient.source = source.to(patient.loaded.model.device)
+    found = f"{len(patient.records)} of {options.dataset.loader}, {options.layout.positions} positions each"
+    yield Finding("examples", "ok", found)
 
 
 def soundness(patient: Patient) -> Iterator[Finding]:
@@ -148,17 +144,13 @@ SOUND = {
 
 def knobs(patient: Patient) -> Iterator[Finding]:
     loaded, source = _ready(patient)
-    for name, kind in KNOBS.items():
+    for name, options in patient.knobs.items():
         before = fingerprint(loaded.model)
-        options = shipped_knob(name, patient.config["model"])
         try:
-            yield _check_knob(options, patient.config, loaded, patient.records, source)
+            yield _check_knob(options, patient, loaded, source)
         except (UnsupportedModel, ZscError, ValueError) as error:
-            hint = (
-                f"knob={name} with another model of this shape: knob.other.checkpoint=NAME"
-                if kind.needs_other(options)
-                else ""
-            )
+            needs_other = KNOBS[name].needs_other(options.values)
+            hint = f"knob={name} with another model of this shape: knob.other.checkpoint=NAME" if needs_other else ""
             wrong = isinstance(error.__cause__, LostAtCachedSteps | NotFinite)
             yield Finding(f"knob {name}", "fail" if wrong else "warn", first_line(error), "" if wrong else hint)
         if fingerprint(loaded.model) != before:
@@ -168,35 +160,29 @@ def knobs(patient: Patient) -> Iterator[Finding]:
 REPORT = "report this with the versions above"
 
 
-def _check_knob(
-    options: dict[str, Any], config: dict[str, Any], loaded: Loaded, records: list[Record], source: Source
-) -> Finding:
-    name, model = options["name"], config["model"]
-    kind = KNOBS[name]
-    settings = build_settings(options, model, loaded).settings
-    check_settings(loaded, settings, records, source)
+def _check_knob(options: KnobOptions, patient: Patient, loaded: Loaded, source: Source) -> Finding:
+    name, kind = options.name, KNOBS[options.name]
+
+    def settings_with(**values: Any) -> dict[str, Sequence[Knob]]:
+        choice = KnobChoice((options.replace(**values),))
+        return build_settings([choice], patient.options.model, loaded).settings
+
+    settings = settings_with()
+    check_settings(loaded, settings, patient.records, source)
     identity = ""
     if (dose := kind.dose) is not None:
-        _, (neutral,) = build_settings(options | {dose.field: dose.neutral}, model, loaded).settings.values()
+        _, (neutral,) = settings_with(**{dose.field: dose.neutral}).values()
         if not torch.equal(_logits(loaded.model, [], source), _logits(loaded.model, [neutral], source)):
             return Finding(f"knob {name}", "fail", f"{neutral} is meant to change nothing and does", REPORT)
         identity = "identity exact; "
-    cached = Decoding.from_settings(config["decoding"]).use_cache
+    cached = patient.options.decoding.use_cache
     (effect,) = probe_settings(loaded, settings, source, cached).values()
     for changes in kind.tried:
-        stepped = build_settings({**options, **changes}, model, loaded).settings
-        check_settings(loaded, stepped, records, source)
+        stepped = settings_with(**changes)
+        check_settings(loaded, stepped, patient.records, source)
         probe_settings(loaded, stepped, source, cached)
     steps = "with a cache as without" if cached else "not tried with a cache"
     return Finding(f"knob {name}", "ok", f"{identity}acts, {steps} ({effect})")
-
-
-def shipped_knob(name: str, model: dict[str, Any]) -> dict[str, Any]:
-    """Return the shipped config of a knob for ``model``."""
-    other = OmegaConf.load(CONFIGS / "run.yaml").other
-    knob = OmegaConf.load(CONFIGS / "knob" / f"{name}.yaml")
-    whole = OmegaConf.create({"model": model, "other": other, "knob": knob})
-    return OmegaConf.to_container(whole, resolve=True)["knob"]  # type: ignore[index, call-overload, return-value]
 
 
 @torch.inference_mode()
@@ -212,16 +198,16 @@ def _logits(model: PreTrainedModel, active: list[Knob], source: Source) -> torch
 
 def batches(patient: Patient) -> Iterator[Finding]:
     loaded, source = _ready(patient)
-    decoding = Decoding.from_settings(patient.config["decoding"])
+    decoding = patient.options.decoding
     ids = [record.id for record in patient.records]
 
     def texts(rows: list[int]) -> dict[int, str]:
         some = source.select(rows)
         states = encode(loaded.model, some)
-        (said,) = generate(
+        (responses,) = generate(
             loaded.model, loaded.target_tokenizer, some, states, [ids[i] for i in rows], [Job([], 0)], decoding
         )
-        return {row: response.text for row, response in zip(rows, said, strict=True)}
+        return {row: response.text for row, response in zip(rows, responses, strict=True)}
 
     every = list(range(len(ids)))
     together, backwards = texts(every), texts(every[::-1])
@@ -239,9 +225,9 @@ def data(patient: Patient) -> Iterator[Finding]:
     yield Finding(DATA_VARIABLE, "ok", root or "not set: give dataset.path=FOLDER")
     for loader in DATASETS:
         if has_card(loader) and (card := load_card(loader)).folders:
-            given = patient.config["dataset"]
+            given = patient.options.dataset
             try:
-                folder = dataset_folder(loader, given.get("path") if given["loader"] == loader else None, "")
+                folder = dataset_folder(loader, given.path if given.loader == loader else None, "")
                 yield Finding(f"data {loader}", "ok", str(folder), f"zsc data {loader}")
             except ZscError:
                 yield Finding(f"data {loader}", "warn", "not here", card.fetch.splitlines()[0])
@@ -269,9 +255,9 @@ CHECKS: dict[str, Callable[[Patient], Iterator[Finding]]] = {
 }
 
 
-def examine(config: dict[str, Any]) -> Iterator[Finding]:
-    """Yield what every check finds. One that fails does not stop those after it."""
-    patient = Patient(config)
+def examine(options: RunOptions, knobs: Mapping[str, KnobOptions]) -> Iterator[Finding]:
+    """Yield what every check finds, ``knobs`` being those that are checked. One that fails does not stop others."""
+    patient = Patient(options, knobs)
     for name, check in CHECKS.items():
         try:
             yield from check(patient)

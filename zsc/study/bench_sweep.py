@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -9,19 +10,21 @@ from typing import Any
 
 import torch
 
-from zsc.cli.experiment import Experiment, prepare
-from zsc.cli.memory import peak_megabytes
 from zsc.errors import ZscError
 from zsc.generation.cells import Cell
 from zsc.generation.encoded import EncodedBatches
-from zsc.generation.fill import Filler, Task, fitting
+from zsc.generation.fill import Filler, Task
 from zsc.generation.generate import Job
 from zsc.models.load import load_model
-from zsc.terminal import say
+from zsc.study.experiment import Experiment, prepare
+from zsc.study.filling import side_by_side
+from zsc.study.memory import peak_megabytes
+from zsc.study.options import BenchOptions
+from zsc.study.watch import Watch
 
 
-class Silent:
-    """A watcher that says nothing."""
+class Strict:
+    """A watcher to whom nothing may be said."""
 
     def advance(self, responses: int) -> None:
         pass
@@ -30,16 +33,16 @@ class Silent:
         raise ZscError(f"{message} Set together to that many: a benchmark must not change on the way.")
 
 
-def bench_sweep(config: dict[str, Any], repeats: int) -> dict[str, Any]:
+def bench_sweep(options: BenchOptions, repeats: int, watch: Watch) -> dict[str, Any]:
     """Return a row of times, in seconds, and their ratios, medians over ``repeats`` measured in turn.
 
-    ``sweep`` fills a cell for every setting with knobs of ``config``, side by side; ``separate`` does so one setting at
-    a time. Both begin with loading the model, once or for each setting; what a process costs to start is left out.
+    ``sweep`` fills a cell for every setting with knobs of ``options``, side by side; ``separate`` does so one setting
+    at a time. Both begin with loading the model, once or for each setting; what a process costs to start is left out.
     ``plain`` calls the library's own ``generate`` on the same batches as many times, with the model loaded before, and
     without knobs, storage or likelihoods. Every response is made equally long.
     """
-    decoding = config["decoding"] | {"min_new_tokens": config["decoding"]["max_new_tokens"]}
-    experiment = prepare({**config, "decoding": decoding, "seeds": [0]}, [config["knob"]])
+    decoding = replace(options.decoding, min_new_tokens=options.decoding.max_new_tokens)
+    experiment = prepare(replace(options, decoding=decoding, seeds=(0,)))
     names = [name for name, knobs in experiment.built.settings.items() if knobs]
 
     def sweep() -> None:
@@ -59,7 +62,7 @@ def bench_sweep(config: dict[str, Any], repeats: int) -> dict[str, Any]:
     for repeat in range(repeats):
         for name in list(ways)[:: 1 if repeat % 2 == 0 else -1]:
             seconds[name].append(timed(ways[name]))
-            say(f"{name}: {seconds[name][-1]:.1f} s")
+            watch.say(f"{name}: {seconds[name][-1]:.1f} s")
             if repeat == 0 and name == "sweep":
                 peak = peak_megabytes()
     ratios = {
@@ -70,9 +73,9 @@ def bench_sweep(config: dict[str, Any], repeats: int) -> dict[str, Any]:
         "settings": len(names),
         "responses": len(experiment.records) * len(names),
         **ratios,
-        **{f"{name} s": round(median(of_one), 2) for name, of_one in seconds.items()},
-        "together": together(experiment),
-        "batch": config["batch_size"],
+        **{f"{name} s": round(median(times), 2) for name, times in seconds.items()},
+        "together": side_by_side(experiment),
+        "batch": options.batch_size,
         "repeats": repeats,
         "peak MB of sweep": peak,
     }
@@ -86,16 +89,11 @@ def timed(action: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def together(experiment: Experiment) -> int:
-    config, positions = experiment.config, experiment.source.input_ids.shape[1]
-    return fitting(experiment.loaded.model, positions, experiment.decoding, config["batch_size"], config["together"])
-
-
 def fill_fresh(experiment: Experiment, names: Sequence[str]) -> None:
     """Fill cells of the settings ``names`` in a folder of their own, from loading the model to the mark of the last."""
-    loaded = load_model(**experiment.config["model"])
-    source = experiment.layout.encode(experiment.records, loaded.tokenizer)
-    batches = EncodedBatches(loaded.model, source, experiment.config["batch_size"])
+    loaded = load_model(**asdict(experiment.options.model))
+    source = experiment.options.layout.encode(experiment.records, loaded.tokenizer)
+    batches = EncodedBatches(loaded.model, source, experiment.options.batch_size)
     with TemporaryDirectory() as folder:
         tasks = [
             Task(
@@ -105,14 +103,14 @@ def fill_fresh(experiment: Experiment, names: Sequence[str]) -> None:
             )
             for name in names
         ]
-        Filler(loaded, batches, experiment.decoding, together(experiment), Silent()).fill(tasks)
+        Filler(loaded, batches, experiment.options.decoding, side_by_side(experiment), Strict()).fill(tasks)
 
 
 @torch.inference_mode()
 def plain_generate(experiment: Experiment) -> None:
     """Sample a response to every record with the library's own ``generate``, batch by batch, and decode its text."""
     model: Any = experiment.loaded.model
-    decoding, size = experiment.decoding, experiment.config["batch_size"]
+    decoding, size = experiment.options.decoding, experiment.options.batch_size
     for start in range(0, len(experiment.records), size):
         rows = range(start, min(start + size, len(experiment.records)))
         source = experiment.source.select(rows).to(model.device)

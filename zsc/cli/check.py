@@ -1,0 +1,85 @@
+"""Errors with suggestions for overrides that Hydra would refuse."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from zsc.cli.compose import composed, own_folder, shipped_configs
+from zsc.cli.expand import multirun
+from zsc.cli.groups import GROUPS, check_option
+from zsc.errors import ZscError, first_line, suggestion
+
+
+def check_overrides(command: str, flags: Sequence[str], overrides: Sequence[str]) -> None:
+    """Raise ZscError, with a suggestion where there is one, for overrides Hydra would refuse.
+
+    Hydra's own keys are left to Hydra. Additions and deletions (``+``, ``~``) serve ``trainer`` alone, where any field
+    of ``transformers.TrainingArguments`` may stand. With ``--config-dir`` the user's own options are known too.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    folder = own_folder(flags)
+    own = [o for o in overrides if not o.lstrip("+~").startswith(("hydra.", "hydra/"))]
+    try:
+        parsed = OverridesParser.create().parse_overrides(own)
+    except HydraException as error:
+        raise ZscError(
+            f"cannot read an override: {first_line(error)} Quote unusual values: key=\"'value'\"."
+        ) from error
+    chosen: dict[str, list[str]] = {}
+    nested = []
+    for override in parsed:
+        key = override.key_or_group
+        if key == "knob" and override.package:
+            nested.append(str(override.input_line))
+            continue
+        if (override.is_add() or override.is_delete()) and not key.startswith("trainer."):
+            raise ZscError(f"'{override.input_line}': only trainer options can be added or deleted. Write key=value.")
+        if override.is_sweep_override() and not multirun(flags, overrides):
+            raise ZscError(f"'{override.input_line}' gives several values: add -m to run each, or quote the value.")
+        if key in GROUPS.get(command, ()):
+            chosen[key] = _values(override)
+            for value in chosen[key]:
+                check_option(key, value, folder)
+    with shipped_configs():
+        for choice in _choices(chosen):
+            try:
+                base = composed(command, [*choice, *nested], folder)
+                _check_keys(command, parsed, [*_keys(OmegaConf.to_container(base), ""), *GROUPS.get(command, ())])
+                plain = [o for o in parsed if (not o.is_sweep_override() and o.key_or_group not in chosen) or o.package]
+                composed(command, [*choice, *(str(o.input_line) for o in plain)], folder)
+            except (HydraException, OmegaConfBaseException) as error:
+                raise ZscError(f"the options do not fit together: {first_line(error)}") from error
+
+
+def _choices(chosen: dict[str, list[str]]) -> list[list[str]]:
+    """Return choices of options in which each one of ``chosen`` occurs."""
+    longest = max((len(options) for options in chosen.values()), default=1)
+    return [
+        [f"{group}={options[min(i, len(options) - 1)]}" for group, options in chosen.items()] for i in range(longest)
+    ]
+
+
+def _check_keys(command: str, parsed: list[Any], known: list[str]) -> None:
+    for override in parsed:
+        key = override.key_or_group
+        if key not in known and not override.is_add():
+            raise ZscError(f"no option '{key}'.{suggestion(key, known)} `zsc {command} --help` lists them.")
+
+
+def _values(override: Any) -> list[str]:
+    if override.is_choice_sweep():
+        return [str(value) for value in override.value().list]
+    return [str(override.value())]
+
+
+def _keys(node: Any, prefix: str) -> list[str]:
+    """Return every dotted path of a nested mapping."""
+    if not isinstance(node, dict):
+        return []
+    paths = []
+    for name, child in node.items():
+        paths += [f"{prefix}{name}", *_keys(child, f"{prefix}{name}.")]
+    return paths

@@ -1,0 +1,112 @@
+"""Compose configs, and the command line that a job was started with."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zsc.cli.expand import contract, expand
+from zsc.cli.groups import CONFIGS, config_folder
+from zsc.cli.words import quoted
+from zsc.errors import ZscError, first_line
+from zsc.options import plain, read
+from zsc.study.options import KnobChoice, RunOptions
+
+SHOWING = ("format", "save")  # options that only decide how a result is shown
+T = TypeVar("T")
+
+
+def options_of(kind: type[T], cfg: Any) -> T:
+    """Return a composed config as the options ``kind``. Raises ZscError for values that they do not take."""
+    return read(kind, resolved(cfg))
+
+
+def own_folder(flags: Sequence[str] = ()) -> Path | None:
+    """Return the user's folder of configs: that of ``flags``, or else of the Hydra job that this runs in, if any."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if (folder := config_folder(flags)) is not None or not HydraConfig.initialized():
+        return folder
+    paths = [one.path for one in HydraConfig.get().runtime.config_sources if one.provider == "command-line"]
+    return Path(paths[0]) if paths else None
+
+
+def resolved(cfg: Any) -> dict[str, Any]:
+    """Return a composed config as a plain mapping. Raises ZscError for a missing value or a broken interpolation."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+    except MissingMandatoryValue as error:
+        raise ZscError(f"{error.full_key} has no value. Give {error.full_key}=VALUE.") from error
+    except OmegaConfBaseException as error:
+        raise ZscError(f"the options cannot be resolved: {first_line(error)}") from error
+
+
+@contextmanager
+def shipped_configs() -> Iterator[None]:
+    """While the context is open, `hydra.compose` reads the configs that come with zsc, inside of a Hydra job too."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    state = GlobalHydra.instance()
+    outer, state.hydra = state.hydra, None
+    try:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            yield
+    finally:
+        state.hydra = outer
+
+
+def composed(command: str, overrides: Sequence[str], folder: Path | None) -> Any:
+    """Return the config of ``command``, with the options of the user's ``folder`` known beside those of zsc."""
+    from hydra import compose
+
+    own = [] if folder is None else [f"hydra.searchpath=[{quoted(f'file://{folder.resolve()}')}]"]
+    return compose(command, [*own, *overrides])
+
+
+def compose_knob(text: str, options: RunOptions) -> KnobChoice:
+    """Return the choice of knobs that ``text``, such as ``knob=attn_bias knob.strength=[2,5]``, stands for beside other
+    ``options``. Raises ZscError as for the same words on the command line."""
+    from omegaconf import OmegaConf
+
+    from zsc.cli.check import check_overrides
+
+    folder = own_folder()
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ZscError(f"cannot read '{text}' in a table's runs: {first_line(error)}.") from error
+    overrides = expand(words, several=False, folder=folder)
+    for override in overrides:
+        if not override.startswith(("knob=", "knob.", "+knob@")):
+            raise ZscError(f"'{override}' in a table's runs: only knobs and their options can stand there.")
+    check_overrides("run", [], overrides)
+    with shipped_configs():
+        knob = OmegaConf.to_container(composed("run", overrides, folder).knob)
+    whole = resolved(OmegaConf.create({**plain(options), "knob": knob}))
+    return KnobChoice.from_mapping(whole["knob"])
+
+
+def command_line() -> str | None:
+    """Return the command whose job this is, without what only decides how it is shown; None outside of one."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return None
+    hydra = HydraConfig.get()
+    words = [word for word in contract(hydra.overrides.task) if word.partition("=")[0] not in SHOWING]
+    shown = (word.removeprefix("table=") for word in words)
+    return shlex.join(["zsc", str(hydra.job.config_name), *shown, *folder_words()])
+
+
+def folder_words() -> list[str]:
+    """Return the words that name the user's own folder of configs, if there is one."""
+    folder = own_folder()
+    if folder is None:
+        return []
+    here = Path.cwd()
+    return ["--config-dir", str(folder.relative_to(here) if folder.is_relative_to(here) else folder)]

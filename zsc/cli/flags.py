@@ -1,0 +1,145 @@
+"""The words of a command line: flags, options and what stands without a name; a hint for every other."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from zsc.cli.groups import RUN_GROUPS, group_options
+from zsc.cli.words import exists, quoted
+from zsc.errors import ZscError
+
+MULTIRUN = ("-m", "--multirun")
+FLAGS = {*MULTIRUN, "-r", "--run", "--resolve", "--hydra-help", "--shell-completion", "-sc", "-h", "--help"}
+VALUED = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd"}  # flags with a value after them
+REPLACING = {"--config-path", "-cp", "--config-name", "-cn"}
+NAMELESS = {"data": "dataset", "table": "table", "score": "run", "annotate": "run", "report": "runs"}
+PATHS = {  # commands that begin with paths, and what is said where there is none
+    "score": "needs the folder of a run or a file of responses: zsc score RUN [key=value ...]",
+    "annotate": "needs the folder of a run, or one it made: zsc annotate FOLDER [key=value ...]",
+    "report": "needs the folders of finished runs: zsc report RUN [RUN ...] [key=value ...]",
+}
+
+
+def named(command: str, words: Sequence[str]) -> list[str]:
+    """Return ``words`` with what stands without a name as the value of the option that it is of ``command``.
+
+    Raises ZscError where a command lacks the path that it begins with.
+    """
+    key = NAMELESS.get(command)
+    places = [place for place in range(len(words)) if _is_bare(words, place, command in PATHS)]
+    places = places if key == "runs" else places[:1]
+    if command in PATHS and not places:
+        raise ZscError(f"zsc {command} {PATHS[command]}.")
+    if key is None or not places:
+        return list(words)
+    values = [quoted(words[place]) if command in PATHS else words[place] for place in places]
+    value = f"[{','.join(values)}]" if key == "runs" else values[0]
+    return [*(word for place, word in enumerate(words) if place not in places), f"{key}={value}"]
+
+
+def _is_bare(words: Sequence[str], place: int, path: bool) -> bool:
+    """Say whether the word at ``place`` is neither an option nor a flag or its value; a ``path`` may hold ``=``."""
+    word, after_flag = words[place], place > 0 and words[place - 1] in VALUED
+    return not after_flag and not word.startswith("-") and ("=" not in word or (path and exists(word)))
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raise ZscError, with the right form, for an option that spaces have split into several words."""
+    for place, word in enumerate(words):
+        key, equals, value = word.partition("=")
+        after = list(words[place + 1 :])
+        meant = ""
+        if not equals and not word.startswith("-") and after and after[0].startswith("="):
+            rest = after if after[0] != "=" else after[1:]
+            meant = f"{word}={_whole((rest or [''])[0].lstrip('='), rest[1:])}"
+        elif equals and key and not value and after and "=" not in after[0] and not after[0].startswith("-"):
+            meant = f"{word}{_whole(after[0], after[1:])}"
+        elif equals and key and value[:1] in ("[", "{") and _open(value) and (whole := _whole(value, after)) != value:
+            meant = f"{key}={whole}"
+        if meant:
+            raise ZscError(f"{word} is split by a space. Write it as one word: {shlex.quote(meant)}")
+
+
+def _whole(value: str, after: Sequence[str]) -> str:
+    """Return ``value`` and as many of the words ``after`` it as its brackets need to close."""
+    words = [value]
+    for word in after:
+        if not _open("".join(words)):
+            break
+        words.append(word)
+    return "".join(words) if not _open("".join(words)) else value
+
+
+def _open(text: str) -> bool:
+    return text.count("[") + text.count("{") > text.count("]") + text.count("}")
+
+
+def split_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's flags, each with the value after it, and the overrides.
+
+    Raises ZscError, with the right form, for a word that is neither.
+    """
+    check_words(words)
+    flags: list[str] = []
+    overrides: list[str] = []
+    for place, word in enumerate(words):
+        following = words[place + 1] if place + 1 < len(words) else ""
+        name = word.partition("=")[0]
+        if flags and place > 0 and words[place - 1] == flags[-1] and flags[-1] in VALUED and not word.startswith("-"):
+            flags.append(word)
+        elif word.startswith("-"):
+            _check_flag(name, word, following)
+            flags.append(word)
+        elif "=" in word or word.startswith("~"):
+            overrides.append(word)
+        else:
+            raise ZscError(f"'{word}' is not of the form key=value.{_hint(word)}")
+    return flags, overrides
+
+
+def _check_flag(name: str, word: str, following: str) -> None:
+    if name in FLAGS | VALUED:
+        return
+    if name in REPLACING:
+        raise ZscError(f"{name} would replace all options of zsc: --config-dir FOLDER adds yours to them.")
+    raise ZscError(_no_option(word, following))
+
+
+def _no_option(word: str, following: str) -> str:
+    name = word.partition("=")[0]
+    value = "" if "=" in following or following.startswith("-") else following
+    form = as_option(word, value) or f"{name.lstrip('-')}=VALUE"
+    return f"no flag '{name}'. Options are written key=value: {form}"
+
+
+def _hint(word: str) -> str:
+    if form := as_option(word):
+        return f" Write {form}."
+    if exists(word):
+        return f" {file_hint(word)}"
+    return ""
+
+
+def file_hint(word: str) -> str:
+    """Say how a file or a folder of the user's is given."""
+    if Path(word).is_dir():
+        path, model = shlex.quote(f"dataset.path={word}"), shlex.quote(f"model={word}")
+        return f"A folder of a dataset is given as dataset=NAME {path}, that of a model as {model}."
+    return f"A file of your own is given as dataset=table {shlex.quote(f'dataset.path={word}')}."
+
+
+def unknown_dataset(value: str) -> str:
+    """Return a hint for a ``dataset=`` that seems to be a path; an empty text for any other."""
+    return file_hint(value) if exists(value) or re.search(r"[/\\]|\.\w{2,7}$", value) else ""
+
+
+def as_option(word: str, flag_value: str = "") -> str:
+    """Return how to write a bare ``word`` as an option, or an empty text."""
+    key, equals, value = word.lstrip("-").partition("=")
+    if equals or flag_value:
+        return shlex.quote(f"{key}={value if equals else flag_value}")
+    for group in (*RUN_GROUPS, "task", "table"):
+        if key in group_options(group):
+            return f"{group}={key}"
+    return ""

@@ -1,0 +1,111 @@
+"""Blind pairs of responses for people to judge: drawn from a run, and read back."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zsc.errors import ZscError, first_line
+from zsc.files import write_atomic
+from zsc.generation.folder import RunFolder
+from zsc.metrics.run import finished
+from zsc.study.options import AnnotateOptions
+from zsc.study.preference import merged, preference_rows, read_votes
+from zsc.tables.annotation import draw_pairs, form, sheet
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Where pairs lie, how many, and how many of them are of the same text twice."""
+
+    folder: Path
+    pairs: int
+    identical: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How often the setting ``on`` is preferred to ``off``, a row for each question, of so many pairs."""
+
+    on: str
+    off: str
+    pairs: int
+    rows: Sequence[dict[str, Any]]
+
+
+def export(run: RunFolder, options: AnnotateOptions) -> Exported:
+    """Write pairs.csv, form.html and key.json. Raises ZscError where somebody's answers may lie."""
+    if not options.questions:
+        raise ZscError("questions=[] asks nothing: give some of fluent, informative, fits.")
+    made = run.manifest()
+    if not made:
+        raise ZscError(f"{run.path} is not the folder of a run. `zsc run` makes one.")
+    (off, *others), seeds = made["settings"], made["seeds"]
+    setting, seed = options.setting, seeds[0] if options.seed is None else options.seed
+    if setting is None and len(others) == 1:
+        setting = others[0]
+    if not others:
+        raise ZscError(f"{run.path} holds one setting, {off}: a pair needs two.")
+    if setting is None or setting not in others:
+        raise ZscError(f"setting={setting} must name one of: {'; '.join(others)}.")
+    if seed not in seeds:
+        raise ZscError(f"seed={seed} must be one of {', '.join(map(str, seeds))}.")
+    records = run.records()
+    cells = finished(records, run.rows(), [off, setting], [seed])
+    responses = {name: {i: row["response"] for i, row in cells[name, seed].items()} for name in (off, setting)}
+    pairs = draw_pairs(records, responses[off], responses[setting], options.count, options.shuffle)
+    identical = [pair.number for pair in pairs if pair.a == pair.b]
+    questions = list(options.questions)
+    key = {
+        "run": made["identity"],
+        "off": off,
+        "on": setting,
+        "seed": seed,
+        "questions": questions,
+        "identical": identical,
+        "on_side": {str(pair.number): pair.on_side for pair in pairs},
+        "ids": {str(pair.number): pair.record.id for pair in pairs},
+    }
+    chosen = json.dumps([made["identity"], setting, seed, options.count, options.shuffle, questions], allow_nan=False)
+    name = hashlib.sha256(chosen.encode()).hexdigest()[:8]
+    folder = Path(options.output or run.path / f"annotation-{name}")
+    write(folder, {
+        "pairs.csv": sheet(pairs, questions),
+        "form.html": form(pairs, questions, f"Which response is better? ({name})"),
+        "key.json": json.dumps(key, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+    })  # fmt: skip
+    return Exported(folder, len(pairs), len(identical))
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    """Write ``files``, unless others of their names are there that may hold somebody's answers."""
+    for name in ("pairs.csv", "key.json"):
+        there = folder / name
+        if there.exists() and (not there.is_file() or there.read_bytes() != files[name].encode()):
+            raise ZscError(f"{there} is there and differs: it may hold somebody's answers. Set output=FOLDER.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in files.items():
+            write_atomic(folder / file, text)
+    except OSError as error:
+        raise ZscError(f"cannot write {folder}: {error.strerror or error}. Set output=FOLDER.") from error
+
+
+def read_back(folder: Path, answers: Sequence[str]) -> Judged:
+    """Return how often the response with the knob is preferred, question by question, by the sheets ``answers``."""
+    file = folder / "key.json"
+    if not file.is_file():
+        raise ZscError(f"{folder} holds no key.json: name the folder that `zsc annotate RUN` has made.")
+    try:
+        key = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ZscError(f"{file} is broken ({first_line(error)}). Export again with output=FOLDER.") from error
+    if not answers:
+        raise ZscError("answers=[] names no file.")
+    votes = merged({Path(name): read_votes(Path(name), key["on_side"], key["questions"]) for name in answers})
+    if not any(votes.values()):
+        raise ZscError(f"no answer in {', '.join(answers)}.")
+    pairs = len(key["on_side"])
+    return Judged(key["on"], key["off"], pairs, preference_rows(votes, pairs))

@@ -1,0 +1,94 @@
+"""`zsc bench`: what a knob costs, as ratios of times measured in turn within one run."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from zsc.data.layout import BEGIN, Source
+from zsc.errors import ZscError
+from zsc.generation.checks import check_lengths, check_settings
+from zsc.generation.generate import Job, decode
+from zsc.knobs import AdditiveKnob, Knob
+from zsc.knobs.encoder import encode
+from zsc.models.load import load_model
+from zsc.study.bench_sweep import bench_sweep
+from zsc.study.knobs import build_settings, count_settings
+from zsc.study.memory import peak_megabytes
+from zsc.study.options import BenchOptions
+from zsc.study.watch import Watch
+
+
+def bench(options: BenchOptions, watch: Watch) -> dict[str, Any]:
+    """Return a row of what one setting of a knob costs, or of what several settings cost together."""
+    if not options.knob.parts:
+        raise ZscError("zsc bench needs a knob, such as knob=attn_bias.")
+    if count_settings(options.knob) == 1:
+        return bench_knob(options)
+    return bench_sweep(options, max(1, options.repeats // 5), watch)
+
+
+def bench_knob(options: BenchOptions) -> dict[str, Any]:
+    """Return a row with time(knob on) / time(knob off) of one batch, every response as many tokens long.
+
+    Where knobs put codes beside the source, the unmodified model reads as many more positions, so that the ratio is the
+    cost of the knob beyond them.
+    """
+    decoding = replace(options.decoding, min_new_tokens=options.decoding.max_new_tokens)
+    records = options.dataset.load()[: options.batch_size]
+    loaded = load_model(**asdict(options.model))
+    check_lengths(loaded.model, options.layout.positions, decoding.max_new_tokens)
+    source = options.layout.encode(records, loaded.tokenizer).to(loaded.model.device)
+    name, knobs = list(build_settings([options.knob], options.model, loaded).settings.items())[-1]
+    check_settings(loaded, {name: knobs}, records, source)
+    states = encode(loaded.model, source)
+    ids = [record.id for record in records]
+
+    additions = [knob.additions(loaded.model, source) for knob in knobs if isinstance(knob, AdditiveKnob)]
+    codes = [code.states for one in additions for code in one.codes]
+    wide_source, wide_states = widened(source, states, codes)
+
+    def seconds(active: Sequence[Knob]) -> float:
+        read = (source, states) if active else (wide_source, wide_states)
+        started = time.perf_counter()
+        decode(loaded.model, *read, ids, [Job(active, 0)], decoding)
+        if loaded.model.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    seconds([]), seconds(knobs)
+    pairs = []
+    for repeat in range(options.repeats):
+        first, second = ([], knobs) if repeat % 2 == 0 else (knobs, [])
+        times = seconds(first), seconds(second)
+        pairs.append(times if repeat % 2 == 0 else times[::-1])
+    ratios = [on / off for off, on in pairs]
+    return {
+        "knob": name,
+        "on/off median": round(statistics.median(ratios), 4),
+        "min": round(min(ratios), 4),
+        "max": round(max(ratios), 4),
+        "seconds off": round(statistics.median(off for off, _ in pairs), 3),
+        "extra positions": wide_states.shape[1] - states.shape[1],
+        "responses": len(records),
+        "tokens each": decoding.max_new_tokens,
+        "repeats": options.repeats,
+        "peak MB": peak_megabytes(),
+    }
+
+
+def widened(source: Source, states: torch.Tensor, codes: Sequence[torch.Tensor]) -> tuple[Source, torch.Tensor]:
+    """Return ``source`` and its ``states`` with ``codes``, (1, length, width) each, in front."""
+    if not codes:
+        return source, states
+    code = torch.cat(list(codes), dim=1).expand(states.shape[0], -1, -1)
+    front = source.attention_mask.new_ones(code.shape[:2])
+    wide = Source(
+        torch.cat([front, source.input_ids], dim=1),
+        torch.cat([front, source.attention_mask], dim=1),
+        torch.cat([front * BEGIN, source.segments], dim=1),
+    )
+    return wide, torch.cat([code, states], dim=1)

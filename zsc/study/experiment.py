@@ -1,0 +1,91 @@
+"""From options to cells: models, records and knobs, loaded, built and checked, and what decides each response."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from zsc.data.cut import Cut
+from zsc.data.layout import Source
+from zsc.data.record import Record
+from zsc.generation.cells import Cell, canonical, code_version, identified, library_versions
+from zsc.generation.checks import check_lengths, check_settings
+from zsc.models.load import Loaded
+from zsc.study.knobs import Built, build_settings, load_once
+from zsc.study.options import KnobChoice, RunOptions
+
+Place = tuple[str, int]  # setting and seed
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Settings and seeds of one model on the same records, and the cell of each.
+
+    ``command`` is the command line that asks for it, if one does.
+    """
+
+    options: RunOptions
+    command: str | None
+    loaded: Loaded
+    records: Sequence[Record]
+    source: Source
+    cut: Cut
+    built: Built
+    cells: dict[Place, Cell]
+
+    @property
+    def seeds(self) -> list[int]:
+        return list(self.options.seeds)
+
+    @property
+    def identity(self) -> str:
+        """A hash of what decides the responses, and the names of the settings."""
+        return str(identified(self.cells)["identity"])
+
+
+def prepare(
+    options: RunOptions,
+    choices: Sequence[KnobChoice] | None = None,
+    records: Sequence[Record] | None = None,
+    command: str | None = None,
+) -> Experiment:
+    """Load, build and check everything that ``options`` name, with the settings of ``choices`` of knobs.
+
+    ``choices`` and ``records`` stand for those of the options, if given. Nothing is generated or written.
+    """
+    records = options.dataset.load() if records is None else records
+    loaded = load_once(options.model)
+    built = build_settings([options.knob] if choices is None else choices, options.model, loaded)
+    check_lengths(loaded.model, options.layout.positions, options.decoding.max_new_tokens)
+    source, cut = options.layout.lay_out(records, loaded.tokenizer)
+    check_settings(loaded, built.settings, records, source)
+    common = common_spec(loaded, options, records)
+    ids = [record.id for record in records]
+    cells = {
+        (name, seed): Cell(
+            Path(options.cells),
+            {**common, "code": code_version(frozenset(map(type, knobs))), "knobs": built.deciding[name], "seed": seed},
+            ids,
+        )
+        for name, knobs in built.settings.items()
+        for seed in options.seeds
+    }
+    return Experiment(options, command, loaded, records, source, cut, built, cells)
+
+
+def common_spec(loaded: Loaded, options: RunOptions, records: Sequence[Record]) -> dict[str, Any]:
+    """Return what decides responses, beside knobs, their code and seed."""
+    content = "".join(canonical(record.to_json()) for record in records)
+    return {
+        "libraries": library_versions(),
+        "weights": loaded.fingerprint,
+        "model": {
+            "dtype": str(loaded.model.dtype),
+            "attention": loaded.model.get_decoder().config._attn_implementation,
+            "device": loaded.model.device.type,
+        },
+        "records": {"count": len(records), "sha256": hashlib.sha256(content.encode()).hexdigest()},
+        "layout": asdict(options.layout),
+        "decoding": asdict(options.decoding),
+    }

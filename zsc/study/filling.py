@@ -1,0 +1,103 @@
+"""Fill the cells of an experiment: probe what is new, generate what is missing, say how it goes."""
+
+from dataclasses import asdict
+from typing import Any
+
+from zsc.data.cut import Cut
+from zsc.errors import INTERRUPTED, ZscError
+from zsc.generation.cells import Cell, State
+from zsc.generation.checks import probe_settings
+from zsc.generation.encoded import EncodedBatches
+from zsc.generation.fill import Filler, Tally, Task, fitting
+from zsc.generation.generate import Job
+from zsc.study.experiment import Experiment
+from zsc.study.watch import Advance, Watch
+
+PROBED = 8  # examples on which the effect of a setting is measured before it is used
+
+Effects = dict[str, dict[str, Any] | None]
+
+
+def say_cut(cut: Cut, watch: Watch) -> None:
+    """Say what a layout cuts off, if it does."""
+    if text := str(cut):
+        watch.say(text)
+
+
+def fill(experiment: Experiment, watch: Watch) -> Effects:
+    """Fill the cells of ``experiment``; return the effect of each setting.
+
+    Settings without a finished or begun cell are probed first, so that one that does nothing costs nothing.
+    """
+    settings, effects = experiment.built.settings, known_effects(experiment)
+    if unknown := {name: knobs for name, knobs in settings.items() if name not in effects}:
+        few = experiment.source.select(range(min(PROBED, len(experiment.records))))
+        cached = experiment.options.decoding.use_cache
+        for name, effect in probe_settings(experiment.loaded, unknown, few, cached).items():
+            watch.say(f"{name}: {effect}")
+            effects[name] = asdict(effect)
+    tasks = [
+        Task(experiment.cells[name, seed], Job(knobs, seed), effects.get(name))
+        for seed in experiment.seeds
+        for name, knobs in settings.items()
+    ]
+    tally = fill_cells(experiment, tasks, watch)
+    watch.say(summary(tally, len(tasks)))
+    return {name: effects.get(name) for name in settings}
+
+
+def summary(tally: Tally, cells: int) -> str:
+    """Say what became of so many cells."""
+    others = f", {tally.elsewhere} made by another process" if tally.elsewhere else ""
+    return f"cells: {cells}, {tally.found} found, {tally.made} made{others}"
+
+
+def known_effects(experiment: Experiment) -> Effects:
+    """Return the effects noted with cells that are there."""
+    effects: Effects = {}
+    for (name, _), cell in experiment.cells.items():
+        if cell.stored().state in (State.BEGUN, State.DONE):
+            effects[name] = cell.effect()
+    return effects
+
+
+class Counted:
+    """Counts the responses that are there, for a watch."""
+
+    def __init__(self, watch: Watch, advance: Advance):
+        self.watch, self._advance, self.ready = watch, advance, 0
+
+    def advance(self, responses: int) -> None:
+        self.ready += responses
+        self._advance(responses)
+
+    def note(self, message: str) -> None:
+        self.watch.say(message)
+
+
+def fill_cells(experiment: Experiment, tasks: list[Task], watch: Watch) -> Tally:
+    """Fill ``tasks``. An interrupt becomes a ZscError that says what is kept."""
+    options, loaded, source = experiment.options, experiment.loaded, experiment.source
+    batches = EncodedBatches(loaded.model, source, options.batch_size)
+    total = len(tasks) * len(experiment.records)
+    with watch.progress("responses", total) as advance:
+        counted = Counted(watch, advance)
+        try:
+            return Filler(loaded, batches, options.decoding, side_by_side(experiment), counted).fill(tasks)
+        except KeyboardInterrupt:
+            kept = f"{counted.ready} of {total} responses are kept in {options.cells}"
+            raise ZscError(f"interrupted: {kept}; the same command resumes.", INTERRUPTED) from None
+
+
+def side_by_side(experiment: Experiment) -> int:
+    """Return how many settings and seeds the memory lets be decoded together."""
+    options, positions = experiment.options, experiment.source.input_ids.shape[1]
+    return fitting(experiment.loaded.model, positions, options.decoding, options.batch_size, options.together)
+
+
+def finished(cell: Cell) -> list[dict[str, Any]]:
+    """Return the items of a cell. Raises ZscError if it is not finished."""
+    stored = cell.stored()
+    if stored.state is not State.DONE:
+        raise ZscError(f"cell {cell.path} was changed while it was read. Repeat the command.")
+    return stored.items

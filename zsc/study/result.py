@@ -1,0 +1,49 @@
+"""What a scored run gives: its table, its responses, and how they look on a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from zsc.generation.folder import RunFolder
+from zsc.metrics.score import Row
+from zsc.tables.render import render_scores
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run in its ``folder``, the ``rows`` of its table, and the signature of each of its metrics."""
+
+    folder: RunFolder
+    rows: Sequence[Row]
+    signatures: Mapping[str, str]
+
+    @cached_property
+    def table(self) -> pandas.DataFrame:
+        """The rows, with the columns of :class:`zsc.metrics.score.Row`."""
+        import pandas
+
+        return pandas.DataFrame([asdict(row) for row in self.rows])
+
+    @cached_property
+    def responses(self) -> pandas.DataFrame:
+        """The responses: setting, seed, id, response, tokens and nll, one row each."""
+        import pandas
+
+        return pandas.DataFrame(self.folder.rows())
+
+    def render(self, style: str = "table") -> str:
+        """Return the table as ``table``, ``md``, ``csv`` or ``json``."""
+        return render_scores([asdict(row) for row in self.rows], self.signatures, style)
+
+    def __repr__(self) -> str:
+        return f"{self.render()}\nrun: {self.folder.path}"
+
+    def _repr_html_(self) -> str:
+        shown = self.table.pivot_table(index="metric", columns="setting", values="value", sort=False)
+        return str(shown.to_html(float_format="%.3f", na_rep="-"))

@@ -1,0 +1,19 @@
+"""Configs that runs and trainings keep in their folders."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zsc.errors import ZscError, first_line
+
+
+def stored_config(file: Path) -> dict[str, Any]:
+    """Return the config in ``file``. Raises ZscError if it cannot be read."""
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ZscError(f"{file} cannot be read: {first_line(error)}. Repeat the command that made the run.") from error
+    if not isinstance(config, dict):
+        raise ZscError(f"{file} is no config that zsc has written. Repeat the command that made the run.")
+    return config

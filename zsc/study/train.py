@@ -1,0 +1,191 @@
+"""A training: what its options name, made and checked, and what it writes into its folder."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers import set_seed
+
+from zsc.data.options import DatasetOptions
+from zsc.data.record import Record
+from zsc.data.text import check_text
+from zsc.errors import ZscError
+from zsc.files import refuse_link, write_atomic
+from zsc.generation.checks import check_lengths
+from zsc.models.load import load_model
+from zsc.options import plain
+from zsc.study.folders import versions
+from zsc.study.memory import device_peak_megabytes, peak_megabytes
+from zsc.study.stored import stored_config
+from zsc.study.watch import Watch
+from zsc.tables.render import render
+from zsc.training.assemble import assembled, new_parameters
+from zsc.training.denoise import EVAL_SEGMENTS, denoising_data, segments_of, tokenizer_for
+from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
+from zsc.training.freeze import freeze, holding
+from zsc.training.language_model import LanguageModelCollator, new_language_model
+from zsc.training.noise import check_noise
+from zsc.training.options import DenoiseOptions, DialogueOptions, LanguageModelOptions, TrainOptions
+from zsc.training.plan import describe, plan_of, plan_rows
+from zsc.training.segments import Targets
+from zsc.training.train import Prepared, new_model
+from zsc.training.train import train as train_prepared
+
+# what a training writes, removes or replaces in its folder, and what of that comes before its config.yaml
+OWN = re.compile(
+    r"config\.yaml|plan\.json|training\.json|model(\.partial)?|checkpoint-\d+|tokenizer(\.partial)?|segments[-.].*"
+)
+EARLY = re.compile(r"config\.yaml|tokenizer(\.partial)?|segments[-.].*")
+MAY_CHANGE = ("max_steps", "logging_steps", "eval_steps", "save_steps", "save_total_limit")
+
+
+def train(options: TrainOptions, watch: Watch) -> Path:
+    """Train as ``options`` say, or go on with it, and return the folder of the model.
+
+    ``plan.json`` in the output folder says what trains, ``training.json`` what it took and gave.
+    """
+    set_seed(options.seed)
+    output, names = Path(options.output), list(options.freeze)
+    check_folder(output, options)
+    prepared = PREPARE[options.task.options.name](options.task.options, output)
+    freeze(prepared.model, names)
+    if untrained := holding(prepared.model, [one for one in prepared.new if not one.requires_grad]):
+        raise ZscError(f"freeze={names} would leave new weights as drawn: do not freeze {', '.join(untrained)}.")
+    with_errors(output, lambda: write_atomic(output / "config.yaml", config_text(options)))
+    plan = plan_of(prepared.model)
+    watch.say("\n".join([render(plan_rows(plan), "table"), describe(plan)]))
+    write_json(output / "plan.json", {"freeze": names, **plan})
+    measured = train_prepared(prepared, output, dict(options.trainer), options.precision, options.seed)
+    report = output / "training.json"
+    if measured["steps_timed"] or not report.is_file():
+        write_json(report, training_report(plan, measured, options.seed))
+    return output / "model"
+
+
+def training_report(plan: Mapping[str, Any], measured: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return the content of ``training.json``: what trained, what it took and gave, and with which versions."""
+    return {
+        "trained_weights": plan["all"]["trained"],
+        "trained_share": plan["all"]["share"],
+        "trained_share_without_embeddings": plan["without_embeddings"]["share"],
+        **measured,
+        "peak_megabytes": peak_megabytes(),
+        "device_peak_megabytes": device_peak_megabytes(),
+        "seed": seed,
+        "versions": versions(),
+    }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content`` to ``path``, whole or not at all. Raises ZscError if that cannot be done."""
+    try:
+        write_atomic(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    except OSError as error:
+        raise ZscError(f"cannot write {path}: {error.strerror}.") from error
+
+
+def config_text(options: TrainOptions) -> str:
+    """Return ``options`` as YAML."""
+    return yaml.safe_dump(plain(options), sort_keys=False, allow_unicode=True)
+
+
+def with_errors(output: Path, action: Callable[[], Any]) -> Any:
+    """Return what ``action`` does. Raises ZscError where the folder cannot be written."""
+    try:
+        return action()
+    except OSError as error:
+        raise ZscError(f"cannot write to output={output}: {error.strerror}.") from error
+
+
+def check_folder(output: Path, options: TrainOptions) -> None:
+    """Raise ZscError if the output folder cannot be made, where a training with other options lies there, or files of
+    the names of a training's that are of none, and where it or one of its files is a symbolic link."""
+    kept = output / "config.yaml"
+    refuse_link(output)
+    with_errors(output, lambda: output.mkdir(parents=True, exist_ok=True))
+    own = with_errors(output, lambda: sorted(path for path in output.iterdir() if OWN.fullmatch(path.name)))
+    for path in own:
+        refuse_link(path)
+        if not kept.is_file() and not EARLY.fullmatch(path.name):
+            raise ZscError(f"{path} is there and of no training. Set output=DIR to a new one.")
+    if kept.is_file() and deciding(stored_config(kept)) != deciding(plain(options)):
+        raise ZscError(f"{output} holds a training with other settings, see {kept}. Set output=DIR to a new one.")
+
+
+def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a training's config what must stay the same when it is resumed."""
+    trainer = {key: value for key, value in config["trainer"].items() if key not in MAY_CHANGE}
+    return {key: value for key, value in config.items() if key not in ("output", "trainer")} | {"trainer": trainer}
+
+
+def prepare_denoise(task: DenoiseOptions, output: Path) -> Prepared:
+    text, heldout = check_text(Path(task.text)), check_text(Path(task.heldout))
+    if task.checkpoint is None:
+        own = task.tokenizer
+        tokenizer = tokenizer_for(text, output, own.vocab_size, list(own.speaker_tokens))
+        model = new_model(tokenizer, task.architecture, dict(task.config))
+    else:
+        loaded = load_model(task.checkpoint)
+        model, tokenizer = loaded.model, loaded.tokenizer
+        if loaded.target_tokenizer is not tokenizer:
+            raise ZscError(f"the decoder of {task.checkpoint} has a vocabulary of its own: it cannot denoise.")
+    noise = plain(task.noise)
+    check_noise(**noise)
+    positions = task.segment_tokens + 2
+    check_lengths(model, positions, positions, "task.segment_tokens")
+    train_data, held, collator, check = denoising_data(
+        text, heldout, output, model, tokenizer, task.segment_tokens, noise
+    )
+    return Prepared(model, tokenizer, train_data, held, collator, [check])
+
+
+def prepare_dialogue(task: DialogueOptions, output: Path) -> Prepared:
+    if task.language_model is not None and task.decoder is not None:
+        raise ZscError("task.decoder and task.language_model both name the decoder to start from: give one of them.")
+    if task.language_model is None:
+        loaded = load_model(task.checkpoint, task.decoder)
+    else:
+        loaded = assembled(task.checkpoint, task.language_model)
+    check_lengths(loaded.model, task.layout.positions, task.target_tokens, "task.target_tokens")
+    add_speaker_tokens(loaded, task.layout)
+    return Prepared(
+        loaded.model,
+        loaded.tokenizer,
+        records_of(task.train),
+        records_of(task.heldout),
+        DialogueCollator(task.layout, loaded, task.target_tokens),
+        target_tokenizer=None if loaded.target_tokenizer is loaded.tokenizer else loaded.target_tokenizer,
+        new=new_parameters(loaded.model) if task.language_model is not None else (),
+    )
+
+
+def records_of(datasets: tuple[DatasetOptions, ...]) -> list[Record]:
+    """Return the records of ``datasets``. Raises ZscError for one that cannot be trained on."""
+    records = [record for dataset in datasets for record in dataset.load()]
+    for record in records:
+        if record.reference is None:
+            raise ZscError(f"record {record.id} has no reference to train on. Leave such records out.")
+        if not record.history and record.knowledge is None:
+            raise ZscError(f"record {record.id} has neither knowledge nor history to read. Leave such records out.")
+    return records
+
+
+def prepare_language_model(task: LanguageModelOptions, output: Path) -> Prepared:
+    text, heldout = check_text(Path(task.text)), check_text(Path(task.heldout))
+    loaded = load_model(task.checkpoint)
+    model = new_language_model(loaded.model)
+    check_lengths(loaded.model, 0, task.segment_tokens + 2, "task.segment_tokens")
+    train_data, held = (segments_of(one, output, loaded.tokenizer, task.segment_tokens) for one in (text, heldout))
+    held = held.select(range(min(EVAL_SEGMENTS, len(held))))
+    collator = LanguageModelCollator(loaded.tokenizer, Targets.of(loaded.model, loaded.tokenizer))
+    return Prepared(model, loaded.tokenizer, train_data, held, collator)
+
+
+PREPARE: dict[str, Callable[[Any, Path], Prepared]] = {
+    "denoise": prepare_denoise,
+    "dialogue": prepare_dialogue,
+    "language_model": prepare_language_model,
+}

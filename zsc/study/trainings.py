@@ -1,0 +1,188 @@
+"""Tables of trainings: models that were fine-tuned in several ways, compared on the same examples."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zsc.errors import ZscError
+from zsc.generation.cells import Cell, State, canonical, identified
+from zsc.generation.folder import RunFolder
+from zsc.metrics import build_metrics
+from zsc.metrics.score import Row
+from zsc.study.experiment import Place, prepare
+from zsc.study.filling import fill, finished, say_cut
+from zsc.study.folders import config_text, default_output, how_made, versions
+from zsc.study.options import KnobChoice, TableOptions
+from zsc.study.plan import estimate
+from zsc.study.scoring import build_scoring, score_folder, warnings
+from zsc.study.stored import stored_config
+from zsc.study.watch import Watch
+from zsc.tables.paper import PaperTable, Section, adjusted
+from zsc.training.report import Training, by_name, figures, read_costs, read_trainings
+
+FIGURES = (
+    "trained_weights",
+    "trained_share",
+    "trained_share_without_embeddings",
+    "optimiser_mb",
+    "time_per_step",
+    "validation_loss",
+)
+SIGNATURES = {figure: f"{figure}|zsc train" for figure in FIGURES}
+OWN = ("output", "seed", "freeze")  # options in which trainings that are compared may differ
+NAMED = ("task.checkpoint", "task.decoder", "trainer.max_steps", "trainer.per_device_train_batch_size",
+         "trainer.learning_rate")  # fmt: skip
+Trainings = Mapping[str, Sequence[Training]]  # by name, those of several seeds
+
+
+def compare(
+    options: TableOptions, name: str, watch: Watch, command: str | None = None
+) -> tuple[PaperTable, list[RunFolder]]:
+    """Score the trainings in ``options.trained``, a row for each name and a response for each of its seeds.
+
+    The responses to seed N are those of the model trained with seed N, drawn with seed N. What is missing is generated
+    if the options say so. Raises ZscError where trainings or responses are missing.
+    """
+    spec = options.table
+    metrics = tuple(column for column in spec.columns if column not in FIGURES)
+    if not metrics:
+        raise ZscError(f"table {name}: columns must name a metric of responses beside the figures of trainings.")
+    build_metrics(list(metrics), options.bleu.tokenize)
+    if options.trained is None:
+        raise ZscError(f"table {name} compares trainings: give trained=DIR, which scripts/train_less.sh makes.")
+    root = Path(options.trained)
+    trainings, unfinished = read_trainings(root)
+    groups, others = by_name(trainings, str(spec.baseline))
+    if unfinished:
+        watch.say(f"not finished, left out: {', '.join(unfinished)}")
+    if others:
+        watch.say(f"not the seeds of {spec.baseline}, left out: {', '.join(others)}")
+    check_alike(groups)
+    costs = read_costs(root)
+    folder = respond(options, groups, watch, command)
+    scoring = build_scoring(replace(options, metrics=metrics), {})
+    with folder.locked():
+        rows, signatures = score_folder(folder, scoring, options.layout.turns, watch)
+    rows += figure_rows(groups, costs)
+    signatures |= SIGNATURES
+    for line in warnings(spec.columns, rows, scoring.resampling):
+        watch.say(line)
+    if costs:
+        measured = f"{costs['model']}, {costs['device']}, {costs['precision']}"
+        signatures["time_per_step"] = f"time_per_step|scripts/bench_training.py|{measured}"
+    else:
+        watch.say(f"no time per step: python scripts/bench_training.py --trainings {root} measures it")
+    sections = adjusted([Section("", rows)])
+    lines = [*how_made(folder.manifest()), *how_trained(groups)]
+    table = PaperTable(name, spec.title, sections, spec.columns, spec.published, signatures, lines, [remark(groups)])
+    return table, [folder]
+
+
+def remark(groups: Trainings) -> str:
+    """Return what the brackets of the table are, and what its tests do not cover."""
+    count = len(next(iter(groups.values())))
+    return (
+        "In brackets at validation_loss: least and greatest of the seeds; at time_per_step, relative to nothing frozen:"
+        f" of the repeats. Intervals and tests are over examples and hold for these {count} trained models of each row:"
+        " what other seeds would change is not in them."
+    )
+
+
+def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str | None) -> RunFolder:
+    """Write the responses of all trainings to a folder of a run, and return it."""
+    records = options.dataset.load()
+    rows: list[dict[str, Any]] = []
+    cells: dict[Place, Cell] = {}
+    weights: list[str] = []
+    cuts: set[str] = set()
+    for name, trainings in groups.items():
+        for training in trainings:
+            model = replace(options.model, checkpoint=str(training.model), decoder=None)
+            own = replace(options, model=model, seeds=(training.seed,), knob=KnobChoice())
+            experiment = prepare(own, [], records)
+            if str(experiment.cut) not in cuts:  # the same for all trainings of one tokenizer
+                say_cut(experiment.cut, watch)
+                cuts.add(str(experiment.cut))
+            (cell,) = experiment.cells.values()
+            if cell.stored().state is not State.DONE and not options.make:
+                raise ZscError(
+                    f"the responses of {training.folder} are not in {options.cells}, or not whole. Repeat the command"
+                    f" with make=true to generate all that is missing. Of this training: {estimate(experiment)}"
+                )
+            fill(experiment, watch)
+            cells[name, training.seed] = cell
+            weights.append(experiment.loaded.fingerprint)
+            rows += [
+                {"setting": name, "seed": training.seed, "id": item["id"], "response": item["response"]}
+                for item in finished(cell)
+            ]
+    seeds = [training.seed for training in next(iter(groups.values()))]
+    made = {
+        **identified(cells),
+        "weights": hashlib.sha256(canonical(weights).encode()).hexdigest(),
+        "command": command,
+        "settings": list(groups),
+        "seeds": seeds,
+        "versions": versions(),
+        "device": str(experiment.loaded.model.device),
+    }
+    model = replace(options.model, checkpoint=str(options.trained))
+    whole = replace(options, seeds=tuple(seeds), model=model)
+    folder = RunFolder(Path(options.output or default_output("table", whole, made["identity"])))
+    with folder.locked():
+        folder.create(config_text(whole), made, records)
+        folder.write_rows(rows)
+    return folder
+
+
+def figure_rows(groups: Trainings, costs: Mapping[str, Any]) -> list[Row]:
+    """Return the figures of all trainings as rows of a table."""
+    return [
+        Row(name, figure, value, low, high, 0, len(trainings), 0)
+        for name, trainings in groups.items()
+        for figure, (value, low, high) in figures(trainings, costs).items()
+    ]
+
+
+def check_alike(groups: Trainings) -> None:
+    """Raise ZscError if the trainings of one name differ in more than their seeds."""
+    for trainings in groups.values():
+        first = options_of_training(trainings[0])
+        for one in trainings[1:]:
+            if keys := differing(first, options_of_training(one)):
+                raise ZscError(
+                    f"{trainings[0].folder} and {one.folder} differ in {', '.join(keys)}: they are no seeds of one."
+                )
+
+
+def how_trained(groups: Trainings) -> list[str]:
+    """Say how the first trainings were made, and in which options, beside what is frozen, the others differ."""
+    known = {name: options_of_training(trainings[0]) for name, trainings in groups.items()}
+    baseline, first = next(iter(known.items()))
+    changed = {name: differing(first, options) for name, options in known.items()}
+    return [
+        f"{name}: {', '.join(f'{key}={known[name].get(key)}' for key in keys)}"
+        for name, keys in ({baseline: list(NAMED)} | {name: keys for name, keys in changed.items() if keys}).items()
+    ]
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Return the options that are not the same in both."""
+    return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
+
+
+def options_of_training(training: Training) -> dict[str, Any]:
+    """Return the options of a training by dotted key, without those in which ways to train differ anyway."""
+    config = stored_config(training.folder / "config.yaml")
+    return {key: value for key, value in _flat(config, "").items() if key not in OWN}
+
+
+def _flat(node: Any, prefix: str) -> dict[str, Any]:
+    if not isinstance(node, dict):
+        return {prefix: node}
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        found |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found

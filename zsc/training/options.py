@@ -1,0 +1,109 @@
+"""The options of a training: configs/train.yaml and a dataclass for each of configs/task."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from zsc.data.layout import BucketLayout
+from zsc.data.options import DatasetOptions
+from zsc.errors import ZscError, suggestion
+from zsc.options import Count, plain, read
+
+
+@dataclass(frozen=True)
+class NoiseOptions:
+    """The noise of denoising: see :mod:`zsc.training.noise`."""
+
+    share: float = 0.3
+    mean_span: float = 3.0
+    permute: float = 0.5
+    clean: float = 0.0
+
+
+@dataclass(frozen=True)
+class TokenizerOptions:
+    """A byte-level BPE that is trained for a new model."""
+
+    vocab_size: Count = 8000
+    speaker_tokens: tuple[str, str] = ("<speaker1>", "<speaker2>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiseOptions:
+    """configs/task/denoise.yaml"""
+
+    name: ClassVar[str] = "denoise"
+    text: str
+    heldout: str
+    segment_tokens: Count = 64
+    noise: NoiseOptions = field(default_factory=NoiseOptions)
+    checkpoint: str | None = None
+    architecture: str = "mbart"
+    config: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
+    freeze: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DialogueOptions:
+    """configs/task/dialogue.yaml"""
+
+    name: ClassVar[str] = "dialogue"
+    checkpoint: str
+    decoder: str | None = None
+    language_model: str | None = None
+    train: tuple[DatasetOptions, ...]
+    heldout: tuple[DatasetOptions, ...]
+    target_tokens: Count = 40
+    layout: BucketLayout = field(default_factory=BucketLayout)
+    freeze: tuple[str, ...] = ("encoder", "embeddings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelOptions:
+    """configs/task/language_model.yaml"""
+
+    name: ClassVar[str] = "language_model"
+    text: str
+    heldout: str
+    segment_tokens: Count = 64
+    checkpoint: str
+    freeze: tuple[str, ...] = ("embeddings", "cross_attention")
+
+
+TaskOptions = DenoiseOptions | DialogueOptions | LanguageModelOptions
+TASKS: dict[str, type[TaskOptions]] = {
+    "denoise": DenoiseOptions,
+    "dialogue": DialogueOptions,
+    "language_model": LanguageModelOptions,
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One of TASKS, read by its name."""
+
+    options: TaskOptions
+
+    @classmethod
+    def from_mapping(cls, values: Any, at: str) -> "Task":
+        given = dict(values) if isinstance(values, Mapping) else {}
+        name = str(given.pop("name", values))
+        if name not in TASKS:
+            raise ZscError(f"no task '{name}'.{suggestion(name, TASKS)} Known: {', '.join(TASKS)}.")
+        return cls(read(TASKS[name], given, at))
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {"name": self.options.name, **plain(self.options)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """configs/train.yaml; ``trainer`` are fields of :class:`transformers.TrainingArguments`."""
+
+    task: Task
+    output: str
+    seed: int = 0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    freeze: tuple[str, ...]
+    trainer: Mapping[str, Any] = field(default_factory=dict)
