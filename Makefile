@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 # make TORCH_INDEX=https://download.pytorch.org/whl/cpu demo   takes the small CPU build of torch on Linux
 TORCH_INDEX ?=
+# make WORKERS=8 test   runs the tests in so many processes, each with one thread and 1 GB of memory
+WORKERS ?= 2
 READY := $(VENV)/.ready
 
 .PHONY: demo test lint test-newest test-lowest test-pinned clean
@@ -11,7 +13,7 @@ demo: $(READY)
 	$(VENV)/bin/zsc run knob=attn_bias
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist=worksteal
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
@@ -21,7 +23,7 @@ lint: $(READY)
 # In an environment of their own, with the newest or the lowest versions that pyproject.toml allows, or the pinned ones:
 # make test-lowest PYTHON=python3.12 TESTS="tests/test_knobs_*.py"   HOLD="torch numpy" holds these at constraints.txt
 test-newest test-lowest test-pinned:
-	PYTHON="$(PYTHON)" HOLD="$(HOLD)" scripts/test_versions.sh $(@:test-%=%) $(TESTS)
+	PYTHON="$(PYTHON)" HOLD="$(HOLD)" WORKERS="$(WORKERS)" scripts/test_versions.sh $(@:test-%=%) $(TESTS)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else "zsc needs Python 3.11 to 3.13; this is %d.%d. Try: make PYTHON=python3.11" % v[:2])'

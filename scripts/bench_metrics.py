@@ -13,7 +13,8 @@ from dataclasses import replace
 from zsc.data.embedded import load_parlor
 from zsc.metrics import build_metrics
 from zsc.metrics.items import build_columns
-from zsc.metrics.score import Resampling, cell_statistics, score_statistics
+from zsc.metrics.options import Resampling
+from zsc.metrics.score import cell_statistics, score_statistics
 from zsc.tables.render import render
 
 SETTINGS = ("off", "on")

@@ -15,8 +15,9 @@ from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.items import build_columns
+from zsc.metrics.options import Resampling
 from zsc.metrics.run import control_phrases, finished
-from zsc.metrics.score import DIFFERENCE, Resampling, cell_statistics, score_statistics
+from zsc.metrics.score import DIFFERENCE, cell_statistics, score_statistics
 from zsc.tables.render import render
 
 METRICS = ["knowledge_rouge1", "question_rate", "length", "distinct2", "perplexity_median"]

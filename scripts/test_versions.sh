@@ -2,7 +2,8 @@
 # Run the tests with the newest or the lowest versions that pyproject.toml allows, or with those of constraints.txt, in
 # a new environment .venv-WHICH-PYTHON:
 #   scripts/test_versions.sh newest|lowest|pinned [arguments of pytest]
-# PYTHON=python3.12 takes another Python; HOLD="torch numpy" holds these packages at the versions in constraints.txt.
+# PYTHON=python3.12 takes another Python; HOLD="torch numpy" holds these packages at the versions in constraints.txt;
+# WORKERS=8 runs the tests in so many processes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 which=$1
@@ -23,4 +24,4 @@ run pip install --quiet --constraint "$folder/constraints.txt" --editable '.[tes
 run pip check
 run pip freeze --exclude-editable
 echo "== $which versions on $("$folder/bin/python" --version)"
-run pytest "$@"
+run pytest -n "${WORKERS:-2}" --dist=worksteal "$@"

@@ -4,6 +4,8 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the other processes have the other cores
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch

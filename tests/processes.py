@@ -10,9 +10,11 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 PRELOADED = [
+    "tests.warm",
     "tests.processes",
     "zsc.cli.main",
     "zsc.cli.run",
+    "zsc.study.run",
     "zsc.cli.hydra",
     "hydra.main",
     "transformers.models.bart.modeling_bart",

@@ -12,8 +12,8 @@ from zsc.cli.main import main
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
+from zsc.study.preference import agreement, merged, preference_rows, read_votes
 from zsc.tables.annotation import QUESTIONS, draw_pairs, form, sheet
-from zsc.tables.preference import agreement, merged, preference_rows, read_votes
 
 NASTY = 'He said "</script><b>&amp;", ok;\u2028 fine'
 TURNS = (Turn("secret-a", "Hi."), Turn("secret-b", "Yes?"), Turn("secret-a", "Go on."))

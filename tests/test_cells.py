@@ -214,37 +214,40 @@ def test_a_run_folder_is_no_link_and_takes_nothing_that_is_of_no_run(tmp_path):
 
 
 def test_a_training_replaces_nothing_that_is_of_none(tmp_path):
-    from zsc.cli.train import check_settings
     from zsc.files import remove_folder
+    from zsc.study.train import check_folder, config_text
+    from zsc.training.options import DialogueOptions, Task, TrainOptions
 
-    config = {"trainer": {}}
+    task = Task(DialogueOptions(checkpoint="mini", train=(), heldout=()))
+    options = TrainOptions(task=task, output=str(tmp_path), freeze=())
     (tmp_path / "model").mkdir()
     (tmp_path / "tokenizer").mkdir()
     with pytest.raises(ZscError, match="model is there and of no training"):
-        check_settings(tmp_path, config)
-    (tmp_path / "config.yaml").write_text("trainer: {}\n")
-    check_settings(tmp_path, config)
+        check_folder(tmp_path, options)
+    (tmp_path / "config.yaml").write_text(config_text(options))
+    check_folder(tmp_path, options)
     (tmp_path / "checkpoint-5").symlink_to(tmp_path / "model")
-    for act in (lambda: check_settings(tmp_path, config), lambda: remove_folder(tmp_path / "checkpoint-5")):
+    for act in (lambda: check_folder(tmp_path, options), lambda: remove_folder(tmp_path / "checkpoint-5")):
         with pytest.raises(ZscError, match="is a symbolic link"):
             act()
     (tmp_path / "link").symlink_to(tmp_path / "model")
     with pytest.raises(ZscError, match="is a symbolic link"):
-        check_settings(tmp_path / "link", config)
+        check_folder(tmp_path / "link", options)
 
 
 def test_a_model_whose_files_changed_is_loaded_again(checkpoint, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    from zsc.cli.build import load_once
+    from zsc.models.options import ModelOptions
+    from zsc.study.knobs import load_once
 
     folder = tmp_path / "model"
     shutil.copytree(checkpoint, folder)
-    settings = {"checkpoint": str(folder), "device": "cpu"}
-    first = load_once(settings)
-    assert load_once(settings) is first
+    options = ModelOptions(str(folder), device="cpu")
+    first = load_once(options)
+    assert load_once(options) is first
     tensors = load_file(folder / "model.safetensors")
     save_file({name: tensor + 1 for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
-    again = load_once(settings)
+    again = load_once(options)
     assert again.fingerprint != first.fingerprint
     assert not torch.equal(again.model.get_input_embeddings().weight, first.model.get_input_embeddings().weight)

@@ -17,13 +17,16 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from tests.processes import finished, start
-from zsc.cli.configs import CONFIGS, GROUPS, check_overrides, contract, expand, group_options, split_arguments
-from zsc.cli.help import COMMANDS, OVERVIEW
-from zsc.cli.interrupts import deferred_interrupts
-from zsc.cli.main import RUNNERS, main, named
+from zsc.cli.check import check_overrides
+from zsc.cli.expand import contract, expand
+from zsc.cli.flags import named, split_arguments
+from zsc.cli.groups import CONFIGS, GROUPS, group_options
+from zsc.cli.help import COMMANDS, help_of, overview
+from zsc.cli.main import main
 from zsc.data import DATASETS
 from zsc.data.record import Record, Turn
 from zsc.generation.folder import RunFolder
+from zsc.interrupts import deferred_interrupts
 from zsc.knobs import KNOBS
 from zsc.metrics import METRICS
 
@@ -159,9 +162,9 @@ def test_an_output_folder_keeps_one_run(tmp_path, quick):
 BAD = [
     (["rnu"], "Did you mean 'run'"),
     (["run", "knob=atn_bias"], "no knob 'atn_bias'. Did you mean 'attn_bias'"),
-    (["run", "knbo=attn_bias"], "no setting 'knbo'. Did you mean 'knob'"),
+    (["run", "knbo=attn_bias"], "no option 'knbo'. Did you mean 'knob'"),
     (["run", "knob=attn_bias", "knob.strenth=2"], "Did you mean 'knob.strength'"),
-    (["run", "+knob.x=2"], "only trainer settings can be added"),
+    (["run", "+knob.x=2"], "only trainer options can be added"),
     (["run", "knob=attn_bias", "knob.strength=-1"], "at least 0, got -1"),
     (["run", "knob=attn_bias", "knob.strength=nan"], "finite number"),
     (["run", "knob=attn_bias", "knob.strength=much"], "must be a number, got 'much'"),
@@ -181,7 +184,7 @@ BAD = [
     (["run", "seeds=[0,0]"], "different whole numbers"),
     (["run", "knob.strength=1,2"], "add -m"),
     (["run", "attn_bias"], "not of the form key=value"),
-    (["run", "task=denoise"], "no setting 'task'"),
+    (["run", "task=denoise"], "no option 'task'"),
     (["run", "format=jsn"], "Did you mean 'json'"),
     (["run", "batch_size=0"], "batch_size=0"),
     (["run", "layout.turns=0"], "layout.turns=0"),
@@ -245,7 +248,7 @@ def test_an_output_that_cannot_be_a_folder(tmp_path, quick):
 
 
 def test_help_is_there_for_every_command_and_imports_nothing_heavy(capsys):
-    assert set(RUNNERS) == set(COMMANDS)
+    assert set(COMMANDS) == {file.stem for file in CONFIGS.glob("*.yaml")} - {"zsc"}
     for command in ["", *COMMANDS]:
         assert main([*([command] if command else []), "--help"]) == 0
         assert f"zsc {command}".strip() in capsys.readouterr().out
@@ -264,35 +267,48 @@ def test_ls_lists_everything_that_can_be_chosen(tmp_path):
 
 
 def test_every_shipped_config_composes_and_builds():
-    from zsc.cli.build import build_layout, build_settings
-    from zsc.generation.decoding import Decoding
+    from zsc.cli.compose import options_of
     from zsc.models.load import load_model
+    from zsc.models.options import ModelOptions
+    from zsc.study.knobs import build_settings
+    from zsc.study.options import BenchOptions, DataOptions, RunOptions, TableOptions, TuneOptions
+    from zsc.training.options import TrainOptions
 
     mini = load_model("mini", device="cpu")
 
-    needed = {("train", "denoise"): ["output=x", "task.text=x", "task.heldout=x"]}
+    needed = {
+        "dialogue": ["output=x"],
+        "denoise": ["output=x", "task.text=x", "task.heldout=x"],
+        "language_model": ["output=x", "task.text=x", "task.heldout=x"],
+        "checkpoint": ["model.checkpoint=x"],
+    } | {dataset: ["dataset.path=x"] for dataset in ("jsonl", "table", "hub")}
+    mandatory = {"tune": ["target=length", "budget=length:+1"], "table": ["table=questions"]}
+    kinds_of = {"train": TrainOptions, "tune": TuneOptions, "table": TableOptions, "bench": BenchOptions,
+                "data": DataOptions}  # fmt: skip
     for command, kinds in GROUPS.items():
         for kind in kinds:
             for option in group_options(kind):
+                words = [
+                    *mandatory.get(command, []),
+                    f"{kind}={option}",
+                    *(needed.get(option, []) if kind != "table" else []),
+                ]
                 with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-                    table = ["table=questions"] if command == "table" else []
-                    composed = compose(command, [*table, f"{kind}={option}", *needed.get((command, option), [])])
-                config = OmegaConf.to_container(composed, resolve=kind == "knob")
+                    composed = compose(command, words)
+                if (kind, option) == ("knob", "several"):
+                    continue
+                options = options_of(kinds_of.get(command, RunOptions), composed)
                 if command == "train":
-                    assert config["task"]["name"] == option and list(composed.freeze) == config["task"]["freeze"]
-                else:
-                    build_layout(config["layout"])
-                    if kind == "knob" and option != "several":
-                        built = build_settings(config["knob"], config["model"], mini)
-                        assert len(built.settings) == 1 + (option in KNOBS)
-                    Decoding.from_settings(config["decoding"])
-                    assert config["dataset"]["loader"] in DATASETS
+                    assert options.task.options.name == option and options.freeze == options.task.options.freeze
+                elif kind == "knob":
+                    built = build_settings([options.knob], ModelOptions("mini", device="cpu"), mini)
+                    assert len(built.settings) == 1 + (option in KNOBS)
     assert set(group_options("knob")) == {*KNOBS, "none", "several"}
 
 
 HELP_LINES = [
     line.strip()
-    for text in [OVERVIEW, *COMMANDS.values()]
+    for text in [overview(), *map(help_of, COMMANDS)]
     for line in text.replace("\\\n", " ").splitlines()
     if re.match(r"(\w+=\S+ )?zsc (run|sweep|plan|table|tune|train|bench) .*=", line.strip())
 ]
@@ -301,7 +317,7 @@ HELP_LINES = [
 @pytest.mark.parametrize("line", HELP_LINES)
 def test_the_examples_of_the_help_compose(line):
     words = [word for word in shlex.split(line.split(" > ")[0].split("    ")[0]) if not word.startswith("ZSC_DATA")]
-    flags, overrides = split_arguments(named("table", words[2:]) if words[1] == "table" else words[2:])
+    flags, overrides = split_arguments(named(words[1], words[2:]))
     check_overrides(words[1], flags, expand(overrides))
 
 

@@ -9,9 +9,13 @@ import pytest
 import torch
 
 from zsc import install
-from zsc.cli import checks
+from zsc.cli.compose import compose_knob
 from zsc.cli.main import main
 from zsc.knobs import KNOBS, AttentionBias
+from zsc.models.options import ModelOptions
+from zsc.study import doctor as checks
+from zsc.study.knobs import build_settings, load_once
+from zsc.study.options import KnobChoice, RunOptions
 
 
 def doctor(capsys, *arguments):
@@ -115,7 +119,7 @@ def test_packages_that_are_missing_or_too_old_and_checks_that_crash(monkeypatch)
     monkeypatch.setattr(install, "find_spec", lambda name: True)  # pip is there
     monkeypatch.setitem(checks.CHECKS, "machine", lambda patient: 1 / 0)
     findings = []
-    for finding in checks.examine({"model": {"checkpoint": "/none"}, "dataset": {"loader": "nothing"}}):
+    for finding in checks.examine(RunOptions(model=ModelOptions("/none")), {}):
         findings.append(finding)
     texts = {(finding.check, finding.state, finding.found) for finding in findings}
     assert ("package", "fail", f"torch is {version('torch')}") in texts
@@ -129,13 +133,10 @@ def test_packages_that_are_missing_or_too_old_and_checks_that_crash(monkeypatch)
 
 @pytest.mark.parametrize("name", [name for name, kind in KNOBS.items() if kind.dose])
 def test_what_is_called_neutral_is(name, parlor):
-    from zsc.cli.build import build_settings
-    from zsc.models.load import load_model
-
-    model = {"checkpoint": "mini", "decoder": None, "device": "cpu", "dtype": "float32", "attention": "sdpa"}
-    dose = KNOBS[name].dose
-    options = checks.shipped_knob(name, model) | {dose.field: dose.neutral}
-    settings = build_settings(options, model, load_model(**model)).settings
+    dose, model = KNOBS[name].dose, ModelOptions("mini", device="cpu")
+    (shipped,) = compose_knob(f"knob={name}", RunOptions(model=model)).parts
+    neutral = KnobChoice((shipped.replace(**{dose.field: dose.neutral}),))
+    settings = build_settings([neutral], model, load_once(model)).settings
     assert [knob.neutral for knobs in settings.values() for knob in knobs] == [True]
 
 

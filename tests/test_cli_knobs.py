@@ -7,10 +7,15 @@ from hydra import compose, initialize_config_dir
 
 from tests.families import tiny_model
 from tests.processes import finished
-from zsc.cli.configs import CONFIGS, check_overrides, expand
-from zsc.cli.run import run
+from zsc.cli.check import check_overrides
+from zsc.cli.compose import options_of
+from zsc.cli.expand import expand
+from zsc.cli.groups import CONFIGS
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
+from zsc.study.options import RunOptions
+from zsc.study.run import run
+from zsc.study.watch import Terminal
 
 QUICK = ["dataset.limit=5", "seeds=[0]", "resampling.resamples=20", "decoding.max_new_tokens=6", "model.device=cpu",
          "format=json"]  # fmt: skip
@@ -31,7 +36,7 @@ def run_here(tmp_path, checkpoint, monkeypatch):
         check_overrides("run", [], overrides)
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("run", overrides)
-        return run(config)
+        return run(options_of(RunOptions, config), Terminal()).folder.path
 
     return call
 
@@ -140,7 +145,7 @@ def test_several_knobs_together(zsc, tmp_path):
         (["knob=[attn_bias,attn_bias]"], "must list different knobs"),
         (["knob=[attn_bias,none]"], "must list different knobs"),
         (["knob=[attn_bias,ctx_agu]"], "no knob 'ctx_agu'. Did you mean 'ctx_aug'?"),
-        (["knob=[attn_bias,ctx_aug]", "knob.strength=2"], "no setting 'knob.strength'"),
+        (["knob=[attn_bias,ctx_aug]", "knob.strength=2"], "no option 'knob.strength'"),
         (["knob=attn_bias", "knob.strength=[]"], "lists no value"),
         (["knob=attn_bias", "knob.profile=tokens:0:999"], "changes nothing on this batch"),
         (["knob=attn_bias", "knob.profile=turn:7"], "has no turn:7"),

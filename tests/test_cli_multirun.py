@@ -32,7 +32,7 @@ def acting(cfg):
 @pytest.fixture
 def jobs(monkeypatch):
     DONE.clear()
-    monkeypatch.setitem(hydra_edge.JOBS, "run", "tests.test_cli_multirun:acting")
+    monkeypatch.setattr("zsc.cli.run.run", acting)
 
 
 MULTI = ["run", "knob=attn_bias", "-m"]
@@ -79,7 +79,7 @@ def test_a_job_by_itself_keeps_its_status(command, jobs):
 
 def test_every_choice_of_a_multirun_is_checked_before_any_runs(command, jobs):
     code, _, err = command("run", "-m", "knob=none,attn_bias", "knob.strength=1")
-    assert code == 2 and DONE == [] and "no setting 'knob.strength'" in err and len(err.splitlines()) == 1
+    assert code == 2 and DONE == [] and "no option 'knob.strength'" in err and len(err.splitlines()) == 1
 
 
 def test_a_job_that_left_nothing_is_not_taken_for_a_good_one(tmp_path):

@@ -2,16 +2,19 @@
 
 import re
 import shlex
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from zsc.cli.configs import CONFIGS, check_overrides, contract, dotted, expand, group_options, split_arguments
-from zsc.cli.help import COMMANDS, OVERVIEW
-from zsc.cli.main import named
-from zsc.cli.words import FREE, check_words
+from zsc.cli.check import check_overrides
+from zsc.cli.expand import contract, expand
+from zsc.cli.flags import check_words, named, split_arguments
+from zsc.cli.groups import CONFIGS, group_options
+from zsc.cli.help import COMMANDS, help_of, overview
+from zsc.cli.words import FREE, quoted
 from zsc.errors import ZscError
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -66,12 +69,28 @@ def test_a_path_at_home_is_found_there(monkeypatch, tmp_path):
     assert composed(expand(["output=~/my run"], several=False))["output"] == f"{tmp_path}/my run"
 
 
-def test_the_commands_without_hydra_take_values_as_they_stand():
-    free = re.compile(r"columns\.\w+|output|answers")
-    for text in TEXTS:
-        assert dotted([f"columns.response={text}"], free).columns.response == text
-    config = dotted(["answers=[a b.csv,'c,d.csv',e #1.csv]", "columns.id=null", "count=3"], free, lists=["answers"])
-    assert config == {"answers": ["a b.csv", "c,d.csv", "e #1.csv"], "columns": {"id": None}, "count": 3}
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_run_a_column_or_a_setting_is_taken_as_it_stands(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    score = [f"run={text}", f"columns.response={text}", f"judges.embedder={text}", "columns.id=null"]
+    config = composed(expand(score, several=False), "score")
+    assert (config["run"], config["columns"]["response"], config["judges"]["embedder"]) == (text, text, text)
+    assert config["columns"]["id"] is None
+    config = composed(expand([f"runs=['plain',{quoted(text)}]", f"setting={text}"], several=False), "report")
+    assert config["runs"] == ["plain", text] and config["setting"] == text
+
+
+@pytest.mark.parametrize("text", [text for text in TEXTS if "=" not in text and not text.startswith("-")])
+def test_a_bare_path_is_taken_as_it_stands(text):
+    for command, key in (("score", "run"), ("annotate", "run"), ("report", "runs")):
+        config = composed(expand(named(command, [text]), several=False), command)
+        assert config[key] == ([text] if key == "runs" else text)
+
+
+def test_answers_are_a_list_of_files_as_they_stand():
+    words = ["answers=[a b.csv,'c,d.csv',e #1.csv]", "run=x", "count=3"]
+    config = composed(expand(words, several=False), "annotate")
+    assert config["answers"] == ["a b.csv", "c,d.csv", "e #1.csv"] and config["count"] == 3
 
 
 def test_every_path_or_name_of_the_configs_is_free():
@@ -86,17 +105,16 @@ def test_every_path_or_name_of_the_configs_is_free():
             elif key in known:
                 assert FREE.fullmatch(f"{prefix}{key}"), f"{prefix}{key}"
 
-    for dataset in group_options("dataset"):
-        for knob in group_options("knob"):
-            check(composed([f"dataset={dataset}", f"knob={knob}"]), "")
+    for pair in zip_longest(group_options("dataset"), group_options("knob")):
+        check(composed([f"{kind}={one}" for kind, one in zip(("dataset", "knob"), pair, strict=True) if one]), "")
     for task in group_options("task"):
         check(composed([f"task={task}"], "train"), "")
 
 
 WRONG = [
-    ("run --knob attn_bias", "no option '--knob'", "knob=attn_bias"),
-    ("run --knob=attn_bias", "no option '--knob'", "knob=attn_bias"),
-    ("run -knob attn_bias", "no option '-knob'", "knob=attn_bias"),
+    ("run --knob attn_bias", "no flag '--knob'", "knob=attn_bias"),
+    ("run --knob=attn_bias", "no flag '--knob'", "knob=attn_bias"),
+    ("run -knob attn_bias", "no flag '-knob'", "knob=attn_bias"),
     ("run knob = attn_bias", "split by a space", "knob=attn_bias"),
     ("run knob= attn_bias", "split by a space", "knob=attn_bias"),
     ("run knob =attn_bias", "split by a space", "knob=attn_bias"),
@@ -111,11 +129,11 @@ WRONG = [
     ("run dataset=nowhere.csv", "names no dataset", "dataset=table dataset.path=nowhere.csv"),
     ("data mine.csv", "names no dataset", "dataset=table dataset.path=mine.csv"),
     ("run mine.csv", "not of the form key=value", "dataset=table dataset.path=mine.csv"),
-    ("score RUN --format md", "no option '--format'", "format=md"),
+    ("score RUN --format md", "no flag '--format'", "format=md"),
     ("score RUN metrics=[length, novelty]", "split by a space", "'metrics=[length,novelty]'"),
-    ("report RUN --output x", "no option '--output'", "output=x"),
+    ("report RUN --output x", "no flag '--output'", "output=x"),
     ("annotate RUN output = x", "split by a space", "output=x"),
-    ("run --config-path x", "replace all settings", "--config-dir"),
+    ("run --config-path x", "replace all options", "--config-dir"),
     ("run --config-dir nowhere", "no folder", "nowhere"),
 ]
 
@@ -130,7 +148,11 @@ def test_a_wrong_form_is_answered_with_the_right_one(command, line, wrong, right
 
 EXAMPLES = [
     line.strip()
-    for text in [OVERVIEW, *COMMANDS.values(), "\n".join(re.findall(r"^\$ (.*(?:\n    .*)*)", README, re.MULTILINE))]
+    for text in [
+        overview(),
+        *map(help_of, COMMANDS),
+        "\n".join(re.findall(r"^\$ (.*(?:\n    .*)*)", README, re.MULTILINE)),
+    ]
     for line in re.sub(r"\\\n\s*", "", text).splitlines()
     if re.match(r"\s*(\w+=\S+ )?zsc [^C]", line) and "[key=value" not in line
 ]
@@ -143,10 +165,8 @@ def test_the_examples_are_quoted_for_every_shell_and_read_as_one_word_each(line)
     assert not re.search(r"[\[\](){}?|;&$!]", outside.replace("$bart", "")), f"unquoted: {shown}"
     words = [word for word in shlex.split(shown) if not re.match(r"[A-Z_]+=", word)]
     check_words(words)
-    if words[1:] and words[1] in ("run", "sweep", "plan", "tune", "table", "train", "bench", "data", "doctor"):
-        group = {"table": "table", "data": "dataset"}.get(words[1])
-        if not {"NAME", "DATASET", "knob=NAME"} & {*words}:
-            split_arguments(named(group, words[2:]) if group else words[2:])
+    if words[1:] and words[1] in COMMANDS and "--help" not in words:
+        split_arguments(named(words[1], words[2:]))
 
 
 @pytest.fixture
@@ -172,7 +192,7 @@ def test_options_of_ones_own_are_known_and_checked(own, command):
         ("knob=strng", "Did you mean 'strong'"),
         ("dataset=fev", "Did you mean 'few'"),
         ("knob.strenth=2", "Did you mean 'knob.strength'"),
-        ("sedes=[1]", "no setting 'sedes'"),
+        ("sedes=[1]", "no option 'sedes'"),
     ]:
         words = [word] if word.startswith(("knob=", "dataset=")) else ["knob=strong", word]
         with pytest.raises(ZscError, match=message):

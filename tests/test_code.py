@@ -16,8 +16,8 @@ OFF = "off"
 ON = ("swap", "dec_mix", "attn_bias", "ctx_aug", "self_attn_bias")
 ALL = {OFF, *ON}
 BIASES = {"attn_bias", "ctx_aug", "self_attn_bias"}
-# Module: the settings whose cells are renamed when all of its definitions change. The own module of a knob renames those
-# of that knob alone, and a module that is neither here nor a knob's none.
+# Module: the settings whose cells are renamed when all of its definitions change. The own module of a knob renames
+# those of that knob alone, and a module that is neither here nor a knob's none.
 REACH = {
     "zsc.data.layout": ALL,
     "zsc.models.files": ALL,
@@ -308,8 +308,8 @@ def test_a_changed_line_is_a_changed_digest():
         return parsed(text.encode(), "m", False).definitions["f"][0].digest
 
     texts = ["x = 1", "x = 1.0", "x = True", "x = '1'", "x = b'1'", "x = f'1'", "x = f'{1}'", "x = f'{1!r}'",
-             "x = None", "x = ()", "x = [None]", "x = []", "x = 1,", "x: int = 1", "y = 1", "x = -1", "return 1", "pass",
-             "x = a.b", "x = a.c", "x = a[b]", "x = a(b)", "x = a(b=b)", "x = a(*b)", "x = a(**b)"]  # fmt: skip
+             "x = None", "x = ()", "x = [None]", "x = []", "x = 1,", "x: int = 1", "y = 1", "x = -1", "return 1",
+             "pass", "x = a.b", "x = a.c", "x = a[b]", "x = a(b)", "x = a(b=b)", "x = a(*b)", "x = a(**b)"]  # fmt: skip
     assert len({digest(f"def f():\n    {text}") for text in texts}) == len(texts)
     heads = ["def f(a):", "def f(*a):", "def f(**a):", "def f(*, a):", "def f(a, /):", "def f(a=1):", "async def f(a):"]
     assert len({digest(f"{head}\n    pass") for head in heads}) == len(heads)

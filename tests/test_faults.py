@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.processes import start
+from tests.processes import finished, start
 
 KILLS = 20
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sweep(checkpoint):
     return [
         "sweep", "knob=attn_bias", "knob.strength=[2,5]", f"model={checkpoint}", "model.device=cpu", "seeds=[0,1]",
@@ -26,12 +26,19 @@ def sweep(checkpoint):
     ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, sweep):
+    """The folder of an undisturbed sweep, which is to stay as it is."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "whole"
+    done = finished(folder, *sweep)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 @pytest.fixture
-def whole(tmp_path, sweep):
-    """The folder of an undisturbed sweep."""
-    started = start(tmp_path / "whole", *sweep)
-    assert started.wait() == 0, started.errors
-    return tmp_path / "whole"
+def whole(tmp_path, undisturbed):
+    """A copy of the folder of an undisturbed sweep."""
+    return shutil.copytree(undisturbed, tmp_path / "whole")
 
 
 def files(folder: Path) -> dict[str, bytes]:

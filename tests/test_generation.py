@@ -6,12 +6,14 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError
-from zsc.generation.decoding import Decoding, GumbelSampling
+from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, generate, response_mask
 from zsc.generation.noise import stream_keys
+from zsc.generation.sampling import GumbelSampling, generation_config, logits_processors
 from zsc.knobs import AttentionBias
 from zsc.knobs.encoder import encode
 from zsc.models.load import load_model, token_protocol
+from zsc.options import read
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def test_scores_that_are_ruled_out_stay_so_and_those_given_are_not_changed():
 def test_top_p_and_temperature_limit_what_is_drawn(loaded):
     scores = torch.tensor([2.0, 1.9, -1.0, -9.0]).expand(300, 4)
     ids = [str(i) for i in range(300)]
-    processors = LogitsProcessorList(Decoding(top_p=0.9, temperature=0.7).logits_processors(stream_keys(ids, 0)))
+    processors = LogitsProcessorList(logits_processors(Decoding(top_p=0.9, temperature=0.7), stream_keys(ids, 0)))
     drawn = processors(torch.zeros(300, 1, dtype=torch.long), scores).argmax(dim=1)
     assert set(drawn.tolist()) == {0, 1}  # probabilities at temperature 0.7: .53, .46, .01, .00
 
@@ -95,8 +97,8 @@ def test_likelihood_is_the_models_own_loss(loaded, parlor):
         response = respond(loaded, [record])[0]
         source = BucketLayout().encode([record], loaded.tokenizer)
         states = encode(loaded.model, source)
-        config = Decoding(max_new_tokens=10).generation_config(loaded.model)
-        processors = LogitsProcessorList(Decoding().logits_processors(stream_keys([record.id], 0)))
+        config = generation_config(Decoding(max_new_tokens=10), loaded.model)
+        processors = LogitsProcessorList(logits_processors(Decoding(), stream_keys([record.id], 0)))
         ids = loaded.model.generate(
             input_ids=source.input_ids, attention_mask=source.attention_mask, generation_config=config,
             logits_processor=processors,
@@ -124,7 +126,7 @@ def test_a_forced_first_token_is_not_charged_to_the_model(loaded):
 
 def test_settings_stored_with_a_checkpoint_are_not_inherited(loaded, checkpoint):
     assert GenerationConfig.from_pretrained(checkpoint).no_repeat_ngram_size == 3
-    config = Decoding().generation_config(loaded.model)
+    config = generation_config(Decoding(), loaded.model)
     assert config.no_repeat_ngram_size == 0 and config.num_beams == 1
     assert config.decoder_start_token_id == 2 and config.eos_token_id == 2
     assert (
@@ -139,10 +141,10 @@ def test_settings_stored_with_a_checkpoint_are_not_inherited(loaded, checkpoint)
         ({"temperature": 0}, "temperature=0 is out of range"),
         ({"sample": True, "num_beams": 4}, "decoding=beam"),
         ({"top_pp": 0.5}, "Did you mean 'top_p'"),
-        ({"max_new_tokens": "x"}, "must be of type int"),
-        ({"sample": 1}, "must be of type bool"),
+        ({"max_new_tokens": "x"}, "decoding.max_new_tokens=x must be a whole number"),
+        ({"sample": 1}, "decoding.sample=1 must be true or false"),
     ],
 )
-def test_bad_settings(settings, message):
+def test_bad_options(settings, message):
     with pytest.raises(ZscError, match=message):
-        Decoding.from_settings(settings)
+        read(Decoding, settings, "decoding")

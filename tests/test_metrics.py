@@ -51,6 +51,16 @@ def test_bleu_and_chrf_are_the_librarys(of):
     assert value(f"{of}_chrf", RESPONSES, TEXTS) == pytest.approx(sacrebleu.corpus_chrf(RESPONSES, [TEXTS]).score)
 
 
+def test_bleu_of_any_sums_is_the_librarys_to_the_last_digit():
+    rng, metric = np.random.default_rng(0), METRICS["knowledge_bleu"]("knowledge_bleu")
+    every = rng.integers(0, 60, (400, 4)) * rng.integers(0, 2, (400, 1)) + 1
+    sums = np.column_stack([rng.integers(1, 90, (400, 2)), rng.integers(0, every + 1), every]).astype(float)
+    sums[::50] = 0
+    expected = [sacrebleu.BLEU()._compute_score_from_stats(row).score for row in sums.tolist()]
+    assert 50 < (sums > 0).all(axis=1).sum() < 350  # with smoothing and without
+    assert metric.from_sums(sums, np.ones(400)).tolist() == expected
+
+
 def test_f1_by_hand():
     # without articles and punctuation, words in common of both: cat sat, 2 of 2 and 4; dog, 1 of 1 and 2; none;
     # you know cats, 3 of 5 and 3

@@ -9,7 +9,7 @@ from tests.families import save_language_model
 from zsc.cli.main import main
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
-from zsc.generation.outputs import import_outputs
+from zsc.study.outputs import import_outputs
 
 
 def write(tmp_path, rows):

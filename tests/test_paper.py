@@ -9,10 +9,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.families import tiny_model
-from zsc.cli.configs import CONFIGS, compose_knob, group_options
-from zsc.cli.table import check_spec
+from zsc.cli.compose import compose_knob
+from zsc.cli.groups import CONFIGS, group_options
 from zsc.errors import ZscError
 from zsc.metrics.score import Row
+from zsc.study.options import RunOptions
+from zsc.study.paper import check_spec
 from zsc.tables.paper import PaperTable, Published, Section, adjusted, render_paper
 
 
@@ -102,14 +104,9 @@ def test_latex_is_escaped_and_ruled(table):
 def test_every_shipped_table_is_well_formed_and_its_knobs_compose(name):
     spec = OmegaConf.to_container(OmegaConf.load(CONFIGS / "table" / f"{name}.yaml"))
     check_spec(spec, name)
-    config = {"model": OmegaConf.to_container(OmegaConf.load(CONFIGS / "model" / "mini.yaml")), "other": {}}
-    config = {
-        "model": OmegaConf.to_container(OmegaConf.load(CONFIGS / "model" / "mini.yaml")),
-        "other": {"checkpoint": "mini", "decoder": "denoiser.safetensors"},
-    }
     for group in spec.get("groups", []):
-        knobs = [compose_knob(run, config) for run in group["runs"]]
-        assert knobs and all(knob["name"] != "none" for knob in knobs)
+        choices = [compose_knob(run, RunOptions()) for run in group["runs"]]
+        assert choices and all(choice.parts for choice in choices)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +138,7 @@ def test_ill_formed_tables(change, message):
 
 def test_runs_of_a_table_hold_knobs_alone():
     with pytest.raises(ZscError, match="in a table's runs: only knobs"):
-        compose_knob("knob=attn_bias model=x", {"model": {}})
+        compose_knob("knob=attn_bias model=x", RunOptions())
 
 
 @pytest.fixture

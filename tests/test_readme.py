@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from zsc.cli.configs import check_overrides, expand, split_arguments
-from zsc.cli.main import named
+from zsc.cli.check import check_overrides
+from zsc.cli.expand import expand
+from zsc.cli.flags import named, split_arguments
 from zsc.data.layout import BucketLayout
 from zsc.knobs import AttentionBias, apply
 from zsc.knobs.probe import probe
@@ -23,8 +24,7 @@ COMMANDS = re.findall(r"^\$ zsc ((?:run|sweep|plan|table|tune|bench|data|doctor)
 @pytest.mark.parametrize("line", COMMANDS)
 def test_the_commands_compose(line):
     name, *words = shlex.split(line)
-    words = named({"table": "table", "data": "dataset"}[name], words) if name in ("table", "data") else words
-    flags, overrides = split_arguments(words)
+    flags, overrides = split_arguments(named(name, words))
     check_overrides(name, flags, expand(overrides))
 
 

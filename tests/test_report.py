@@ -12,10 +12,9 @@ from hydra import compose, initialize_config_dir
 from transformers.modeling_outputs import BaseModelOutput
 
 from tests.reference import cross_attentions, reweighted
-from zsc.cli.configs import CONFIGS
+from zsc.cli.compose import options_of
+from zsc.cli.groups import CONFIGS
 from zsc.cli.main import main
-from zsc.cli.report import DEFAULTS, examples_of, grouped_runs, load
-from zsc.cli.run import run as run_command
 from zsc.data.layout import BucketLayout, plain_source
 from zsc.data.record import Record, Turn
 from zsc.generation.attended import attended, decoder_ids, source_texts
@@ -23,10 +22,14 @@ from zsc.generation.folder import RunFolder
 from zsc.knobs import AttentionBias, ContextAugmentation
 from zsc.metrics.score import Row
 from zsc.models.load import Loaded
+from zsc.study.options import ReportOptions, RunOptions
+from zsc.study.report import examples_of, grouped_runs, load
+from zsc.study.run import run as perform
+from zsc.study.watch import Silent
 from zsc.tables.compared import Group, Run
 from zsc.tables.figures import STYLES
 from zsc.tables.plots import dose_places, spread
-from zsc.tables.report import curve_plots, labels_of
+from zsc.tables.report import curve_plots, labels_of, plane_plot
 
 NASTY = 'She said "</script><b>&amp;" <img src=x>'
 SAID = "Yes, of course."
@@ -164,7 +167,7 @@ def made(tmp_path_factory, checkpoint):
             f"cells={folder}/cells", f"output={folder}/run", f"metrics=[{','.join(METRICS)}]",
             "resampling.resamples=60",
         ])  # fmt: skip
-    return run_command(config)
+    return perform(options_of(RunOptions, config), Silent()).folder.path
 
 
 @pytest.fixture
@@ -235,16 +238,20 @@ def test_the_same_input_gives_the_same_bytes(run):
     assert one == two and len(one) == 5
 
 
-def group_of(run, **options):
+def options(**given):
+    return ReportOptions(runs=("run",), **given)
+
+
+def group_of(run):
     folders = {"run": RunFolder(run)}
-    (group,) = grouped_runs([load("run", folders["run"])], folders, DEFAULTS | options)
+    (group,) = grouped_runs([load("run", folders["run"])], folders, options())
     return group, folders
 
 
 def test_the_choice_of_examples_depends_on_its_seed(run):
     group, folders = group_of(run)
     drawn = [
-        examples_of(group, folders, DEFAULTS | {"attention": False, "examples": 3, "shuffle": shuffle}).items
+        examples_of(group, folders, options(attention=False, examples=3, shuffle=shuffle), Silent()).items
         for shuffle in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1] != drawn[2] and len({item.record.id for item in drawn[0]}) == 3
@@ -266,7 +273,7 @@ def test_the_choice_of_examples_depends_on_its_seed(run):
 )
 def test_what_is_said_when_the_model_is_another(run, change, sentence):
     changed(run / "manifest.json", change)
-    shown = examples_of(*group_of(run), DEFAULTS | {"setting": SETTINGS[1], "examples": 1})
+    shown = examples_of(*group_of(run), options(setting=SETTINGS[1], examples=1), Silent())
     assert re.search(sentence, shown.note)
     assert (shown.items[0].attended is None) == ("changed" in sentence or "make" in sentence)
 
@@ -274,7 +281,7 @@ def test_what_is_said_when_the_model_is_another(run, change, sentence):
 def test_a_model_that_is_gone(run):
     file = run / "config.yaml"
     file.write_text(re.sub(r"checkpoint: .*", "checkpoint: /nowhere/at-all", file.read_text()))
-    shown = examples_of(*group_of(run), DEFAULTS)
+    shown = examples_of(*group_of(run), options(), Silent())
     assert shown.note.startswith("Attention was not measured: model '/nowhere/at-all'")
     assert all(item.attended is None for item in shown.items)
 
@@ -288,7 +295,7 @@ def test_no_model_is_fetched_because_a_run_names_it(run, monkeypatch):
     monkeypatch.setattr("zsc.models.files.HfApi", lambda: pytest.fail("the hub was asked"))
     file = run / "config.yaml"
     file.write_text(re.sub(r"checkpoint: .*", "checkpoint: acme/theirs", file.read_text()))
-    shown = examples_of(*group_of(run), DEFAULTS)
+    shown = examples_of(*group_of(run), options(), Silent())
     assert shown.note.endswith("model 'acme/theirs', which the run's config.yaml names, is not here.")
 
 
@@ -319,15 +326,35 @@ def test_runs_that_cannot_be_compared_have_frontiers_of_their_own(run, capsys):
     assert [text for text in page.text if text in ("my-run", "same", "other")].count("same") == 3
 
 
-def fake_group(knobs):
-    """A group of settings whose metrics count up."""
+def fake_group(knobs, metrics=("knowledge_rouge1", "perplexity_corpus")):
+    """A group of settings whose metrics, control and fluency first, count up."""
     rows = [
         Row(setting, metric, i + 1.0, i + 0.5, i + 1.5, 5, 1, 0)
         for i, setting in enumerate(knobs)
-        for metric in METRICS[:2]
+        for metric in metrics
     ]
     made = {"seeds": [0], "knobs": knobs}
-    return Group(*METRICS[:2], [Run("fake", {}, made, rows, dict.fromkeys(METRICS[:2], ""), {"confidence": 0.9}, 5)])
+    return Group(*metrics[:2], [Run("fake", {}, made, rows, dict.fromkeys(metrics, ""), {"confidence": 0.9}, 5)])
+
+
+def test_metrics_that_are_not_registered_here_do_not_crash(run):
+    def rename(scores):
+        scores["signatures"]["their_metric"] = scores["signatures"].pop("length")
+        for row in scores["table"]:
+            row.update(metric=row["metric"].replace("length", "their_metric"))
+
+    changed(run / "scores.json", rename)
+    assert main(["report", str(run), "output=page", "attention=false"]) == 0
+    knobs = {f"s{i}": [{"knob": "attn_bias", "profile": "dialog", "strength": i}] for i in (2, 5)}
+    group = fake_group({"off": []} | knobs, ("their_metric", "their_fluency"))
+    (curves,), plane = curve_plots(group, "c"), plane_plot(group, "p")
+    assert all(f">{label}<" in plane.panels[0][0] for label in ("their_metric", "their_fluency"))
+    assert ">their_metric<" in curves.panels[0][0]
+
+
+def test_what_stands_beside_control_and_fluency_is_of_the_family_of_fluency_first():
+    scored = ("knowledge_rouge1", "perplexity_corpus", "length", "phrase_copy_rate", "distinct2", "repetition")
+    assert fake_group({"off": []}, scored).metrics == [*scored[:2], "repetition", "distinct2", "phrase_copy_rate"]
 
 
 def test_more_series_than_styles_are_drawn_in_parts_of_one_scale():

@@ -43,6 +43,16 @@ def test_a_weighted_sample_is_the_metric_of_the_repeated_responses(name):
         assert actual == pytest.approx(metric.as_evaluate().compute(**columns)[name])
 
 
+@pytest.mark.parametrize(("examples", "seeds"), [(1, 1), (3, 1), (4, 2), (17, 3), (60, 1)])
+def test_medians_are_those_of_the_repeated_responses(examples, seeds):
+    rng, metric = np.random.default_rng(examples), METRICS["perplexity_median"]("perplexity_median")
+    nats = rng.integers(1, 9, (examples, seeds)).astype(float)  # with ties
+    weights = np.concatenate(list(bootstrap_weights(examples, 200, 0)))
+    expected = [np.exp(np.median(np.repeat(nats, row.astype(int), axis=0))) for row in weights]
+    statistics = np.stack([nats, np.ones_like(nats)], axis=2)
+    assert metric.weighted(statistics, weights).tolist() == pytest.approx(expected, rel=1e-15)
+
+
 @pytest.mark.parametrize("name", list(METRICS))
 def test_metrics_weighed_together_are_the_metrics_weighed_alone(name):
     metric, others = (

@@ -16,9 +16,10 @@ from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.items import build_columns
 from zsc.metrics.judges import Topic
+from zsc.metrics.options import Resampling
 from zsc.metrics.resampling import bootstrap, holm, interval, sign_flip
 from zsc.metrics.run import score_run
-from zsc.metrics.score import Resampling, cell_statistics, score_statistics
+from zsc.metrics.score import cell_statistics, score_statistics
 
 TURNS = (Turn("a", "Old news."), Turn("b", "Hi there."))
 QUICK = Resampling(resamples=200, confidence=0.9, seed=4)

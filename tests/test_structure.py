@@ -10,6 +10,7 @@ import zsc
 PACKAGE = Path(zsc.__file__).parent
 STAGES = ["data", "models", "knobs", "generation", "metrics", "tables", "cli"]
 FILES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted(Path(__file__).parent.glob("*.py"))
 
 
 def imported_stages(file):
@@ -35,3 +36,21 @@ def test_knobs_are_a_plain_library():
 @pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PACKAGE)) for file in FILES])
 def test_files_stay_small(file):
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("file", TESTS, ids=[file.name for file in TESTS])
+def test_what_tests_share_lies_in_plain_modules(file):
+    """A test module may be run, moved or removed alone."""
+    assert not [name for name in imported_tests(file) if name.startswith(("test_", "conftest"))]
+
+
+def imported_tests(file):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            module = f"tests.{node.module or ''}".strip(".") if node.level else node.module
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name.startswith("tests."))

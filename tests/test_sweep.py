@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from zsc.cli import bench_sweep, build
 from zsc.generation import fill
 from zsc.generation.generate import Job
+from zsc.study import bench_sweep, knobs
 
 QUICK = ["dataset.limit=10", "batch_size=4", "decoding.max_new_tokens=8", "resampling.resamples=20",
          "model.device=cpu", "seeds=[0,1]", "metrics=[length,question_rate]"]  # fmt: skip
@@ -57,8 +57,8 @@ def test_multirun_fills_and_finds_the_same_cells(command, tmp_path, checkpoint):
 
 def test_one_load_and_one_encoder_pass_for_all(command, tmp_path, checkpoint, monkeypatch):
     loads, encoded = [], []
-    true = build.load_model
-    build._load_cached.cache_clear()
+    true = knobs.load_model
+    knobs._load_cached.cache_clear()
 
     def load_model(**settings):
         loaded = true(**settings)
@@ -68,7 +68,7 @@ def test_one_load_and_one_encoder_pass_for_all(command, tmp_path, checkpoint, mo
         )
         return loaded
 
-    monkeypatch.setattr(build, "load_model", load_model)
+    monkeypatch.setattr(knobs, "load_model", load_model)
     probed = []
     true_probe = fill.Filler.fill
 
@@ -80,7 +80,7 @@ def test_one_load_and_one_encoder_pass_for_all(command, tmp_path, checkpoint, mo
     assert command("sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK, f"knob.strength={LISTED}")[0] == 0
     assert len(loads) == 1
     assert encoded[probed[0] :] == [4, 4, 2]  # 10 examples in batches of 4, once for 5 settings and 2 seeds
-    build._load_cached.cache_clear()
+    knobs._load_cached.cache_clear()
 
 
 def test_settings_go_side_by_side_as_far_as_asked_and_the_memory_allows(command, tmp_path, checkpoint, monkeypatch):
@@ -141,7 +141,7 @@ def test_a_changed_model_under_the_same_name_is_made_again(command, tmp_path, ch
     arguments = ["run", "knob=attn_bias", "model=model", *QUICK]
     assert command(*arguments)[0] == 0
     change(tmp_path / "model")
-    build._load_cached.cache_clear()  # as in a process of its own
+    knobs._load_cached.cache_clear()  # as in a process of its own
     assert "cells: 4, 0 found, 4 made" in command(*arguments)[2]
 
 

@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -115,9 +114,8 @@ def test_a_second_call_does_nothing_but_remove_checkpoints(trained, tmp_path):
     assert all((folder / "checkpoint-2").is_dir() for folder in ways.iterdir())
     kept = [file for file in ways.rglob("*") if file.is_file() and "checkpoint-2" not in file.parts]
     times = [file.stat().st_mtime_ns for file in kept]
-    started = time.monotonic()
     status, calls = call(tmp_path / "bin", ways, fails=True, SEEDS="0")
-    assert status == 0 and calls == [] and time.monotonic() - started < 5
+    assert status == 0 and calls == []
     assert not list(ways.rglob("checkpoint-2"))
     assert [file.stat().st_mtime_ns for file in kept] == times
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from zsc.cli.tune import Search, Trial, halves
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
 from zsc.knobs import Dose
-from zsc.metrics.budget import Budget, between, parse_budget, strongest_allowed
 from zsc.metrics.score import Row
+from zsc.study.budget import Budget, between, parse_budget, strongest_allowed
+from zsc.study.tune import Search, Trial, halves
 
 RECORDS = [Record(str(i), (Turn("a", "Hi."),)) for i in range(11)]
 

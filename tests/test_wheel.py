@@ -58,7 +58,7 @@ def test_the_distribution_has_a_name_of_its_own(wheel):
 
 def test_installed_elsewhere_it_runs(installed, tmp_path):
     environment, site = installed
-    where = printed("import zsc, zsc.cli.configs as c; print(zsc.__file__, c.CONFIGS)", environment, tmp_path)
+    where = printed("import zsc, zsc.cli.groups as c; print(zsc.__file__, c.CONFIGS)", environment, tmp_path)
     assert where.split() == [str(site / "zsc" / "__init__.py"), str(site / "zsc" / "configs")]
     run = [sys.executable, "-m", "zsc", "run", "knob=attn_bias", "dataset.limit=4", "seeds=[0]", "format=json"]
     done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -82,7 +82,8 @@ def test_installed_elsewhere_it_needs_what_the_checkout_needs(installed, tmp_pat
 def test_installed_elsewhere_it_says_how_to_install_what_is_missing(installed, tmp_path):
     environment, _ = installed
     missing = "import zsc.install as i; i.problem = lambda one: f'{one.name} is not installed';"
-    code = f"{missing} from zsc.cli.checks import Patient, versions; [print(f.next) for f in versions(Patient({{}}))]"
+    found = "[print(one.next) for one in versions(Patient(None, {}))]"
+    code = f"{missing} from zsc.study.doctor import Patient, versions; {found}"
     commands = [line for line in printed(code, environment, tmp_path).splitlines() if line]
     assert [line.partition(" install ")[0] for line in commands if "zsc" in line.partition(" install ")[2]] == []
     assert commands[-1].endswith(" install 'chitchat-dataset>=0.9'")

@@ -1,3 +1,30 @@
 """Control knobs for encoder-decoder language models, applied at generation time without training."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zsc.data.record import Record, Turn
+    from zsc.errors import ZscError
+    from zsc.knobs import apply
+    from zsc.study.api import dataset, knob, run, score, sweep
+    from zsc.study.result import Result
+
 __version__ = "0.1.0"
+__all__ = ["Record", "Result", "Turn", "ZscError", "apply", "dataset", "knob", "run", "score", "sweep"]
+
+PLACES = {
+    "zsc.data.record": ("Record", "Turn"),
+    "zsc.errors": ("ZscError",),
+    "zsc.knobs": ("apply",),
+    "zsc.study.api": ("dataset", "knob", "run", "score", "sweep"),
+    "zsc.study.result": ("Result",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: torch takes seconds, and much needs none."""
+    for place, names in PLACES.items():
+        if name in names:
+            return globals().setdefault(name, getattr(import_module(place), name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -10,7 +9,7 @@ from zsc.cli.compose import options_of
 from zsc.generation.folder import RunFolder
 from zsc.study.annotate import export, read_back
 from zsc.study.options import AnnotateOptions
-from zsc.tables.render import render
+from zsc.tables.render import render, rounded
 
 
 def annotate(cfg: DictConfig) -> None:
@@ -28,12 +27,6 @@ def annotate(cfg: DictConfig) -> None:
 def show(options: AnnotateOptions) -> None:
     """Print how often the response with the knob is preferred, question by question."""
     judged = read_back(Path(options.run), options.answers or ())
-    rows = list(judged.rows)
     if options.format in ("table", "md"):
         print(f"{judged.on} preferred to {judged.off}, {judged.pairs} pairs\n")
-        rows = [{name: _shown(value) for name, value in row.items()} for row in rows]
-    print(render(rows, options.format))
-
-
-def _shown(value: Any) -> Any:
-    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else value
+    print(render(judged.rows if options.format in ("csv", "json") else rounded(judged.rows), options.format))

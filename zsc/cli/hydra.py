@@ -13,9 +13,9 @@ from zsc.cli.check import check_overrides
 from zsc.cli.expand import expand, multirun
 from zsc.cli.flags import split_arguments
 from zsc.cli.groups import CONFIGS, config_folder
-from zsc.cli.interrupts import deferred_interrupts
 from zsc.cli.outcomes import Outcomes, new_folder
 from zsc.errors import INTERRUPTED, ZscError
+from zsc.interrupts import deferred_interrupts
 from zsc.terminal import outlets
 
 

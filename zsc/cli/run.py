@@ -6,7 +6,6 @@ from omegaconf import DictConfig
 
 from zsc.cli.compose import command_line, options_of
 from zsc.errors import ZscError
-from zsc.study.knobs import count_settings
 from zsc.study.options import RunOptions
 from zsc.study.result import Result
 from zsc.study.run import run as perform
@@ -21,6 +20,8 @@ def run(cfg: DictConfig) -> None:
 
 def sweep(cfg: DictConfig) -> None:
     """As :func:`run`, of several settings. Raises ZscError if ``cfg`` lists none."""
+    from zsc.study.knobs import count_settings
+
     if count_settings(options_of(RunOptions, cfg).knob) < 2:
         raise ZscError("a sweep needs several values of a knob's field, such as knob.strength=[1,2,5].")
     run(cfg)

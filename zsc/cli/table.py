@@ -1,17 +1,14 @@
 """`zsc table`: a table of the paper from stored responses."""
 
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from zsc.cli.compose import command_line, compose_knob, options_of, resolved
 from zsc.errors import ZscError
-from zsc.options import read
-from zsc.study.options import TableOptions, TableSpec
-from zsc.study.paper import check_table, make, save
-from zsc.study.trainings import compare
+from zsc.study.options import TableOptions
+from zsc.study.paper import check_spec, make, save
 from zsc.study.watch import Terminal
 from zsc.tables.paper import render_paper
 
@@ -24,6 +21,8 @@ def table(cfg: DictConfig) -> None:
     check_spec(resolved(cfg)["table"], name)
     options, watch = options_of(TableOptions, cfg), Terminal()
     if options.table.baseline is not None:
+        from zsc.study.trainings import compare
+
         check_given(name)
         made, folders = compare(options, name, watch, command_line())
     else:
@@ -34,14 +33,6 @@ def table(cfg: DictConfig) -> None:
         save(made, Path(options.save))
     for folder in folders:
         watch.say(f"run: {folder.path}")
-
-
-def check_spec(spec: Any, name: str) -> None:
-    """Raise ZscError unless ``spec`` has the form of the files in configs/table."""
-    try:
-        check_table(read(TableSpec, spec, "table"), name)
-    except ZscError as error:
-        raise ZscError(f"table {name}: see the files in configs/table for the form. {error}") from error
 
 
 def check_given(name: str) -> None:

@@ -1,5 +1,7 @@
 """Corpus BLEU (Papineni et al., 2002), by sacrebleu."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,5 +18,23 @@ class Bleu(Tokenized):
         return np.array(rows, dtype=np.float64)
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        rows = sums.reshape(-1, sums.shape[-1]).tolist()
-        return np.array([self.bleu._compute_score_from_stats(row).score for row in rows]).reshape(sums.shape[:-1])
+        rows = sums.reshape(-1, sums.shape[-1])
+        usual, scores = (rows > 0).all(axis=1), np.empty(len(rows))
+        scores[usual] = unsmoothed(rows[usual])
+        scores[~usual] = [self.bleu._compute_score_from_stats(row).score for row in rows[~usual].tolist()]
+        return scores.reshape(sums.shape[:-1])
+
+
+def unsmoothed(rows: np.ndarray) -> np.ndarray:
+    """Return what sacrebleu computes, to the last digit, of statistics none of which is 0: lengths of responses and of
+    references, and of each order the n-grams that match and all."""
+    said, known, (matching, every) = rows[:, 0], rows[:, 1], np.split(rows[:, 2:], 2, axis=1)
+    logarithms = [each(math.log, column) for column in (100 * matching / every).T]
+    mean = sum(logarithms, np.zeros(len(rows))) / len(logarithms)
+    penalty = np.where(said < known, each(math.exp, 1 - known / said), 1)
+    return penalty * each(math.exp, mean)
+
+
+def each(function: Callable[[float], float], values: np.ndarray) -> np.ndarray:
+    """Return ``function`` of `math` of each of ``values``; numpy's own may differ in the last digit."""
+    return np.array(list(map(function, values.tolist())))

@@ -1,5 +1,6 @@
 """Perplexity of responses: under the unmodified model given the source, or under a language model of one's choice."""
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,10 +45,28 @@ class MedianPerplexity(Perplexity):
     def weighted(self, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
         rates = (statistics[..., 0] / statistics[..., 1]).ravel()
         order = np.argsort(rates, kind="stable")
-        reached = np.repeat(weights, statistics.shape[1], axis=1)[:, order].cumsum(axis=1)
-        half = reached[:, -1:] / 2
-        lower, upper = (reached < half).sum(axis=1), (reached <= half).sum(axis=1)
+        lower, upper = halfway(weights, order // statistics.shape[1])
         return exp((rates[order][lower] + rates[order][upper]) / 2)
+
+
+def halfway(weights: np.ndarray, examples: np.ndarray) -> list[np.ndarray]:
+    """Return how many of ``examples``, in that order, add up to less than half of the whole weight in each sample of
+    ``weights`` (samples, examples), and how many to half of it or less: (samples,) each.
+
+    The sums over stretches of them show in which stretch that is, and it alone is added up one by one.
+    """
+    width = math.isqrt(len(examples))
+    stretches = np.append(examples, np.zeros(-len(examples) % width, dtype=int)).reshape(-1, width)
+    counts = np.zeros((weights.shape[1], len(stretches)))
+    np.add.at(counts, (examples, np.arange(len(examples)) // width), 1)
+    ends = (weights @ counts).cumsum(axis=1)
+    half, found = ends[:, -1:] / 2, []
+    for below in (np.less, np.less_equal):
+        stretch = below(ends, half).sum(axis=1)
+        before = np.where(stretch > 0, ends[np.arange(len(ends)), stretch - 1], 0)
+        reached = before[:, None] + np.take_along_axis(weights, stretches[stretch], axis=1).cumsum(axis=1)
+        found.append(stretch * width + below(reached, half).sum(axis=1))
+    return found
 
 
 def exp(nats: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ from huggingface_hub import HfApi, snapshot_download
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
 from zsc.errors import ZscError, first_line, suggestion
+from zsc.models.local import EMBEDDED
 
-EMBEDDED = {"mini": Path(__file__).parent / "mini"}
 HUB_TIMEOUT = 10.0  # seconds
 SAFETENSORS, BIN = "model*.safetensors", "pytorch_model*.bin"
 TARGET_TOKENIZER = "target_tokenizer"  # folder in a checkpoint whose decoder has a vocabulary of its own
@@ -86,16 +86,6 @@ def hash_files(files: list[Path]) -> str:
         with file.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest()
-
-
-def stamp(checkpoint: str) -> tuple[tuple[str, int, int], ...]:
-    """Return name, time and size of every file of a folder; nothing of what is no folder or cannot be read."""
-    try:
-        files = sorted(Path(checkpoint).rglob("*")) if Path(checkpoint).is_dir() else []
-        states = [(file, file.stat()) for file in files if file.exists()]
-        return tuple((str(file), state.st_mtime_ns, state.st_size) for file, state in states)
-    except OSError:
-        return ()
 
 
 def settings_in(file: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,22 @@ from zsc.data.record import Record
 from zsc.generation.cells import Cell, canonical, code_version, identified, library_versions
 from zsc.generation.checks import check_lengths, check_settings
 from zsc.models.load import Loaded
-from zsc.study.knobs import Built, build_settings, load_once
+from zsc.study.folders import Place
+from zsc.study.knobs import Built, build_settings, load_once, merged
+from zsc.study.known import key_of
 from zsc.study.options import KnobChoice, RunOptions
-
-Place = tuple[str, int]  # setting and seed
 
 
 @dataclass(frozen=True)
 class Experiment:
     """Settings and seeds of one model on the same records, and the cell of each.
 
-    ``command`` is the command line that asks for it, if one does.
+    ``command`` is the command line that asks for it, if one does; ``key`` that under which it is known once it is done.
     """
 
     options: RunOptions
     command: str | None
+    key: str | None
     loaded: Loaded
     records: Sequence[Record]
     source: Source
@@ -56,7 +57,8 @@ def prepare(
     """
     records = options.dataset.load() if records is None else records
     loaded = load_once(options.model)
-    built = build_settings([options.knob] if choices is None else choices, options.model, loaded)
+    choices = [options.knob] if choices is None else choices
+    built = build_settings(choices, options.model, loaded)
     check_lengths(loaded.model, options.layout.positions, options.decoding.max_new_tokens)
     source, cut = options.layout.lay_out(records, loaded.tokenizer)
     check_settings(loaded, built.settings, records, source)
@@ -71,7 +73,7 @@ def prepare(
         for name, knobs in built.settings.items()
         for seed in options.seeds
     }
-    return Experiment(options, command, loaded, records, source, cut, built, cells)
+    return Experiment(options, command, key_of(options, choices, records), loaded, records, source, cut, built, cells)
 
 
 def common_spec(loaded: Loaded, options: RunOptions, records: Sequence[Record]) -> dict[str, Any]:
@@ -89,3 +91,9 @@ def common_spec(loaded: Loaded, options: RunOptions, records: Sequence[Record]) 
         "layout": asdict(options.layout),
         "decoding": asdict(options.decoding),
     }
+
+
+def union(parts: Sequence[Experiment]) -> Experiment:
+    """Return one experiment with the settings of all ``parts``, so that they are decoded side by side."""
+    cells: dict[Place, Cell] = {place: cell for part in parts for place, cell in part.cells.items()}
+    return replace(parts[0], built=merged([part.built for part in parts]), cells=cells, key=None)

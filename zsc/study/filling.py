@@ -3,9 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
-from zsc.data.cut import Cut
 from zsc.errors import INTERRUPTED, ZscError
-from zsc.generation.cells import Cell, State
+from zsc.generation.cells import State
 from zsc.generation.checks import probe_settings
 from zsc.generation.encoded import EncodedBatches
 from zsc.generation.fill import Filler, Tally, Task, fitting
@@ -16,12 +15,6 @@ from zsc.study.watch import Advance, Watch
 PROBED = 8  # examples on which the effect of a setting is measured before it is used
 
 Effects = dict[str, dict[str, Any] | None]
-
-
-def say_cut(cut: Cut, watch: Watch) -> None:
-    """Say what a layout cuts off, if it does."""
-    if text := str(cut):
-        watch.say(text)
 
 
 def fill(experiment: Experiment, watch: Watch) -> Effects:
@@ -93,11 +86,3 @@ def side_by_side(experiment: Experiment) -> int:
     """Return how many settings and seeds the memory lets be decoded together."""
     options, positions = experiment.options, experiment.source.input_ids.shape[1]
     return fitting(experiment.loaded.model, positions, options.decoding, options.batch_size, options.together)
-
-
-def finished(cell: Cell) -> list[dict[str, Any]]:
-    """Return the items of a cell. Raises ZscError if it is not finished."""
-    stored = cell.stored()
-    if stored.state is not State.DONE:
-        raise ZscError(f"cell {cell.path} was changed while it was read. Repeat the command.")
-    return stored.items

@@ -1,69 +1,57 @@
-"""The folder of a run, written from cells: what was asked, what made it, and its responses."""
+"""The folder of a run: written from finished cells, and what is said of how it was made."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from zsc import __version__
-from zsc.generation.cells import identified, library_versions
+from zsc.data.record import Record
+from zsc.errors import ZscError
+from zsc.generation.cells import Cell, State, library_versions
 from zsc.generation.folder import RunFolder
 from zsc.options import plain
-from zsc.study.experiment import Experiment
-from zsc.study.filling import fill, finished
-from zsc.study.knobs import described_briefly
 from zsc.study.options import RunOptions
-from zsc.study.watch import Watch
+
+Place = tuple[str, int]  # setting and seed
 
 
 @contextmanager
-def performed(experiment: Experiment, name: str, watch: Watch, **more: Any) -> Iterator[RunFolder]:
-    """Generate what the cells of ``experiment`` lack, and open a context with its folder, written from them and locked.
-
-    ``name`` begins the name of a folder for which the options have none; ``more`` goes into its config.yaml.
-    """
-    options, settings = experiment.options, experiment.built.settings
-    folder = RunFolder(Path(options.output or default_output(name, options, experiment.identity)))
-    made = manifest(experiment)
-    folder.check(made)
-    effects = fill(experiment, watch)
-    made["effects"] = {name: effects[name] for name, knobs in settings.items() if knobs}
+def written(
+    folder: RunFolder, made: dict[str, Any], config: str, records: Sequence[Record], cells: Mapping[Place, Cell]
+) -> Iterator[RunFolder]:
+    """Open a context with ``folder``, written and locked, of the run whose manifest is ``made``, from its ``cells``."""
     with folder.locked():
-        folder.create(config_text(options, **more), made, experiment.records)
+        folder.create(config, made, records)
         folder.write_rows(
             {"setting": setting, "seed": seed, **item}
-            for seed in experiment.seeds
-            for setting in settings
-            for item in finished(experiment.cells[setting, seed])
+            for seed in made["seeds"]
+            for setting in made["settings"]
+            for item in finished(cells[setting, seed])
         )
         yield folder
+
+
+def finished(cell: Cell) -> list[dict[str, Any]]:
+    """Return the items of a cell. Raises ZscError if it is not finished."""
+    stored = cell.stored()
+    if stored.state is not State.DONE:
+        raise ZscError(f"cell {cell.path} was changed while it was read. Repeat the command.")
+    return stored.items
+
+
+def folder_of(options: RunOptions, name: str, identity: str) -> RunFolder:
+    """Return the folder of a run, whose name begins with ``name`` where the options have none."""
+    model = Path(options.model.checkpoint).name
+    return RunFolder(Path(options.output or f"runs/{name}-{options.dataset.loader}-{model}-{identity[:10]}"))
 
 
 def config_text(options: RunOptions, **more: Any) -> str:
     """Return ``options``, and what else is to be kept with them, as YAML."""
     return yaml.safe_dump({**plain(options), **plain(more)}, sort_keys=False, allow_unicode=True, width=10**6)
-
-
-def manifest(experiment: Experiment) -> dict[str, Any]:
-    """Return what identifies a run and what made it."""
-    loaded, built = experiment.loaded, experiment.built
-    return {
-        **identified(experiment.cells),
-        "weights": loaded.fingerprint,
-        "made_from": built.made_from,
-        "command": experiment.command,
-        "settings": list(built.settings),
-        "knobs": {name: [described_briefly(knob) for knob in knobs] for name, knobs in built.settings.items()},
-        "seeds": experiment.seeds,
-        "token_ids": loaded.model.generation_config.to_diff_dict(),
-        "versions": versions() | {"hydra-core": version("hydra-core")},
-        "device": str(loaded.model.device),
-        "truncated_share": round(experiment.cut.share, 4),
-    }
 
 
 def versions() -> dict[str, str]:
@@ -76,9 +64,3 @@ def how_made(made: Mapping[str, Any]) -> list[str]:
     shown = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     lines = [made["command"], f"weights {made['weights'][:12]}, {shown}, {made['device']}"]
     return [line for line in lines if line]
-
-
-def default_output(name: str, options: RunOptions, identity: str) -> str:
-    """Return the name of the folder of a run that is given none."""
-    model = Path(options.model.checkpoint).name
-    return f"runs/{name}-{options.dataset.loader}-{model}-{identity[:10]}"

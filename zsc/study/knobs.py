@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -13,13 +13,14 @@ from zsc.data.control_phrases import load_phrases
 from zsc.errors import ZscError, suggestion
 from zsc.knobs import KNOBS, Knob
 from zsc.knobs.anatomy import decoder_layers
-from zsc.models.files import stamp
 from zsc.models.load import Loaded, load_model
+from zsc.models.local import stamp
 from zsc.models.options import ModelOptions
 from zsc.options import read, shown
 from zsc.study.options import KnobChoice, KnobOptions
 
 OFF = "off"  # the setting without knobs
+MADE = ("tokenizer", "other")  # fields that are made here
 EACH = "each"  # of layers: one setting for each
 
 
@@ -143,6 +144,8 @@ def build_knob(options: KnobOptions, model: ModelOptions, loaded: Loaded, made_f
     own = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     if unknown := [key for key in options.values if key not in own]:
         raise ZscError(f"knob {name} has no '{unknown[0]}'.{suggestion(unknown[0], own)}")
+    if lacking := [key for key in _required(kind) if key not in options.values]:
+        raise ZscError(f"knob {name} needs {lacking[0]}: give knob.{lacking[0]}=VALUE.")
     given = dict(options.values)
     if "tokenizer" in own:
         given["tokenizer"] = loaded.tokenizer
@@ -157,6 +160,12 @@ def build_knob(options: KnobOptions, model: ModelOptions, loaded: Loaded, made_f
         return kind(**given)
     except (TypeError, ValueError) as error:
         raise ZscError(f"knob {name}: {error}") from error
+
+
+def _required(kind: type[Knob]) -> list[str]:
+    """Return the fields that have no default and that are not made here."""
+    defaults = {field.name: (field.default, field.default_factory) for field in fields(kind)}  # type: ignore[arg-type]
+    return [name for name, given in defaults.items() if given == (MISSING, MISSING) and name not in MADE]
 
 
 def _load_other(name: str, values: Any, model: ModelOptions, loaded: Loaded, made_from: dict[str, Any]) -> Any:

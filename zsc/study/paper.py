@@ -1,47 +1,58 @@
 """Tables of the paper: settings of knobs as rows, from stored responses."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.files import write_atomic
-from zsc.generation.cells import Cell, State, writing
+from zsc.generation.cells import State, writing
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
-from zsc.study.experiment import Experiment, Place, prepare
-from zsc.study.filling import fill, say_cut
-from zsc.study.folders import how_made, performed
-from zsc.study.knobs import merged
+from zsc.options import read
+from zsc.study.folders import config_text, folder_of, how_made, written
+from zsc.study.known import recall
 from zsc.study.options import KnobChoice, TableGroup, TableOptions, TableSpec
-from zsc.study.plan import estimate
 from zsc.study.scoring import build_scoring, check_scoring, score_folder, warnings
-from zsc.study.watch import Watch
-from zsc.tables.paper import PaperTable, Section, adjusted, written
+from zsc.study.watch import Watch, say_cut
+from zsc.tables.paper import PaperTable, Section, adjusted
+from zsc.tables.paper import written as formats_of
 
 
 @dataclass(frozen=True)
-class Part:
-    """One group of a table: settings that are compared with each other, scored for a topic of their own."""
+class Group:
+    """Settings of ``choices`` of knobs that are compared with each other, and scored as ``options`` say."""
 
     label: str
-    experiment: Experiment
+    options: TableOptions
     choices: Sequence[KnobChoice]
 
 
-def check_table(spec: TableSpec, name: str) -> None:
-    """Raise ZscError unless the table called ``name`` has columns that are metrics and rows of one kind."""
-    form = f"table {name}: see the files in configs/table for the form."
+Opened = tuple[dict[str, Any], AbstractContextManager[RunFolder]]  # what knobs are made from, and the folder, written
+
+
+def check_spec(values: Any, name: str) -> None:
+    """Raise ZscError unless ``values`` have the form of the files in configs/table: columns that are metrics, and rows
+    of one kind."""
+    try:
+        check_rows(read(TableSpec, values, "table"))
+    except ZscError as error:
+        raise ZscError(f"table {name}: see the files in configs/table for the form. {error}") from error
+
+
+def check_rows(spec: TableSpec) -> None:
     if (spec.baseline is None) == (not spec.groups):
-        raise ZscError(f"{form} It holds title, columns, either groups or baseline, and perhaps published.")
+        raise ZscError("It holds title, columns, either groups or baseline, and perhaps published.")
     if not spec.columns:
-        raise ZscError(f"{form} columns must be a list of metrics, such as [length, question_rate].")
+        raise ZscError("columns must be a list of metrics, such as [length, question_rate].")
     if spec.baseline is None:
         build_metrics(list(spec.columns))
     labels = [group.label for group in spec.groups]
     if len(set(labels)) < len(labels):
-        raise ZscError(f"{form} Groups need different labels, got {labels}.")
+        raise ZscError(f"Groups need different labels, got {labels}.")
 
 
 def make(
@@ -60,28 +71,16 @@ def make(
     if options.trained is not None:
         raise ZscError(f"table {name} compares settings of knobs: leave trained={options.trained} out.")
     records = options.dataset.load()
-    parts = [
-        prepare_group(options, group, chosen, records, command)
-        for group, chosen in zip(spec.groups, choices, strict=True)
-    ]
-    whole = union([part.experiment for part in parts], options)
-    say_cut(whole.cut, watch)
-    if missing := [cell for cell in whole.cells.values() if cell.stored().state is not State.DONE]:
-        if not options.make:
-            lacking = f"{len(missing)} of the {len(whole.cells)} cells of this table"
-            raise ZscError(
-                f"{lacking} are not in {options.cells}, or not whole. Repeat the command with make=true to generate"
-                f" them. {estimate(whole)}"
-            )
-        fill(whole, watch)
+    groups = [group_of(options, group, chosen) for group, chosen in zip(spec.groups, choices, strict=True)]
     sections: list[Section] = []
     signatures: dict[str, str] = {}
     folders: list[RunFolder] = []
-    for part in parts:
-        scoring = build_scoring(part.experiment.options, part.experiment.built.made_from)
-        with performed(part.experiment, f"table-{name}", watch, knobs=part.choices) as folder:
+    opened = found(groups, name, records, watch, command) or made(groups, name, records, watch, command)
+    for group, (made_from, context) in zip(groups, opened, strict=True):
+        scoring = build_scoring(group.options, made_from)
+        with context as folder:
             rows, signed = score_folder(folder, scoring, options.layout.turns, watch)
-        sections.append(Section(part.label, rows))
+        sections.append(Section(group.label, rows))
         signatures |= signed
         folders.append(folder)
     known = {setting for section in sections for setting in section.settings}
@@ -97,25 +96,58 @@ def save(table: PaperTable, folder: Path) -> None:
     """Write ``table`` to ``folder`` in every format. Raises ZscError if that fails."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in written(table).items():
+        for name, text in formats_of(table).items():
             write_atomic(folder / name, text)
 
 
-def prepare_group(
-    options: TableOptions,
-    group: TableGroup,
-    choices: Sequence[KnobChoice],
-    records: Sequence[Record],
-    command: str | None,
-) -> Part:
-    """Prepare the settings of one group, with the metrics of the table and the topic of the group."""
+def group_of(options: TableOptions, group: TableGroup, choices: Sequence[KnobChoice]) -> Group:
+    """Return one group, with the metrics of the table and the topic of the group."""
     output = f"{options.output}/{group.label}" if options.output and group.label else options.output
     topic = options.topic if group.topic is None else group.topic
-    own = replace(options, metrics=options.table.columns, topic=topic, output=output)
-    return Part(group.label, prepare(own, choices, records, command), choices)
+    return Group(group.label, replace(options, metrics=options.table.columns, topic=topic, output=output), choices)
 
 
-def union(parts: Sequence[Experiment], options: TableOptions) -> Experiment:
-    """Return one experiment with the settings of all ``parts``, so that they are decoded side by side."""
-    cells: dict[Place, Cell] = {place: cell for part in parts for place, cell in part.cells.items()}
-    return replace(parts[0], options=options, built=merged([part.built for part in parts]), cells=cells)
+def found(
+    groups: Sequence[Group], name: str, records: Sequence[Record], watch: Watch, command: str | None
+) -> list[Opened]:
+    """Return the folders of ``groups`` where the cells of all are there and known, else nothing."""
+    known = [recall(group.options, group.choices, records, command) for group in groups]
+    opened: list[Opened] = []
+    for group, one in zip(groups, known, strict=True):
+        if one is None:
+            return []
+        folder = folder_of(group.options, f"table-{name}", one.made["identity"])
+        config = config_text(group.options, knobs=group.choices)
+        opened.append((one.made["made_from"], written(folder, one.made, config, records, one.cells)))
+    say_cut(known[0].cut if known[0] else "", watch)
+    return opened
+
+
+def made(
+    groups: Sequence[Group], name: str, records: Sequence[Record], watch: Watch, command: str | None
+) -> list[Opened]:
+    """Return the folders of ``groups``, whose missing responses are generated, if the options say so, when they open.
+
+    Raises ZscError where responses are missing and are not to be made.
+    """
+    from zsc.study.experiment import prepare, union
+    from zsc.study.filling import fill
+    from zsc.study.performed import performed
+    from zsc.study.plan import estimate
+
+    options = groups[0].options
+    parts = [prepare(group.options, group.choices, records, command) for group in groups]
+    whole = union(parts)
+    say_cut(whole.cut, watch)
+    if missing := [cell for cell in whole.cells.values() if cell.stored().state is not State.DONE]:
+        if not options.make:
+            lacking = f"{len(missing)} of the {len(whole.cells)} cells of this table"
+            raise ZscError(
+                f"{lacking} are not in {options.cells}, or not whole. Repeat the command with make=true to generate"
+                f" them. {estimate(whole)}"
+            )
+        fill(whole, watch)
+    return [
+        (part.built.made_from, performed(part, f"table-{name}", watch, knobs=group.choices))
+        for group, part in zip(groups, parts, strict=True)
+    ]

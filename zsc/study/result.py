@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from zsc.generation.folder import RunFolder
-from zsc.metrics.score import Row
+from zsc.metrics.score import Row, settings_of
 from zsc.tables.render import render_scores
 
 if TYPE_CHECKING:
@@ -45,5 +45,6 @@ class Result:
         return f"{self.render()}\nrun: {self.folder.path}"
 
     def _repr_html_(self) -> str:
-        shown = self.table.pivot_table(index="metric", columns="setting", values="value", sort=False)
-        return str(shown.to_html(float_format="%.3f", na_rep="-"))
+        values = self.table.pivot_table(index="metric", columns="setting", values="value", sort=False)
+        shown = values[[name for name in settings_of(self.rows) if name in values]]
+        return str(shown.to_html(float_format="{:.3f}".format, na_rep="-"))

@@ -1,4 +1,4 @@
-"""Generate what is missing, and score it: a run."""
+"""Generate what is missing, and score it: a run. Nothing that a model needs is imported before one is needed."""
 
 from collections.abc import Sequence
 
@@ -6,24 +6,52 @@ from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
 from zsc.metrics.options import ScoringOptions
-from zsc.study.experiment import prepare
-from zsc.study.filling import say_cut
-from zsc.study.folders import performed
-from zsc.study.options import RunOptions
+from zsc.study.folders import config_text, folder_of, written
+from zsc.study.known import Known, recall
+from zsc.study.options import KnobChoice, RunOptions
 from zsc.study.result import Result
 from zsc.study.scoring import Scoring, build_scoring, check_scoring, score_folder, warnings
-from zsc.study.watch import Watch
+from zsc.study.watch import Watch, say_cut
 
 
 def run(
-    options: RunOptions, watch: Watch, records: Sequence[Record] | None = None, command: str | None = None
+    options: RunOptions,
+    watch: Watch,
+    choices: Sequence[KnobChoice] | None = None,
+    records: Sequence[Record] | None = None,
+    command: str | None = None,
 ) -> Result:
-    """Run what ``options`` say, of ``records`` if they are given, and return its scored folder."""
+    """Run what ``options`` say and return its scored folder.
+
+    ``choices`` of knobs, each of which makes settings, and ``records`` stand for those of the options, if given.
+    """
     check_scoring(options)
-    experiment = prepare(options, records=records, command=command)
+    records = options.dataset.load() if records is None else records
+    wanted = [options.knob] if choices is None else choices
+    more = {} if choices is None else {"knobs": choices}
+    name = options.knob.name if choices is None else "sweep"
+    known = recall(options, wanted, records, command)
+    if known is not None:
+        return run_known(known, options, watch, records, name, **more)
+    from zsc.study.experiment import prepare
+    from zsc.study.performed import performed
+
+    experiment = prepare(options, wanted, records, command)
     scoring = build_scoring(options, experiment.built.made_from)
     say_cut(experiment.cut, watch)
-    with performed(experiment, options.knob.name, watch) as folder:
+    with performed(experiment, name, watch, **more) as folder:
+        return result_of(folder, scoring, options.layout.turns, watch)
+
+
+def run_known(
+    known: Known, options: RunOptions, watch: Watch, records: Sequence[Record], name: str, **more: object
+) -> Result:
+    """Score a run whose cells are all there."""
+    scoring = build_scoring(options, known.made["made_from"])
+    say_cut(known.cut, watch)
+    watch.say(f"cells: {len(known.cells)}, {len(known.cells)} found, 0 made")
+    folder = folder_of(options, name, known.made["identity"])
+    with written(folder, known.made, config_text(options, **more), records, known.cells):
         return result_of(folder, scoring, options.layout.turns, watch)
 
 

@@ -11,14 +11,14 @@ from zsc.generation.cells import Cell, State, canonical, identified
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.score import Row
-from zsc.study.experiment import Place, prepare
-from zsc.study.filling import fill, finished, say_cut
-from zsc.study.folders import config_text, default_output, how_made, versions
+from zsc.study.experiment import prepare
+from zsc.study.filling import fill
+from zsc.study.folders import Place, config_text, finished, folder_of, how_made, versions
 from zsc.study.options import KnobChoice, TableOptions
 from zsc.study.plan import estimate
 from zsc.study.scoring import build_scoring, score_folder, warnings
 from zsc.study.stored import stored_config
-from zsc.study.watch import Watch
+from zsc.study.watch import Watch, say_cut
 from zsc.tables.paper import PaperTable, Section, adjusted
 from zsc.training.report import Training, by_name, figures, read_costs, read_trainings
 
@@ -130,7 +130,7 @@ def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str
     }
     model = replace(options.model, checkpoint=str(options.trained))
     whole = replace(options, seeds=tuple(seeds), model=model)
-    folder = RunFolder(Path(options.output or default_output("table", whole, made["identity"])))
+    folder = folder_of(whole, "table", str(made["identity"]))
     with folder.locked():
         folder.create(config_text(whole), made, records)
         folder.write_rows(rows)

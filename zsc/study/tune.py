@@ -14,12 +14,11 @@ from zsc.metrics.score import Row, difference, settings_of
 from zsc.options import shown
 from zsc.study.budget import Budget, between, parse_budget, strongest_allowed
 from zsc.study.experiment import prepare
-from zsc.study.filling import say_cut
-from zsc.study.folders import performed
 from zsc.study.knobs import count_settings, load_once
 from zsc.study.options import KnobChoice, TuneOptions
+from zsc.study.performed import performed
 from zsc.study.scoring import build_scoring, check_scoring, score_folder
-from zsc.study.watch import Watch
+from zsc.study.watch import Watch, say_cut
 from zsc.tables.render import cell
 
 LEAST = 4  # examples

@@ -56,3 +56,9 @@ class Terminal:
                 yield lambda count: bar.advance(task, count)
             finally:
                 self._console = before
+
+
+def say_cut(cut: object, watch: Watch) -> None:
+    """Say what a layout cuts off (:class:`zsc.data.cut.Cut`), if it does."""
+    if text := str(cut):
+        watch.say(text)

@@ -29,6 +29,15 @@ def check_format(name: str, formats: Sequence[str] = FORMATS) -> None:
         raise ZscError(f"format={name} is not one of {', '.join(formats)}.{suggestion(str(name), formats)}")
 
 
+def rounded(rows: Cells) -> list[dict[str, Any]]:
+    """Return ``rows`` with numbers to three digits, and a dash for what is missing."""
+
+    def shown(value: Any) -> Any:
+        return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else value
+
+    return [{name: shown(value) for name, value in row.items()} for row in rows]
+
+
 def render_scores(rows: Cells, signatures: Mapping[str, str], style: str) -> str:
     """Render score rows. ``table`` and ``md`` show one line per metric and one column per setting.
 

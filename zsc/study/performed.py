@@ -1,0 +1,49 @@
+"""A run, generated as far as its cells are not there yet, and its folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+from zsc.generation.cells import identified
+from zsc.generation.folder import RunFolder
+from zsc.study.experiment import Experiment
+from zsc.study.filling import fill
+from zsc.study.folders import config_text, folder_of, versions, written
+from zsc.study.knobs import described_briefly
+from zsc.study.known import remember
+from zsc.study.watch import Watch
+
+
+@contextmanager
+def performed(experiment: Experiment, name: str, watch: Watch, **more: Any) -> Iterator[RunFolder]:
+    """Generate what the cells of ``experiment`` lack, and open a context with its folder, written from them and locked.
+
+    ``name`` begins the name of a folder for which the options have none; ``more`` goes into its config.yaml.
+    """
+    settings, made = experiment.built.settings, manifest(experiment)
+    folder = folder_of(experiment.options, name, experiment.identity)
+    folder.check(made)
+    effects = fill(experiment, watch)
+    made["effects"] = {name: effects[name] for name, knobs in settings.items() if knobs}
+    remember(experiment.key, experiment.options, made, str(experiment.cut), experiment.cells)
+    with written(folder, made, config_text(experiment.options, **more), experiment.records, experiment.cells):
+        yield folder
+
+
+def manifest(experiment: Experiment) -> dict[str, Any]:
+    """Return what identifies a run and what made it."""
+    loaded, built = experiment.loaded, experiment.built
+    return {
+        **identified(experiment.cells),
+        "weights": loaded.fingerprint,
+        "made_from": built.made_from,
+        "command": experiment.command,
+        "settings": list(built.settings),
+        "knobs": {name: [described_briefly(knob) for knob in knobs] for name, knobs in built.settings.items()},
+        "seeds": experiment.seeds,
+        "token_ids": loaded.model.generation_config.to_diff_dict(),
+        "versions": versions() | {"hydra-core": version("hydra-core")},
+        "device": str(loaded.model.device),
+        "truncated_share": round(experiment.cut.share, 4),
+    }
