@@ -82,7 +82,7 @@ def test_the_other_model_of_a_knob_is_that_of_the_options(few):
         (lambda: zsc.run(colour=1), "no option 'colour'"),
         (lambda: zsc.dataset("topical"), "Did you mean 'topical_chat'"),
         (lambda: zsc.dataset("parlor", path="x"), "no option 'dataset.path'"),
-        (lambda: zsc.run(dataset=[{"history": []}]), "no field 'id'"),
+        (lambda: zsc.run(dataset=[{"history": []}]), "field 'id' must be a non-empty string"),
         (lambda: zsc.score("nosuch"), "nosuch is not the folder of a run"),
     ],
 )

@@ -12,7 +12,6 @@ from omegaconf import OmegaConf
 
 from zsc.cli.groups import CONFIGS, GROUPS, group_options
 from zsc.cli.help import COMMANDS, help_of
-from zsc.cli.ls import LsOptions
 from zsc.data import DATASETS
 from zsc.data.layout import BucketLayout
 from zsc.data.options import DatasetOptions
@@ -29,6 +28,7 @@ from zsc.study.options import (
     DataOptions,
     KnobChoice,
     KnobOptions,
+    LsOptions,
     ReportOptions,
     RunOptions,
     ScoreOptions,
