@@ -9,16 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-PRELOADED = [
-    "tests.warm",
-    "tests.processes",
-    "zsc.cli.main",
-    "zsc.cli.run",
-    "zsc.study.run",
-    "zsc.cli.hydra",
-    "hydra.main",
-    "transformers.models.bart.modeling_bart",
-]
+PRELOADED = ["tests.warm", "tests.processes"]
 
 
 @dataclass

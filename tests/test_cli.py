@@ -179,7 +179,7 @@ BAD = [
     (["run", "metrics=null"], "must be a list"),
     (["run", "metrics=length"], "must be a list"),
     (["run", "layout=null"], "layout"),
-    (["run", "layout.speaker_tokens=null"], "list of two tokens"),
+    (["run", "layout.speaker_tokens=null"], "layout.speaker_tokens=null must be a list of 2 texts"),
     (["run", "output='${nope}'"], "cannot be resolved"),
     (["run", "seeds=[0,0]"], "different whole numbers"),
     (["run", "knob.strength=1,2"], "add -m"),
@@ -190,7 +190,7 @@ BAD = [
     (["run", "layout.turns=0"], "layout.turns=0"),
     (["score"], "zsc score RUN"),
     (["score", "nowhere"], "not the folder of a run"),
-    (["ls", "color=1"], "format="),
+    (["ls", "color=1"], "no option 'color'. Known: format."),
     (["bench", "knob=none"], "needs a knob"),
 ]
 
@@ -277,7 +277,7 @@ def test_every_shipped_config_composes_and_builds():
     mini = load_model("mini", device="cpu")
 
     needed = {
-        "dialogue": ["output=x"],
+        "dialogue": ["output=x", "task.checkpoint=mini"],
         "denoise": ["output=x", "task.text=x", "task.heldout=x"],
         "language_model": ["output=x", "task.text=x", "task.heldout=x"],
         "checkpoint": ["model.checkpoint=x"],

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 MODELS = {"torch", "transformers", "datasets", "evaluate"}  # each takes seconds
 SLOW = {"nltk", "scipy", "sklearn", "pandas", "matplotlib"}  # each takes half a second or more
 LIGHT = ("zsc.errors", "zsc.files", "zsc.install", "zsc.spreadsheets", "zsc.terminal", "zsc.generation.cells",
-         "zsc.generation.folder", "zsc.generation.outputs")  # fmt: skip
+         "zsc.generation.folder", "zsc.study.options", "zsc.study.outputs", "zsc.study.stored", "zsc.study.result",
+         "zsc.study.score", "zsc.study.run", "zsc.study.annotate")  # fmt: skip
 WITH_MODELS = {"zsc.metrics.as_evaluate"} | {
     f"zsc.metrics.judges.{name}" for name in ("checkpoint", "classifier", "embedder", "entailment", "language_model")
 }

@@ -8,23 +8,29 @@ import pytest
 import zsc
 
 PACKAGE = Path(zsc.__file__).parent
-STAGES = ["data", "models", "knobs", "generation", "metrics", "tables", "cli"]
+STAGES = ["data", "models", "knobs", "generation", "metrics", "tables", "study", "cli"]
 FILES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted(Path(__file__).parent.glob("*.py"))
 
 
-def imported_stages(file):
+def imported(file):
+    """The full names of what a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom | ast.Import):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-            yield from (name.split(".")[1] for name in names if name.startswith("zsc."))
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module or ''}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def imported_stages(file):
+    return (name.split(".")[1] for name in imported(file) if name.startswith("zsc."))
 
 
 @pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PACKAGE)) for file in FILES])
 def test_a_stage_imports_only_earlier_ones(file):
     stage = file.relative_to(PACKAGE).parts[0]
     if stage in STAGES:
-        later = {*STAGES[STAGES.index(stage) + 1 :], *(["training"] if stage != "cli" else [])}
+        later = {*STAGES[STAGES.index(stage) + 1 :], *(["training"] if stage not in ("study", "cli") else [])}
         assert not later & set(imported_stages(file))
 
 
@@ -35,7 +41,25 @@ def test_knobs_are_a_plain_library():
 
 @pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PACKAGE)) for file in FILES])
 def test_files_stay_small(file):
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
+    assert lines(file) <= 300
+
+
+def lines(file):
+    return len(file.read_text(encoding="utf-8").splitlines())
+
+
+def test_the_command_line_stays_thin():
+    sizes = {file.name: lines(file) for file in (PACKAGE / "cli").glob("*.py")}
+    assert max(sizes.values()) <= 150 and sum(sizes.values()) <= 1200, sizes
+
+
+@pytest.mark.parametrize("file", sorted((PACKAGE / "study").glob("*.py")), ids=lambda file: file.name)
+def test_the_study_knows_no_command_line(file):
+    forbidden = ("hydra", "omegaconf", "argparse", "zsc.cli", "sys.argv")
+    assert not [name for name in imported(file) if f"{name}.".startswith(tuple(f"{one}." for one in forbidden))]
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    read = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    assert "argv" not in read
 
 
 @pytest.mark.parametrize("file", TESTS, ids=[file.name for file in TESTS])

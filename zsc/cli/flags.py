@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from zsc.cli.groups import RUN_GROUPS, group_options
+from zsc.cli.groups import RUN_GROUPS, config_folder, group_options
 from zsc.cli.words import exists, quoted
 from zsc.errors import ZscError
 
@@ -14,24 +14,27 @@ FLAGS = {*MULTIRUN, "-r", "--run", "--resolve", "--hydra-help", "--shell-complet
 VALUED = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd"}  # flags with a value after them
 REPLACING = {"--config-path", "-cp", "--config-name", "-cn"}
 NAMELESS = {"data": "dataset", "table": "table", "score": "run", "annotate": "run", "report": "runs"}
-PATHS = {  # commands that begin with paths, and what is said where there is none
+PATHS = ("score", "annotate", "report")  # commands that begin with paths
+NEEDS = {  # what is said where a command lacks what it begins with
     "score": "needs the folder of a run or a file of responses: zsc score RUN [key=value ...]",
     "annotate": "needs the folder of a run, or one it made: zsc annotate FOLDER [key=value ...]",
     "report": "needs the folders of finished runs: zsc report RUN [RUN ...] [key=value ...]",
+    "table": "needs the name of one: {tables}",
 }
 
 
 def named(command: str, words: Sequence[str]) -> list[str]:
     """Return ``words`` with what stands without a name as the value of the option that it is of ``command``.
 
-    Raises ZscError where a command lacks the path that it begins with.
+    Raises ZscError where a command lacks the path or the name that it begins with.
     """
     key = NAMELESS.get(command)
     places = [place for place in range(len(words)) if _is_bare(words, place, command in PATHS)]
     places = places if key == "runs" else places[:1]
-    if command in PATHS and not places:
-        raise ZscError(f"zsc {command} {PATHS[command]}.")
     if key is None or not places:
+        if command in NEEDS and not any(word.startswith(f"{key}=") for word in words):
+            tables = ", ".join(group_options("table", config_folder(words)))
+            raise ZscError(f"zsc {command} {NEEDS[command].format(tables=tables)}.")
         return list(words)
     values = [quoted(words[place]) if command in PATHS else words[place] for place in places]
     value = f"[{','.join(values)}]" if key == "runs" else values[0]
@@ -40,14 +43,22 @@ def named(command: str, words: Sequence[str]) -> list[str]:
 
 def _is_bare(words: Sequence[str], place: int, path: bool) -> bool:
     """Say whether the word at ``place`` is neither an option nor a flag or its value; a ``path`` may hold ``=``."""
-    word, after_flag = words[place], place > 0 and words[place - 1] in VALUED
-    return not after_flag and not word.startswith("-") and ("=" not in word or (path and exists(word)))
+    word = words[place]
+    flag = word.startswith("-") or _is_value(words, place)
+    return not flag and ("=" not in word or (path and exists(word)))
+
+
+def _is_value(words: Sequence[str], place: int) -> bool:
+    """Say whether the word at ``place`` is the value of the flag before it."""
+    return place > 0 and words[place - 1] in VALUED and not words[place].startswith("-")
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Raise ZscError, with the right form, for an option that spaces have split into several words."""
+    """Raise ZscError, with the right form, for a flag there is none of, and an option that spaces have split."""
     for place, word in enumerate(words):
         key, equals, value = word.partition("=")
+        if word.startswith("-") and not _is_value(words, place):
+            _check_flag(word, words[place + 1] if place + 1 < len(words) else "")
         after = list(words[place + 1 :])
         meant = ""
         if not equals and not word.startswith("-") and after and after[0].startswith("="):
@@ -84,12 +95,7 @@ def split_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
     flags: list[str] = []
     overrides: list[str] = []
     for place, word in enumerate(words):
-        following = words[place + 1] if place + 1 < len(words) else ""
-        name = word.partition("=")[0]
-        if flags and place > 0 and words[place - 1] == flags[-1] and flags[-1] in VALUED and not word.startswith("-"):
-            flags.append(word)
-        elif word.startswith("-"):
-            _check_flag(name, word, following)
+        if word.startswith("-") or _is_value(words, place):
             flags.append(word)
         elif "=" in word or word.startswith("~"):
             overrides.append(word)
@@ -98,19 +104,14 @@ def split_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
-def _check_flag(name: str, word: str, following: str) -> None:
-    if name in FLAGS | VALUED:
-        return
+def _check_flag(word: str, following: str) -> None:
+    name = word.partition("=")[0]
     if name in REPLACING:
         raise ZscError(f"{name} would replace all options of zsc: --config-dir FOLDER adds yours to them.")
-    raise ZscError(_no_option(word, following))
-
-
-def _no_option(word: str, following: str) -> str:
-    name = word.partition("=")[0]
-    value = "" if "=" in following or following.startswith("-") else following
-    form = as_option(word, value) or f"{name.lstrip('-')}=VALUE"
-    return f"no flag '{name}'. Options are written key=value: {form}"
+    if name not in FLAGS | VALUED:
+        value = "" if "=" in following or following.startswith("-") else following
+        form = as_option(word, value) or f"{name.lstrip('-')}=VALUE"
+        raise ZscError(f"no flag '{name}'. Options are written key=value: {form}")
 
 
 def _hint(word: str) -> str:

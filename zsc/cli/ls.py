@@ -1,20 +1,11 @@
 """`zsc ls`: what can be chosen, with a line each."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 from zsc.cli.flags import split_arguments
 from zsc.cli.groups import RUN_GROUPS, config_folder, group_options, headline
 from zsc.options import read
 from zsc.study.listing import metric_rows, phrase_rows
+from zsc.study.options import LsOptions
 from zsc.tables.render import render
-
-
-@dataclass(frozen=True)
-class LsOptions:
-    """configs/ls.yaml"""
-
-    format: Literal["table", "md", "csv", "json"] = "table"
 
 
 def ls(words: list[str]) -> None:

@@ -7,7 +7,6 @@ from omegaconf import DictConfig
 from zsc.cli.compose import command_line, options_of
 from zsc.errors import ZscError
 from zsc.study.options import RunOptions
-from zsc.study.result import Result
 from zsc.study.run import run as perform
 from zsc.study.watch import Terminal
 
@@ -15,7 +14,9 @@ from zsc.study.watch import Terminal
 def run(cfg: DictConfig) -> None:
     """Run what ``cfg`` (configs/run.yaml) says, and print the table on stdout."""
     options = options_of(RunOptions, cfg)
-    show(perform(options, Terminal(), command=command_line()), options.format)
+    result = perform(options, Terminal(), command=command_line())
+    print(result.render(options.format))
+    print(f"run: {result.folder.path}", file=sys.stdout if options.format == "table" else sys.stderr)
 
 
 def sweep(cfg: DictConfig) -> None:
@@ -25,9 +26,3 @@ def sweep(cfg: DictConfig) -> None:
     if count_settings(options_of(RunOptions, cfg).knob) < 2:
         raise ZscError("a sweep needs several values of a knob's field, such as knob.strength=[1,2,5].")
     run(cfg)
-
-
-def show(result: Result, style: str) -> None:
-    """Print a table, and where its run lies."""
-    print(result.render(style))
-    print(f"run: {result.folder.path}", file=sys.stdout if style == "table" else sys.stderr)

@@ -10,7 +10,7 @@ from zsc.data.wizard import check_min_history
 from zsc.install import check_installed
 
 
-def load(min_history: int) -> list[Record]:
+def load(min_history: int = 1) -> list[Record]:
     """Return one record per turn that follows at least ``min_history`` turns.
 
     A turn is all that a person sent before the other answered, joined [D]. The topic is the conversation's prompt.

@@ -14,6 +14,7 @@ from zsc.terminal import say
 
 Row = Mapping[str, Any]
 
+COLUMNS: Mapping[str, str] = {field: field for field in FIELDS}
 SPLITS = ("one", "lines")  # what a plain text is as a history: one turn, or one turn per line
 LIST = re.compile(r"\s*\[\s*[\"'{]")  # how a list of texts or objects begins, as JSON or as Python prints it
 

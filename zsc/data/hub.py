@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zsc.data.columns import Row, check_columns, check_split, parse_rows
+from zsc.data.columns import COLUMNS, Row, check_columns, check_split, parse_rows
 from zsc.data.files import guarded
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line, suggestion
@@ -12,10 +12,10 @@ from zsc.errors import ZscError, first_line, suggestion
 
 def load(
     path: str | None,
-    name: str | None,
-    split: str,
-    revision: str | None,
-    columns: Mapping[str, Any],
+    name: str | None = None,
+    split: str = "test",
+    revision: str | None = None,
+    columns: Mapping[str, Any] = COLUMNS,
     turns: str = "one",
 ) -> list[Record]:
     """Return one record per row of a split, its fields taken from ``columns``; ``turns`` as in a table."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zsc.data import jsonl
-from zsc.data.columns import Row, check_columns, check_split, parse_rows
+from zsc.data.columns import COLUMNS, Row, check_columns, check_split, parse_rows
 from zsc.data.files import AGAIN, NotJson, check_file, guarded, parse_json, read_text
 from zsc.data.record import Record
 from zsc.errors import ZscError, suggestion
@@ -16,7 +16,7 @@ from zsc.errors import ZscError, suggestion
 DELIMITERS = ",;\t|"
 
 
-def load(path: str | None, columns: Mapping[str, Any], turns: str = "one") -> list[Record]:
+def load(path: str | None, columns: Mapping[str, Any] = COLUMNS, turns: str = "one") -> list[Record]:
     """Return one record per row of the file at ``path``, its fields taken from ``columns``.
 
     ``turns`` says what a plain text is as a history: ``one`` turn, or ``lines``.

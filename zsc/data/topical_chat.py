@@ -25,7 +25,9 @@ FETCH = "Clone https://github.com/alexa/Topical-Chat (src/build.py adds fun fact
 Sections = dict[int, str]
 
 
-def load(path: str | None, split: str, min_history: int, min_similarity: float) -> list[Record]:
+def load(
+    path: str | None = None, split: str = "test_freq", min_history: int = 5, min_similarity: float = 0.0
+) -> list[Record]:
     """Return one record per turn that follows at least ``min_history`` turns.
 
     Its knowledge is the enriched annotation where there is one, otherwise the sentence of the speaker's own reading

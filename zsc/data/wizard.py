@@ -33,7 +33,7 @@ KINDS: dict[type, str] = {str: "a string", float: "a number", list: "a list", di
 T = TypeVar("T")
 
 
-def load(path: str | None, split: str, min_history: int) -> list[Record]:
+def load(path: str | None = None, split: str = "test_seen", min_history: int = 1) -> list[Record]:
     """Return one record per turn of the wizard with a checked sentence that follows at least ``min_history`` turns.
 
     Its knowledge is that sentence; its topic is the title of the passage, or the topic of the dialogue without one.

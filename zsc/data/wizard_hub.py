@@ -18,7 +18,12 @@ SEPARATOR = "__knowledge__"
 COLUMNS = ("post", "response", "knowledge", "labels")
 
 
-def load(path: str | None, split: str, revision: str | None, min_history: int) -> list[Record]:
+def load(
+    path: str | None = "chujiezheng/wizard_of_wikipedia",
+    split: str = "test",
+    revision: str | None = None,
+    min_history: int = 1,
+) -> list[Record]:
     """Return one record per answer of the wizard that used a sentence and follows at least ``min_history`` turns."""
     check_min_history(min_history)
     rows = load_split(path, None, split, revision)

@@ -25,7 +25,7 @@ SEPARATOR = "<knowledge_separator>"
 SPEAKERS = ("Human", "Assistant")  # of the last turn and the one before, as far as the files say who started
 
 
-def load(path: str | None, split: str) -> list[Record]:
+def load(path: str | None = None, split: str = "all") -> list[Record]:
     """Return one record per dialogue, with all of its turns as history.
 
     The knowledge is the gold sentence. Dialogues without one (all of the random split, and those where the wizard used

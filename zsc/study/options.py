@@ -173,6 +173,13 @@ class TableOptions(RunOptions):
 
 
 @dataclass(frozen=True)
+class LsOptions:
+    """configs/ls.yaml: how the list is printed."""
+
+    format: Format = "table"
+
+
+@dataclass(frozen=True)
 class GivenBleu:
     """As :class:`zsc.metrics.options.BleuOptions`; None is what the run has."""
 

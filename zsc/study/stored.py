@@ -6,6 +6,8 @@ from typing import Any
 import yaml
 
 from zsc.errors import ZscError, first_line
+from zsc.options import read
+from zsc.training.options import TrainOptions
 
 
 def stored_config(file: Path) -> dict[str, Any]:
@@ -17,3 +19,11 @@ def stored_config(file: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ZscError(f"{file} is no config that zsc has written. Repeat the command that made the run.")
     return config
+
+
+def stored_training(file: Path) -> TrainOptions:
+    """Return the options of the training whose config is in ``file``. Raises ZscError if it is of none."""
+    try:
+        return read(TrainOptions, stored_config(file))
+    except ZscError as error:
+        raise ZscError(f"{file} is no config of a training of this version of zsc: {error}") from error

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from zsc.models.load import load_model
 from zsc.options import plain
 from zsc.study.folders import versions
 from zsc.study.memory import device_peak_megabytes, peak_megabytes
-from zsc.study.stored import stored_config
+from zsc.study.stored import stored_training
 from zsc.study.watch import Watch
 from zsc.tables.render import render
 from zsc.training.assemble import assembled, new_parameters
@@ -111,14 +112,14 @@ def check_folder(output: Path, options: TrainOptions) -> None:
         refuse_link(path)
         if not kept.is_file() and not EARLY.fullmatch(path.name):
             raise ZscError(f"{path} is there and of no training. Set output=DIR to a new one.")
-    if kept.is_file() and deciding(stored_config(kept)) != deciding(plain(options)):
+    if kept.is_file() and deciding(stored_training(kept)) != deciding(options):
         raise ZscError(f"{output} holds a training with other settings, see {kept}. Set output=DIR to a new one.")
 
 
-def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return of a training's config what must stay the same when it is resumed."""
-    trainer = {key: value for key, value in config["trainer"].items() if key not in MAY_CHANGE}
-    return {key: value for key, value in config.items() if key not in ("output", "trainer")} | {"trainer": trainer}
+def deciding(options: TrainOptions) -> TrainOptions:
+    """Return of ``options`` what must stay the same when a training is resumed."""
+    trainer = {key: value for key, value in options.trainer.items() if key not in MAY_CHANGE}
+    return replace(options, output="", trainer=trainer)
 
 
 def prepare_denoise(task: DenoiseOptions, output: Path) -> Prepared:

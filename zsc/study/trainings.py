@@ -11,13 +11,14 @@ from zsc.generation.cells import Cell, State, canonical, identified
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.score import Row
+from zsc.options import plain
 from zsc.study.experiment import prepare
 from zsc.study.filling import fill
 from zsc.study.folders import Place, config_text, finished, folder_of, how_made, versions
 from zsc.study.options import KnobChoice, TableOptions
 from zsc.study.plan import estimate
 from zsc.study.scoring import build_scoring, score_folder, warnings
-from zsc.study.stored import stored_config
+from zsc.study.stored import stored_training
 from zsc.study.watch import Watch, say_cut
 from zsc.tables.paper import PaperTable, Section, adjusted
 from zsc.training.report import Training, by_name, figures, read_costs, read_trainings
@@ -175,7 +176,7 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
 
 def options_of_training(training: Training) -> dict[str, Any]:
     """Return the options of a training by dotted key, without those in which ways to train differ anyway."""
-    config = stored_config(training.folder / "config.yaml")
+    config = plain(stored_training(training.folder / "config.yaml"))
     return {key: value for key, value in _flat(config, "").items() if key not in OWN}
 
 

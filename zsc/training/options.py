@@ -9,6 +9,41 @@ from zsc.data.options import DatasetOptions
 from zsc.errors import ZscError, suggestion
 from zsc.options import Count, plain, read
 
+SMALL = {  # the configuration of a new model: small, and without dropout
+    "d_model": 256,
+    "encoder_layers": 4,
+    "decoder_layers": 4,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 1024,
+    "decoder_ffn_dim": 1024,
+    "max_position_embeddings": 192,
+    "dropout": 0.0,
+    "attention_dropout": 0.0,
+    "activation_dropout": 0.0,
+}
+TRAINER = {
+    "max_steps": 1000,
+    "per_device_train_batch_size": 32,
+    "per_device_eval_batch_size": 64,
+    "learning_rate": 1e-3,
+    "lr_scheduler_type": "linear",
+    "warmup_steps": 100,
+    "weight_decay": 0.01,
+    "max_grad_norm": 1.0,
+    "logging_steps": 50,
+    "eval_strategy": "steps",
+    "eval_steps": 250,
+    "save_steps": 250,
+    "save_total_limit": 2,
+}
+
+
+def topical_chat(split: str, limit: int | None = None) -> DatasetOptions:
+    """Return a split of Topical-Chat with turns of any place and knowledge."""
+    own = {"path": None, "split": split, "min_history": 1, "min_similarity": 0.0}
+    return DatasetOptions("topical_chat", limit, own)
+
 
 @dataclass(frozen=True)
 class NoiseOptions:
@@ -39,7 +74,7 @@ class DenoiseOptions:
     noise: NoiseOptions = field(default_factory=NoiseOptions)
     checkpoint: str | None = None
     architecture: str = "mbart"
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=lambda: dict(SMALL))
     tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
     freeze: tuple[str, ...] = ()
 
@@ -52,8 +87,8 @@ class DialogueOptions:
     checkpoint: str
     decoder: str | None = None
     language_model: str | None = None
-    train: tuple[DatasetOptions, ...]
-    heldout: tuple[DatasetOptions, ...]
+    train: tuple[DatasetOptions, ...] = (topical_chat("train"),)
+    heldout: tuple[DatasetOptions, ...] = (topical_chat("valid_freq", 500),)
     target_tokens: Count = 40
     layout: BucketLayout = field(default_factory=BucketLayout)
     freeze: tuple[str, ...] = ("encoder", "embeddings")
@@ -106,4 +141,4 @@ class TrainOptions:
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     freeze: tuple[str, ...]
-    trainer: Mapping[str, Any] = field(default_factory=dict)
+    trainer: Mapping[str, Any] = field(default_factory=lambda: dict(TRAINER))

@@ -108,7 +108,7 @@ def train(prepared: Prepared, output: Path, arguments: dict[str, Any], precision
             **arguments,
         )
     except (TypeError, ValueError) as error:
-        raise ZscError(f"trainer settings were refused by transformers.TrainingArguments: {error}") from error
+        raise ZscError(f"trainer options were refused by transformers.TrainingArguments: {error}") from error
     trainer = Trainer(
         model=prepared.model,
         args=training_arguments,
