@@ -16,6 +16,8 @@ from zsc.cli.groups import CONFIGS, group_options
 from zsc.cli.help import COMMANDS, help_of, overview
 from zsc.cli.words import FREE, quoted
 from zsc.errors import ZscError
+from zsc.options import read
+from zsc.study.options import ReportOptions
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 TEXTS = ["a b", "é.csv", "~x", "a#b", "a(b)", "a=b", "a,b", "it's", 'say "hi"', "a{b}", "a}", "$x", "100%", "a: b",
@@ -85,6 +87,22 @@ def test_a_bare_path_is_taken_as_it_stands(text):
     for command, key in (("score", "run"), ("annotate", "run"), ("report", "runs")):
         config = composed(expand(named(command, [text]), several=False), command)
         assert config[key] == ([text] if key == "runs" else text)
+
+
+def test_what_stands_without_a_name_keeps_its_place_and_may_be_named():
+    assert named("table", ["make=true", "topics", "format=md"]) == ["make=true", "table=topics", "format=md"]
+    assert named("score", ["--cfg", "job", "a=b", "x", "y"]) == ["--cfg", "job", "a=b", "run='x'", "y"]
+    assert named("report", ["format=md", "x", "--cfg", "job", "y"]) == ["format=md", "runs=['x','y']", "--cfg", "job"]
+    assert named("data", []) == [] and named("run", ["attn_bias"]) == ["attn_bias"]
+    for command, word in (("score", "run=x"), ("annotate", "run=x"), ("report", "runs=[x]"), ("table", "table=swap")):
+        assert named(command, [word]) == [word]
+        with pytest.raises(ZscError, match=f"zsc {command} needs"):
+            named(command, ["format=md"])
+
+
+def test_one_path_is_a_list_of_one_and_an_empty_list_is_none():
+    for words, runs in ((["runs=a b"], ("a b",)), (["runs=[a b,c]"], ("a b", "c")), (["runs=[]"], ())):
+        assert read(ReportOptions, composed(expand(words, several=False), "report")).runs == runs
 
 
 def test_answers_are_a_list_of_files_as_they_stand():
