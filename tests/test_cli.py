@@ -279,7 +279,7 @@ def test_every_shipped_config_composes_and_builds():
     needed = {
         "dialogue": ["output=x", "task.checkpoint=mini"],
         "denoise": ["output=x", "task.text=x", "task.heldout=x"],
-        "language_model": ["output=x", "task.text=x", "task.heldout=x"],
+        "language_model": ["output=x", "task.text=x", "task.heldout=x", "task.checkpoint=mini"],
         "checkpoint": ["model.checkpoint=x"],
     } | {dataset: ["dataset.path=x"] for dataset in ("jsonl", "table", "hub")}
     mandatory = {"tune": ["target=length", "budget=length:+1"], "table": ["table=questions"]}

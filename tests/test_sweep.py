@@ -23,7 +23,7 @@ def stored(folder: Path) -> dict[str, dict[str, bytes]]:
     """The files of every cell in a store, but its lock."""
     return {
         cell.name: {file.name: file.read_bytes() for file in cell.iterdir() if file.name != ".lock"}
-        for cell in folder.iterdir()
+        for cell in folder.glob("[!.]*")
     }
 
 
@@ -160,7 +160,7 @@ def test_whatever_decides_responses_makes_other_cells(command, checkpoint, chang
 def test_plan_names_states_and_estimates_what_is_missing(command, tmp_path, checkpoint):
     common = [f"model={checkpoint}", *QUICK]
     assert command("run", "knob=attn_bias", *common)[0] == 0
-    cells = (tmp_path / "runs" / "cells").iterdir()
+    cells = (tmp_path / "runs" / "cells").glob("[!.]*")
     begun = next(cell for cell in cells if '"strength": 5.0' in (cell / "cell.json").read_text())
     (begun / "done.json").unlink()
     items = (begun / "items.jsonl").read_bytes().splitlines(keepends=True)
