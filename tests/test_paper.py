@@ -9,8 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.families import tiny_model
-from zsc.cli.compose import compose_knob
 from zsc.cli.groups import CONFIGS, group_options
+from zsc.cli.knobs import compose_knob
 from zsc.errors import ZscError
 from zsc.metrics.score import Row
 from zsc.study.options import RunOptions

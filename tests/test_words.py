@@ -21,6 +21,7 @@ from zsc.data.similarity import most_similar
 from zsc.data.words import is_unspaced, length, words
 from zsc.errors import ZscError
 from zsc.metrics import METRICS, build_metrics
+from zsc.metrics.as_evaluate import AsEvaluate
 from zsc.metrics.items import build_columns
 from zsc.metrics.sentences import is_question, sentences
 from zsc.metrics.tokenized import check_tokenizer, choose, tokenizers, unusable
@@ -56,7 +57,7 @@ FULL = ["knowledge_precision", "knowledge_rouge1", "knowledge_rouge2", "knowledg
 
 def value(name, said, texts=None):
     metric = METRICS[name](name)
-    return metric.as_evaluate().compute(predictions=said, **({} if texts is None else {"references": texts}))[name]
+    return AsEvaluate(metric).compute(predictions=said, **({} if texts is None else {"references": texts}))[name]
 
 
 @pytest.mark.parametrize("language", COPIES)
@@ -315,12 +316,12 @@ def test_a_named_tokenizer_is_sacrebleus(name):
     said, texts = ["猫坐在垫子上 and sat. Да", "Он ушёл, да"], ["猫在垫子上 and sat! Да", "Он «ушёл», да"]
     bleu, own = build_metrics(["knowledge_bleu", "self_bleu"], name)
     expected = sacrebleu.corpus_bleu(said, [texts], tokenize=name).score
-    assert bleu.as_evaluate().compute(predictions=said, references=texts)["knowledge_bleu"] == pytest.approx(expected)
+    assert AsEvaluate(bleu).compute(predictions=said, references=texts)["knowledge_bleu"] == pytest.approx(expected)
     alone = [
         sacrebleu.sentence_bleu(one, [other], tokenize=name, use_effective_order=True).score
         for one, other in (said, said[::-1])
     ]
-    assert own.as_evaluate().compute(predictions=said)["self_bleu"] == pytest.approx(sum(alone) / 2)
+    assert AsEvaluate(own).compute(predictions=said)["self_bleu"] == pytest.approx(sum(alone) / 2)
 
 
 def test_a_tokenizer_that_is_none_or_cannot_be_used():
