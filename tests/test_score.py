@@ -267,10 +267,10 @@ def test_broken_files_of_a_run_are_named(tmp_path, capsys, name, content, messag
     assert message in err and len(err.splitlines()) == 1
 
 
-def test_a_setting_that_cannot_be_read(tmp_path, capsys):
+def test_an_option_that_cannot_be_read(tmp_path, capsys):
     folder = folder_of(tmp_path, ["off", "on"], [0], lines_of(["off", "on"], [0]))
     assert main(["score", str(folder.path), "metrics=[length"]) == 2
-    assert "cannot read the settings metrics=[length" in capsys.readouterr().err
+    assert "cannot read metrics=[length: " in capsys.readouterr().err
 
 
 def test_a_setting_is_charged_with_copies_of_its_own_phrases(tmp_path):

@@ -25,9 +25,8 @@ def check_overrides(command: str, flags: Sequence[str], overrides: Sequence[str]
     try:
         parsed = OverridesParser.create().parse_overrides(own)
     except HydraException as error:
-        raise ZscError(
-            f"cannot read an override: {first_line(error)} Quote unusual values: key=\"'value'\"."
-        ) from error
+        word = getattr(error, "override", "an option")
+        raise ZscError(f"cannot read {word}: {first_line(error)} Quote unusual values: key=\"'value'\".") from error
     chosen: dict[str, list[str]] = {}
     nested = []
     for override in parsed:
