@@ -29,10 +29,10 @@ from zsc.files import write_atomic
 from zsc.models.load import load_model
 from zsc.tables.render import render
 from zsc.training.dialogue import DialogueCollator
+from zsc.training.finished import COSTS, Training, read_trainings
 from zsc.training.freeze import freeze
 from zsc.training.measure import now, optimiser_bytes, saved_activations
 from zsc.training.plan import plan_of
-from zsc.training.report import COSTS, Training, read_trainings
 
 SETTINGS: list[list[str]] = [
     [],

@@ -15,7 +15,7 @@ from zsc.data import load_records
 from zsc.data.embedded import load_parlor
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError
-from zsc.training.report import Training, by_name, figures, read_trainings
+from zsc.training.finished import Training, by_name, figures, read_trainings
 
 WAYS = {"nothing": [], "encoder+self_attention": ["encoder", "self_attention"]}
 SEEDS = (0, 4)
@@ -94,13 +94,13 @@ def test_a_row_holds_the_responses_and_the_figures_of_its_seeds(table, trained, 
         assert float(rows[name, "trained_share"]["value"]) == pytest.approx(count / total)
         bare = float(rows[name, "trained_share_without_embeddings"]["value"])
         assert bare == pytest.approx((count - embedded) / (total - embedded))
-        reports = [json.loads((trained / f"{name}-{seed}/training.json").read_text()) for seed in SEEDS]
-        losses = [report["validation_loss"] for report in reports]
+        results = [json.loads((trained / f"{name}-{seed}/training.json").read_text()) for seed in SEEDS]
+        losses = [result["validation_loss"] for result in results]
         loss = rows[name, "validation_loss"]
         assert float(loss["value"]) == pytest.approx(sum(losses) / 2) and losses[0] != losses[1]
         assert (float(loss["low"]), float(loss["high"])) == (min(losses), max(losses))
         moments = float(rows[name, "optimiser_mb"]["value"]) * 2**20
-        assert moments == pytest.approx(8 * count, rel=0.01) and moments == reports[0]["optimiser_bytes"]
+        assert moments == pytest.approx(8 * count, rel=0.01) and moments == results[0]["optimiser_bytes"]
         assert rows[name, "time_per_step"]["value"] == ""
     assert rows["encoder+self_attention", "length"]["p_holm"] and not rows["nothing", "length"]["p_holm"]
     markdown = (tmp_path / "paper/train_less.md").read_text()
@@ -189,10 +189,10 @@ def test_one_seed_has_no_range(tmp_path):
     assert figures([training(tmp_path / "a-0", 0, 3, loss=2.0)], {})["validation_loss"] == (2.0, None, None)
 
 
-def test_folders_without_reports_of_today(tmp_path):
+def test_folders_of_an_older_version(tmp_path):
     folder = tmp_path / "old-0"
     (folder / "model").mkdir(parents=True)
     for file, content in (("config.yaml", "{}"), ("plan.json", "{}"), ("training.json", "{}")):
         (folder / file).write_text(content)
-    with pytest.raises(ZscError, match="holds no reports of this version"):
+    with pytest.raises(ZscError, match="of this version of zsc train"):
         read_trainings(tmp_path)

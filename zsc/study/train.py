@@ -60,13 +60,13 @@ def train(options: TrainOptions, watch: Watch) -> Path:
     watch.say("\n".join([render(plan_rows(plan), "table"), describe(plan)]))
     write_json(output / "plan.json", {"freeze": names, **plan})
     measured = train_prepared(prepared, output, dict(options.trainer), options.precision, options.seed)
-    report = output / "training.json"
-    if measured["steps_timed"] or not report.is_file():
-        write_json(report, training_report(plan, measured, options.seed))
+    file = output / "training.json"
+    if measured["steps_timed"] or not file.is_file():
+        write_json(file, training_result(plan, measured, options.seed))
     return output / "model"
 
 
-def training_report(plan: Mapping[str, Any], measured: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def training_result(plan: Mapping[str, Any], measured: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return the content of ``training.json``: what trained, what it took and gave, and with which versions."""
     return {
         "trained_weights": plan["all"]["trained"],

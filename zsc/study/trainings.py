@@ -21,7 +21,7 @@ from zsc.study.scoring import build_scoring, score_folder, warnings
 from zsc.study.stored import stored_training
 from zsc.study.watch import Watch, say_cut
 from zsc.tables.paper import PaperTable, Section, adjusted
-from zsc.training.report import Training, by_name, figures, read_costs, read_trainings
+from zsc.training.finished import Training, by_name, figures, read_costs, read_trainings
 
 FIGURES = (
     "trained_weights",

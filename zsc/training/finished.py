@@ -15,11 +15,11 @@ COSTS = "costs.json"  # beside the trainings: what steps take, measured in one r
 
 @dataclass(frozen=True)
 class Training:
-    """A finished training: its ``folder``, its plan (``plan.json``) and its report (``training.json``)."""
+    """A finished training: its ``folder``, its plan (``plan.json``) and its ``result`` (``training.json``)."""
 
     folder: Path
     plan: dict[str, Any]
-    report: dict[str, Any]
+    result: dict[str, Any]
 
     @property
     def model(self) -> Path:
@@ -27,7 +27,7 @@ class Training:
 
     @property
     def seed(self) -> int:
-        return int(self.report["seed"])
+        return int(self.result["seed"])
 
     @property
     def name(self) -> str:
@@ -52,18 +52,20 @@ def read_trainings(root: Path) -> tuple[list[Training], list[str]]:
         if not (folder / "model").is_dir() or not all((folder / file).is_file() for file in FILES):
             unfinished.append(folder.name)
             continue
-        plan, report = (read_json(folder / file) for file in FILES[1:])
-        if not is_whole(plan, report):
-            raise ZscError(f"{folder} holds no reports of this version of zsc train. Train it again in a new folder.")
-        found.append(Training(folder, plan, report))
+        plan, result = (read_json(folder / file) for file in FILES[1:])
+        if not is_complete(plan, result):
+            raise ZscError(
+                f"{folder} holds no plan.json and training.json of this version of zsc train. Train it again in a new folder."
+            )
+        found.append(Training(folder, plan, result))
     return found, unfinished
 
 
-def is_whole(plan: Any, report: Any) -> bool:
+def is_complete(plan: Any, result: Any) -> bool:
     """Say whether ``plan.json`` and ``training.json`` hold what is read from them."""
     try:
-        numbers = [plan["all"]["trained"], plan["all"]["weights"], plan["all"]["share"], report["validation_loss"]]
-        numbers += [plan["without_embeddings"]["share"], report["seed"], report["optimiser_bytes"] or 0]
+        numbers = [plan["all"]["trained"], plan["all"]["weights"], plan["all"]["share"], result["validation_loss"]]
+        numbers += [plan["without_embeddings"]["share"], result["seed"], result["optimiser_bytes"] or 0]
         return isinstance(plan["freeze"], list) and all(isinstance(number, int | float) for number in numbers)
     except (TypeError, KeyError):
         return False
@@ -101,8 +103,8 @@ def figures(trainings: Sequence[Training], costs: Mapping[str, Any]) -> dict[str
     training with nothing frozen, as in ``costs`` for a model of as many weights with the same parts frozen.
     """
     first = trainings[0]
-    losses = [one.report["validation_loss"] for one in trainings]
-    optimiser = first.report["optimiser_bytes"]
+    losses = [one.result["validation_loss"] for one in trainings]
+    optimiser = first.result["optimiser_bytes"]
     spread = (min(losses), max(losses)) if len(losses) > 1 else (None, None)
     own = first.plan["all"]["weights"], first.plan["all"]["trained"], first.frozen
     measured = {
