@@ -32,7 +32,7 @@ from zsc.training.dialogue import DialogueCollator
 from zsc.training.finished import COSTS, Training, read_trainings
 from zsc.training.freeze import freeze
 from zsc.training.measure import now, optimiser_bytes, saved_activations
-from zsc.training.plan import plan_of
+from zsc.training.shares import weight_shares
 
 SETTINGS: list[list[str]] = [
     [],
@@ -72,9 +72,9 @@ def measure(model: PreTrainedModel, frozen: list[str], batches: list[Batch]) -> 
     with saved_activations(model) as saved:
         model(**batches[0])
         kept = saved.bytes
-    plan = plan_of(model)
-    shares = {"trained / all": plan["all"]["share"], "without embeddings": plan["without_embeddings"]["share"]}
-    counts = {"weights": plan["all"]["weights"], "trained": plan["all"]["trained"]}
+    counted = weight_shares(model)
+    shares = {"trained / all": counted["all"]["share"], "without embeddings": counted["without_embeddings"]["share"]}
+    counts = {"weights": counted["all"]["weights"], "trained": counted["all"]["trained"]}
     return shares | counts | {"seconds": seconds, "kept": kept, "state": optimiser_bytes(optimiser)}
 
 

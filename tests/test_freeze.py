@@ -13,7 +13,7 @@ from zsc.knobs.anatomy import COMPONENTS
 from zsc.knobs.components import ALL_COMPONENTS, components
 from zsc.training.freeze import freeze
 from zsc.training.measure import optimiser_bytes, saved_activations
-from zsc.training.plan import describe, plan_of, plan_rows
+from zsc.training.shares import describe_shares, share_rows, weight_shares
 
 ROWS, SOURCE, TARGET = 2, 6, 5
 LACKING = {family: {"output"} for family in FAMILIES}  # tied to an embedding, but in these:
@@ -119,19 +119,19 @@ def test_names_that_cannot_be_frozen(tokenizer, names, message):
     assert all(p.requires_grad for p in model.parameters())
 
 
-def test_the_plan_states_both_shares(tokenizer):
+def test_both_shares_are_stated(tokenizer):
     model = tiny_model("bart", tokenizer)
     count = weights(model)
     freeze(model, ["encoder", "embeddings", "self_attention"])
-    plan = plan_of(model)
+    shares = weight_shares(model)
     trained = count["cross_attention"] + count["feed_forward"] + count["norms"]
     total = model.num_parameters()
     bare = total - count["embeddings"]
-    assert plan["all"] == {"weights": total, "trained": trained, "share": trained / total}
-    assert plan["without_embeddings"] == {"weights": bare, "trained": trained, "share": trained / bare}
-    assert f"training {trained:,} of {total:,} weights" in describe(plan)
-    assert f"without embeddings {trained:,} of {bare:,}" in describe(plan)
-    states = {row["component"]: row["state"] for row in plan_rows(plan)}
+    assert shares["all"] == {"weights": total, "trained": trained, "share": trained / total}
+    assert shares["without_embeddings"] == {"weights": bare, "trained": trained, "share": trained / bare}
+    assert f"training {trained:,} of {total:,} weights" in describe_shares(shares)
+    assert f"without embeddings {trained:,} of {bare:,}" in describe_shares(shares)
+    states = {row["component"]: row["state"] for row in share_rows(shares)}
     assert states["self_attention"] == "frozen" and states["norms"] == "trained" and states["all"] == "in part"
 
 

@@ -30,8 +30,8 @@ from zsc.training.freeze import freeze, holding
 from zsc.training.language_model import LanguageModelCollator, new_language_model
 from zsc.training.noise import check_noise
 from zsc.training.options import DenoiseOptions, DialogueOptions, LanguageModelOptions, TrainOptions
-from zsc.training.plan import describe, plan_of, plan_rows
 from zsc.training.segments import Targets
+from zsc.training.shares import describe_shares, share_rows, weight_shares
 from zsc.training.train import Prepared, new_model
 from zsc.training.train import train as train_prepared
 
@@ -56,22 +56,22 @@ def train(options: TrainOptions, watch: Watch) -> Path:
     if untrained := holding(prepared.model, [one for one in prepared.new if not one.requires_grad]):
         raise ZscError(f"freeze={names} would leave new weights as drawn: do not freeze {', '.join(untrained)}.")
     with_errors(output, lambda: write_atomic(output / "config.yaml", config_text(options)))
-    plan = plan_of(prepared.model)
-    watch.say("\n".join([render(plan_rows(plan), "table"), describe(plan)]))
-    write_json(output / "plan.json", {"freeze": names, **plan})
+    shares = weight_shares(prepared.model)
+    watch.say("\n".join([render(share_rows(shares), "table"), describe_shares(shares)]))
+    write_json(output / "plan.json", {"freeze": names, **shares})
     measured = train_prepared(prepared, output, dict(options.trainer), options.precision, options.seed)
     file = output / "training.json"
     if measured["steps_timed"] or not file.is_file():
-        write_json(file, training_result(plan, measured, options.seed))
+        write_json(file, training_result(shares, measured, options.seed))
     return output / "model"
 
 
-def training_result(plan: Mapping[str, Any], measured: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def training_result(shares: Mapping[str, Any], measured: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return the content of ``training.json``: what trained, what it took and gave, and with which versions."""
     return {
-        "trained_weights": plan["all"]["trained"],
-        "trained_share": plan["all"]["share"],
-        "trained_share_without_embeddings": plan["without_embeddings"]["share"],
+        "trained_weights": shares["all"]["trained"],
+        "trained_share": shares["all"]["share"],
+        "trained_share_without_embeddings": shares["without_embeddings"]["share"],
         **measured,
         "peak_megabytes": peak_megabytes(),
         "device_peak_megabytes": device_peak_megabytes(),
