@@ -1,7 +1,7 @@
 """How well a denoising decoder copies: python scripts/reconstruction.py TEXT [MODEL_OPTION=VALUE ...]
 
-Gives the first 500 sentences of TEXT that hold 8 to 25 tokens, un-noised, to mini's denoising decoder and prints corpus
-BLEU and the share returned exactly.
+Gives the first 500 sentences of TEXT that hold 8 to 25 tokens, uncorrupted, to mini's denoising decoder and prints
+corpus BLEU and the share returned exactly.
 """
 
 import sys

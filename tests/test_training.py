@@ -1,4 +1,4 @@
-"""Noise, segments, and a real training run that is killed and resumed."""
+"""Corruption, segments, and a real training run that is killed and resumed."""
 
 import signal
 import time
@@ -17,8 +17,8 @@ from zsc.data.record import Record, Turn
 from zsc.data.text import check_text, read_documents, split_sentences
 from zsc.errors import ZscError
 from zsc.models.load import Loaded
+from zsc.training.corruption import check_corruption, infill, permute_sentences, span_lengths
 from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
-from zsc.training.noise import check_noise, infill, permute_sentences, span_lengths
 from zsc.training.segments import DenoisingCollator, Segments, Targets, pack, segment_documents
 from zsc.training.train import last_checkpoint, wants_bf16
 
@@ -59,8 +59,8 @@ def test_infilling_replaces_the_share_by_single_masks_and_keeps_the_order():
     rng = np.random.default_rng(0)
     tokens = list(range(100, 200))
     for _ in range(50):
-        noised = infill(tokens, MASK, 0.3, 3.0, rng)
-        kept = [token for token in noised if token != MASK]
+        corrupted = infill(tokens, MASK, 0.3, 3.0, rng)
+        kept = [token for token in corrupted if token != MASK]
         assert len(kept) == 70 and kept == sorted(kept)
     assert infill(tokens, MASK, 0.0, 3.0, rng) == tokens
 
@@ -120,7 +120,7 @@ def test_speaker_tokens_a_checkpoint_lacks_start_as_the_end_token(tokenizer_fold
 @pytest.mark.parametrize("bad", [{"share": 1.5}, {"permute": -0.1}, {"clean": 2}, {"mean_span": 0}])
 def test_noise_out_of_range(bad):
     with pytest.raises(ZscError, match=next(iter(bad))):
-        check_noise(**({"share": 0.3, "mean_span": 3.0, "permute": 0.5, "clean": 0.0} | bad))
+        check_corruption(**({"share": 0.3, "mean_span": 3.0, "permute": 0.5, "clean": 0.0} | bad))
 
 
 def test_noise_depends_on_epoch_and_row_only(tokenizer):
@@ -137,8 +137,8 @@ def test_noise_depends_on_epoch_and_row_only(tokenizer):
 def test_clean_segments_are_left_as_they_are(tokenizer):
     rows = [{"sentences": s} for s in segment_documents(["The sun is a star."] * 400, tokenizer, 64)]
     data, collate = Segments(rows), DenoisingCollator(tokenizer, Targets(2, [], 1), 0.3, 3.0, permute=0.0, clean=0.25)
-    noised = (collate([data[i] for i in range(400)])["input_ids"] == tokenizer.mask_token_id).any(dim=1)
-    assert noised.float().mean() == pytest.approx(0.75, abs=0.07)
+    corrupted = (collate([data[i] for i in range(400)])["input_ids"] == tokenizer.mask_token_id).any(dim=1)
+    assert corrupted.float().mean() == pytest.approx(0.75, abs=0.07)
 
 
 def test_precision():

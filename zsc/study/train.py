@@ -24,11 +24,11 @@ from zsc.study.stored import stored_training
 from zsc.study.watch import Watch
 from zsc.tables.render import render
 from zsc.training.assemble import assembled, new_parameters
+from zsc.training.corruption import check_corruption
 from zsc.training.denoise import EVAL_SEGMENTS, denoising_data, segments_of, tokenizer_for
 from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
 from zsc.training.freeze import freeze, holding
 from zsc.training.language_model import LanguageModelCollator, new_language_model
-from zsc.training.noise import check_noise
 from zsc.training.options import DenoiseOptions, DialogueOptions, LanguageModelOptions, TrainOptions
 from zsc.training.segments import Targets
 from zsc.training.shares import describe_shares, share_rows, weight_shares
@@ -133,12 +133,12 @@ def prepare_denoise(task: DenoiseOptions, output: Path) -> Prepared:
         model, tokenizer = loaded.model, loaded.tokenizer
         if loaded.target_tokenizer is not tokenizer:
             raise ZscError(f"the decoder of {task.checkpoint} has a vocabulary of its own: it cannot denoise.")
-    noise = plain(task.noise)
-    check_noise(**noise)
+    corruption = plain(task.noise)
+    check_corruption(**corruption)
     positions = task.segment_tokens + 2
     check_lengths(model, positions, positions, "task.segment_tokens")
     train_data, held, collator, check = denoising_data(
-        text, heldout, output, model, tokenizer, task.segment_tokens, noise
+        text, heldout, output, model, tokenizer, task.segment_tokens, corruption
     )
     return Prepared(model, tokenizer, train_data, held, collator, [check])
 

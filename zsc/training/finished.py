@@ -55,7 +55,8 @@ def read_trainings(root: Path) -> tuple[list[Training], list[str]]:
         plan, result = (read_json(folder / file) for file in FILES[1:])
         if not is_complete(plan, result):
             raise ZscError(
-                f"{folder} holds no plan.json and training.json of this version of zsc train. Train it again in a new folder."
+                f"{folder} holds no plan.json and training.json of this version of zsc train. Train it again in"
+                " a new folder."
             )
         found.append(Training(folder, plan, result))
     return found, unfinished

@@ -37,7 +37,7 @@ SHOWN = {"loss", "learning_rate", "eval_loss", "train_runtime"}
 
 
 class Reconstruction(TrainerCallback):
-    """After each evaluation, give held-out segments un-noised to the model and score what comes back.
+    """After each evaluation, give held-out segments uncorrupted to the model and score what comes back.
 
     A low loss does not show that the model learnt to copy; BLEU of the greedy output does.
     """
@@ -56,7 +56,7 @@ class Reconstruction(TrainerCallback):
 def reconstruct(
     model: Any, tokenizer: PreTrainedTokenizerBase, segments: list[list[int]], batch_size: int = 64
 ) -> tuple[list[str], list[str]]:
-    """Return the greedy outputs of ``model`` for un-noised token id ``segments``, and the texts of these."""
+    """Return the greedy outputs of ``model`` for uncorrupted token id ``segments``, and the texts of these."""
     was_training = model.training
     model.eval()
     outputs: list[str] = []
