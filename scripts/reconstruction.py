@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zsc.data.text import check_text, read_documents, split_sentences
 from zsc.models.load import load_model
-from zsc.training.progress import reconstruct, reconstruction_bleu
+from zsc.training.callbacks import reconstruct, reconstruction_bleu
 
 SENTENCES = 500
 TOKENS = range(8, 26)

@@ -13,7 +13,7 @@ from zsc.knobs.encoder import encode
 from zsc.metrics import METRICS
 from zsc.models.files import EMBEDDED
 from zsc.models.load import load_model
-from zsc.training.progress import reconstruct, reconstruction_bleu
+from zsc.training.callbacks import reconstruct, reconstruction_bleu
 
 FOLDER = EMBEDDED["mini"]
 

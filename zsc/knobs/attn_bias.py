@@ -105,7 +105,7 @@ class AttentionBias(AdditiveKnob):
         start, end = (self.weights(source, part, dtype).masked_fill(hidden, 0)[:, None, :] for part in self._parts())
 
         def weights_at(steps: torch.Tensor) -> torch.Tensor:
-            share = progress(steps.to(start.device, dtype), self.schedule, self.steps)[None, :, None]
+            share = schedule_share(steps.to(start.device, dtype), self.schedule, self.steps)[None, :, None]
             return (1 - share) * start + share * end
 
         return scheduled_bias(model, weights_at, self.layers, self.heads)
@@ -114,7 +114,7 @@ class AttentionBias(AdditiveKnob):
         return (self.start, self.end) if self.profile == GRADUAL else (self.profile,)
 
 
-def progress(steps: torch.Tensor, schedule: str, length: int) -> torch.Tensor:
+def schedule_share(steps: torch.Tensor, schedule: str, length: int) -> torch.Tensor:
     """Return how far, from 0 to 1, a schedule of ``length`` steps has come at each of ``steps``, real numbers."""
     if schedule == "step":
         return (steps >= length).to(steps.dtype)

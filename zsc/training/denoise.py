@@ -14,7 +14,7 @@ from zsc.errors import ZscError
 from zsc.files import remove_folder, write_atomic
 from zsc.models.pretrained import read_tokenizer
 from zsc.terminal import say
-from zsc.training.progress import Reconstruction
+from zsc.training.callbacks import Reconstruction
 from zsc.training.segments import DenoisingCollator, Segments, Targets, segment_documents
 from zsc.training.tokenizer import train_tokenizer
 

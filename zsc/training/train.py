@@ -26,8 +26,8 @@ from zsc.files import remove_folder
 from zsc.models.files import TARGET_TOKENIZER
 from zsc.models.pretrained import read_model
 from zsc.terminal import say
+from zsc.training.callbacks import StepLines
 from zsc.training.measure import StepTimes, optimiser_bytes
-from zsc.training.progress import ProgressLines
 
 
 def new_model(tokenizer: PreTrainedTokenizerBase, architecture: str, settings: dict[str, Any]) -> PreTrainedModel:
@@ -117,7 +117,7 @@ def train(prepared: Prepared, output: Path, arguments: dict[str, Any], precision
         data_collator=prepared.collator,
         # whose end, begin and padding tokens the Trainer gives to the model: never those of sources alone
         processing_class=prepared.tokenizer if prepared.target_tokenizer is None else None,
-        callbacks=[*prepared.callbacks, ProgressLines(), times],
+        callbacks=[*prepared.callbacks, StepLines(), times],
     )
     trainer.remove_callback(PrinterCallback)
     resume = last_checkpoint(output)
