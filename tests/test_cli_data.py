@@ -8,7 +8,7 @@ from tests.data import real_data
 from zsc.cli.main import main
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record, Turn
-from zsc.study.described import counts, example, lengths
+from zsc.study.contents import counts, example, lengths
 
 RECORDS = [
     Record("1", (Turn("a", "one"), Turn("b", "two")), "Why?", "a fact", "x"),

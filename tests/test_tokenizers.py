@@ -22,7 +22,7 @@ from zsc.knobs import KNOBS
 from zsc.knobs.spans import parse_span
 from zsc.models.files import _wanted
 from zsc.models.load import load_model, load_tokenizer
-from zsc.study.described import example
+from zsc.study.contents import example
 
 TEXT = "Some birds sing at night, others sing at dawn."
 FILES = {
