@@ -113,7 +113,7 @@ def test_layers_and_heads_beyond_the_model_are_refused(tiny, source):
             AttentionBias(**settings).check(tiny("bart"), source)
 
 
-def test_progress_by_hand():
+def test_the_share_of_a_schedule_by_hand():
     steps = torch.arange(6.0)
     assert schedule_share(steps, "linear", 4).tolist() == [0, 0.25, 0.5, 0.75, 1, 1]
     assert schedule_share(steps, "step", 4).tolist() == [0, 0, 0, 0, 1, 1]

@@ -33,6 +33,8 @@ FIELDS = {"id", "response", "tokens", "nll"}
 CHECK, LOCK = "check", ".lock"
 PARTS = ("cell.json", "items.jsonl", "done.json")
 
+Place = tuple[str, int]  # of a cell in a run: setting and seed
+
 
 class State(Enum):
     MISSING = "missing"
@@ -190,7 +192,7 @@ class Cell:
         return items
 
 
-def identified(cells: Mapping[tuple[str, int], Cell]) -> dict[str, Any]:
+def identified(cells: Mapping[Place, Cell]) -> dict[str, Any]:
     """Return what a run's manifest tells of its ``cells``, which are given by setting and seed.
 
     ``identity`` is a hash of all that decides the responses and of the names of the settings, ``content`` the same

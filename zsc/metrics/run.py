@@ -10,6 +10,7 @@ from typing import Any
 
 from zsc.data.record import Record
 from zsc.errors import ZscError
+from zsc.generation.cells import Place
 from zsc.generation.folder import RunFolder
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns, build_columns
@@ -17,7 +18,6 @@ from zsc.metrics.judges import Judge, Topic
 from zsc.metrics.judges.base import items_of, judged
 from zsc.metrics.options import Resampling
 from zsc.metrics.score import (
-    Cell,
     Row,
     Statistics,
     cell_statistics,
@@ -73,17 +73,17 @@ def score_run(
         )
         with folder.writing(), watch(judge, len(asked)) as advance:
             values = judged(judge, asked, folder.path, advance)
-        columns = {cell: _with_judged(of_one, judge, values) for cell, of_one in columns.items()}
+        columns = {place: _with_judged(of_one, judge, values) for place, of_one in columns.items()}
         signs |= dict.fromkeys(judge.columns, judge.signature)
     fitted = [metric.fitted(list(columns.values())) for metric in metrics]
     metrics = [metric for metric, _ in fitted]
     for _, why in filter(itemgetter(1), fitted):
         tell(why)
     statistics = {
-        metric: {cell: cell_statistics(metric, of_one) for cell, of_one in columns.items()} for metric in metrics
+        metric: {place: cell_statistics(metric, of_one) for place, of_one in columns.items()} for metric in metrics
     }
     for metric in filter(attrgetter("needs"), metrics):
-        if lost := sum(unmeasured(metric, of_one, statistics[metric][cell]) for cell, of_one in columns.items()):
+        if lost := sum(unmeasured(metric, of_one, statistics[metric][place]) for place, of_one in columns.items()):
             every = len(records) * len(columns)
             tell(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
     columns_judged = {name for judge in judges for name in judge.columns}
@@ -105,9 +105,9 @@ def score_run(
 
 def finished(
     records: Sequence[Record], rows: Sequence[dict[str, Any]], settings: Sequence[str], seeds: Sequence[int]
-) -> dict[Cell, Rows]:
+) -> dict[Place, Rows]:
     """Return the rows of each setting and seed by record id. Raises ZscError if one lacks the response to a record."""
-    cells: dict[Cell, Rows] = defaultdict(dict)
+    cells: dict[Place, Rows] = defaultdict(dict)
     for row in rows:
         cells[row["setting"], row["seed"]][row["id"]] = row
     for setting, seed in product(settings, seeds):
@@ -117,7 +117,7 @@ def finished(
                 f"the run is not finished: setting {setting}, seed {seed} lacks {len(missing)} of {len(records)}"
                 f" responses (first: {missing[0]}). Repeat the command that made it to go on where it stopped."
             )
-    return {cell: cells[cell] for cell in product(settings, seeds)}
+    return {place: cells[place] for place in product(settings, seeds)}
 
 
 def _with_judged(columns: Columns, judge: Judge, values: dict[Any, Any]) -> Columns:
@@ -128,11 +128,11 @@ def _with_judged(columns: Columns, judge: Judge, values: dict[Any, Any]) -> Colu
 
 
 def _items(records: Sequence[Record], statistics: Statistics) -> list[dict[str, Any]]:
-    cells = next(iter(statistics.values()), {})
+    places = next(iter(statistics.values()), {})
     items: list[dict[str, Any]] = []
-    for cell in cells:
-        values = {metric.measure: each_response(metric, of_one[cell]) for metric, of_one in statistics.items()}
+    for place in places:
+        values = {metric.measure: each_response(metric, of_one[place]) for metric, of_one in statistics.items()}
         for i, record in enumerate(records):
             of_record = {name: of_one[i] for name, of_one in values.items()}
-            items.append({"setting": cell[0], "seed": cell[1], "id": record.id} | of_record)
+            items.append({"setting": place[0], "seed": place[1], "id": record.id} | of_record)
     return items

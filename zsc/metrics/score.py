@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from zsc.generation.cells import Place
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
 from zsc.metrics.options import Resampling
 from zsc.metrics.resampling import bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
 
 DIFFERENCE = "difference"  # no name of a setting: rows that compare two are called so
-Cell = tuple[str, int]  # setting and seed
-Statistics = Mapping[Metric, Mapping[Cell, np.ndarray]]
+Statistics = Mapping[Metric, Mapping[Place, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def score_statistics(
     """
     rows: dict[Metric, list[Row]] = {}
     alike: dict[bytes, dict[Metric, Grouped]] = defaultdict(dict)  # metrics that have values on the same examples
-    for metric, cells in statistics.items():
-        grouped = Grouped([[cells[setting, seed] for seed in seeds] for setting in settings])
+    for metric, by_place in statistics.items():
+        grouped = Grouped([[by_place[setting, seed] for seed in seeds] for setting in settings])
         if grouped.kept.any():
             alike[grouped.kept.tobytes()][metric] = grouped
         elif metric in judged or not all(one.all() for one in grouped.lacking):

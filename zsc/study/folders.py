@@ -11,12 +11,10 @@ import yaml
 from zsc import __version__
 from zsc.data.record import Record
 from zsc.errors import ZscError
-from zsc.generation.cells import Cell, State, library_versions
+from zsc.generation.cells import Cell, Place, State, library_versions
 from zsc.generation.folder import RunFolder
 from zsc.options import plain
 from zsc.study.options import RunOptions
-
-Place = tuple[str, int]  # setting and seed
 
 
 @contextmanager

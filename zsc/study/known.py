@@ -20,10 +20,9 @@ from zsc.data.control_phrases import load_phrases
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.files import write_atomic
-from zsc.generation.cells import Cell, State, canonical, library_versions
+from zsc.generation.cells import Cell, Place, State, canonical, library_versions
 from zsc.models.local import stamp
 from zsc.options import plain
-from zsc.study.folders import Place
 from zsc.study.options import KnobChoice, RunOptions
 
 FOLDER = ".known"  # in the store of cells

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from zsc.errors import ZscError
-from zsc.generation.cells import Cell, State, canonical, identified
+from zsc.generation.cells import Cell, Place, State, canonical, identified
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.score import Row
 from zsc.options import plain
 from zsc.study.experiment import prepare
 from zsc.study.filling import fill
-from zsc.study.folders import Place, config_text, finished, folder_of, how_made, versions
+from zsc.study.folders import config_text, finished, folder_of, how_made, versions
 from zsc.study.options import KnobChoice, TableOptions
 from zsc.study.plan import estimate
 from zsc.study.scoring import build_scoring, score_folder, warnings
