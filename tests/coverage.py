@@ -154,25 +154,25 @@ def table_in_readme():
 
 def row_of(table, family):
     """Return the backends of each column."""
-    names, cells = (
+    names, entries = (
         next(line for line in table.splitlines() if line.startswith(f"| {start} |")).strip("| ").split(" | ")[1:]
         for start in ("family", family)
     )
-    return dict(zip(names, cells, strict=True))
+    return dict(zip(names, entries, strict=True))
 
 
 def write_table():
     lines = [["family", *COLUMNS], ["---"] * (1 + len(COLUMNS))]
     reasons: dict[str, list[str]] = {}
     for family in FAMILIES:
-        cells = []
+        entries = []
         for name in COLUMNS:
             outcomes = {backend: measure(name, family, backend) for backend in BACKENDS}
             for outcome in outcomes.values():
                 if isinstance(outcome, str) and family not in reasons.setdefault(outcome, []):
                     reasons[outcome].append(family)
-            cells.append(", ".join(backend for backend in BACKENDS if isinstance(outcomes[backend], list)) or "-")
-        lines.append([family, *cells])
+            entries.append(", ".join(backend for backend in BACKENDS if isinstance(outcomes[backend], list)) or "-")
+        lines.append([family, *entries])
     table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
     because = "".join(f"- {', '.join(of)}: {reason.rstrip('.')}.\n" for reason, of in reasons.items())
     listeners = ", ".join(f"`{kind}`" for kind in LISTENERS)

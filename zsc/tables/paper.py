@@ -6,7 +6,7 @@ from typing import Any
 
 from zsc.metrics.resampling import holm
 from zsc.metrics.score import Row, difference, settings_of
-from zsc.tables.render import ALPHA, cell, code_span, markdown_text, number, numbered, render, star
+from zsc.tables.render import ALPHA, code_span, entry, markdown_text, number, numbered, render, star
 from zsc.terminal import one_line
 
 ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
@@ -107,7 +107,7 @@ def wide_rows(table: PaperTable, intervals: bool) -> list[dict[str, str]]:
             line = {"group": section.label} if any(one.label for one in table.sections) else {}
             line["setting"] = setting
             for metric in table.shown:
-                line[metric] = _cell(section, setting, metric, intervals)
+                line[metric] = _entry(section, setting, metric, intervals)
             found = [section.find(setting, metric) for metric in table.shown]
             line["dropped"] = str(sum(row.dropped for row in found if row is not None))
             if table.published.rows:
@@ -116,11 +116,11 @@ def wide_rows(table: PaperTable, intervals: bool) -> list[dict[str, str]]:
     return lines
 
 
-def _cell(section: Section, setting: str, metric: str, intervals: bool) -> str:
+def _entry(section: Section, setting: str, metric: str, intervals: bool) -> str:
     row, change = section.find(setting, metric), section.change(setting, metric)
     mark = star(None if change is None else change.p_holm)
     if intervals:
-        return cell(None if row is None else asdict(row), signed=False) + mark
+        return entry(None if row is None else asdict(row), signed=False) + mark
     return number(None if row is None else row.value, "") + mark
 
 
@@ -195,8 +195,8 @@ def latex_text(text: str) -> str:
     return one_line(text).translate(LATEX_ESCAPES)
 
 
-def _latex_cell(value: str) -> str:
-    """Return a cell for LaTeX; what the end of the line before would take for its argument is kept from it."""
+def _latex_entry(value: str) -> str:
+    """Return an entry for LaTeX; what the end of the line before would take for its argument is kept from it."""
     return "{}" * value.startswith(("[", "*")) + latex_text(value)
 
 
