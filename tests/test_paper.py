@@ -97,7 +97,7 @@ def test_latex_is_escaped_and_ruled(table):
         and r"\label{tab:mine}" in text
     )
     entries = [line.count(" & ") for line in body if line.endswith(r"\\")]
-    assert len(set(entries)) == 1 and len(cells) == 1 + 6
+    assert len(set(entries)) == 1 and len(entries) == 1 + 6
 
 
 @pytest.mark.parametrize("name", group_options("table"))

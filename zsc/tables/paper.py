@@ -180,7 +180,7 @@ def _latex(table: PaperTable) -> str:
     rows = _unpublished(wide_rows(table, intervals=True))
     rows = [{key: one_line(value) for key, value in row.items()} for row in rows]
     styled = pandas.DataFrame(rows).style.hide(axis="index")
-    escaped = styled.format(_latex_cell).format_index(escape="latex", axis=1)
+    escaped = styled.format(_latex_entry).format_index(escape="latex", axis=1)
     caption = latex_text(table.title)
     text = escaped.to_latex(hrules=True, caption=caption, label=f"tab:{table.name}", position_float="centering")
     notes = [latex_text(note) for note in (*table.notes, *table.told)]
