@@ -24,8 +24,8 @@ METRICS = ["knowledge_rouge1", "question_rate", "length", "distinct2", "perplexi
 
 
 def main(folder: RunFolder, names: list[str]) -> None:
-    made, records = folder.manifest(), folder.records()
-    (off, on, *_), seeds = made["settings"], made["seeds"]
+    manifest, records = folder.manifest(), folder.records()
+    (off, on, *_), seeds = manifest["settings"], manifest["seeds"]
     if len(seeds) < 2:
         raise ZscError(f"{folder.path} has one seed: make a run with at least two, such as seeds=[0,1,2].")
     phrases = control_phrases(folder)

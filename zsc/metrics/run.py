@@ -33,13 +33,13 @@ Watch = Callable[[Judge, int], AbstractContextManager[Callable[[int], None]]]
 def control_phrases(folder: RunFolder) -> dict[str, list[str]]:
     """Return the control phrases of each setting of the run in ``folder``, sorted: those drawn for it or, where it has
     none, those drawn for any."""
-    made = folder.manifest()
+    manifest = folder.manifest()
     drawn = {
         setting: {phrase for phrases in sets.values() for phrase in phrases}
-        for setting, sets in made.get("made_from", {}).get("phrases", {}).items()
+        for setting, sets in manifest.get("made_from", {}).get("phrases", {}).items()
     }
     every = set().union(*drawn.values())
-    return {setting: sorted(drawn.get(setting, every)) for setting in made["settings"]}
+    return {setting: sorted(drawn.get(setting, every)) for setting in manifest["settings"]}
 
 
 def score_run(
@@ -58,15 +58,15 @@ def score_run(
     by itself. ``watch`` is told of each judge's pass over so many items; its context counts those that are ready.
     ``tell`` is given a line on each metric that was fitted to the texts, or that some responses have no value of.
     """
-    made, records = folder.manifest(), folder.records()
-    settings, seeds = made["settings"], made["seeds"]
+    manifest, records = folder.manifest(), folder.records()
+    settings, seeds = manifest["settings"], manifest["seeds"]
     cells = finished(records, folder.rows(), settings, seeds)
     phrases = control_phrases(folder)
     columns = {
         (setting, seed): build_columns(records, rows, turns, phrases[setting], topic.phrases)
         for (setting, seed), rows in cells.items()
     }
-    signs = {"nll": f"model:{made['weights'][:12]}"} if made.get("weights") else {}
+    signs = {"nll": f"model:{manifest['weights'][:12]}"} if manifest.get("weights") else {}
     for judge in judges:
         asked = dict.fromkeys(
             item for of_one in columns.values() for item in items_of(judge, of_one) if item is not None

@@ -67,9 +67,9 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
     )
     identity = hashlib.sha256(content.encode()).hexdigest()
     folder = RunFolder(parent / f"outputs-{file.stem}-{identity[:10]}")
-    made = {"identity": identity, "outputs": file.name, "settings": settings, "seeds": seeds, "zsc": __version__}
+    manifest = {"identity": identity, "outputs": file.name, "settings": settings, "seeds": seeds, "zsc": __version__}
     with folder.locked():
-        folder.create(json.dumps({"layout": {"turns": turns}}, allow_nan=False) + "\n", made, records)
+        folder.create(json.dumps({"layout": {"turns": turns}}, allow_nan=False) + "\n", manifest, records)
         folder.write_rows(lines)
     return folder
 

@@ -19,7 +19,7 @@ class Run:
 
     name: str
     config: Mapping[str, Any]
-    made: Mapping[str, Any]
+    manifest: Mapping[str, Any]
     rows: Sequence[Row]
     signatures: Mapping[str, str]
     resampling: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Run:
 
     @property
     def knobs(self) -> dict[str, Any]:
-        return dict(self.made.get("knobs", {}))
+        return dict(self.manifest.get("knobs", {}))
 
     @property
     def scores(self) -> dict[tuple[str, str], Row]:
@@ -47,7 +47,7 @@ class Run:
     def dataset(self) -> str:
         settings = self.config.get("dataset", {})
         parts = [settings.get("loader"), settings.get("split")]
-        return " ".join(map(str, filter(None, parts))) or str(self.made.get("outputs", "responses"))
+        return " ".join(map(str, filter(None, parts))) or str(self.manifest.get("outputs", "responses"))
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -57,13 +57,13 @@ class Run:
     def baseline(self, metrics: Sequence[str]) -> str:
         """Return what runs must share for their settings to be compared: the responses of the model without knobs, the
         definition of ``metrics``, and what those look for."""
-        cells = self.made.get("cells", {})
-        own = [cells.get(f"{self.settings[0]} seed {seed}", self.name) for seed in self.made["seeds"]]
+        cells = self.manifest.get("cells", {})
+        own = [cells.get(f"{self.settings[0]} seed {seed}", self.name) for seed in self.manifest["seeds"]]
         signed = [
             [part for part in self.signatures[metric].split("|") if not part.startswith(("resamples:", "rs:"))]
             for metric in metrics
         ]
-        sought = [self.made.get("made_from", {}).get("phrases"), self.config.get("topic")]
+        sought = [self.manifest.get("made_from", {}).get("phrases"), self.config.get("topic")]
         wanted = any(OF_A_RUN.intersection(described(metric).reads) for metric in metrics)
         return canonical([own, signed, sought if wanted else None])
 

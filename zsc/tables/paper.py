@@ -53,8 +53,8 @@ class Published:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table called ``name``, whose ``columns`` are metrics; those that were not scored are left out. ``made`` says in
-    lines how it was made, ``remarks`` what else a reader must know."""
+    """A table called ``name``, whose ``columns`` are metrics; those that were not scored are left out. ``provenance``
+    says in lines how it was made, ``remarks`` what else a reader must know."""
 
     name: str
     title: str
@@ -62,7 +62,7 @@ class PaperTable:
     columns: Sequence[str]
     published: Published
     signatures: Mapping[str, str]
-    made: Sequence[str] = ()
+    provenance: Sequence[str] = ()
     remarks: Sequence[str] = ()
 
     @property
@@ -170,8 +170,10 @@ def _unpublished(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
 def _markdown(table: PaperTable) -> str:
     notes = map(markdown_text, table.notes)
     parts = [f"# {markdown_text(table.title)}", render(wide_rows(table, intervals=True), "md"), *notes]
-    made = "\n".join(f"- {code_span(line)}" for line in (*table.made, *(table.signatures[one] for one in table.shown)))
-    return "\n\n".join([*parts, "Made by, and signatures of the metrics:", made])
+    lines = "\n".join(
+        f"- {code_span(line)}" for line in (*table.provenance, *(table.signatures[one] for one in table.shown))
+    )
+    return "\n\n".join([*parts, "Made by, and signatures of the metrics:", lines])
 
 
 def _latex(table: PaperTable) -> str:
@@ -185,7 +187,7 @@ def _latex(table: PaperTable) -> str:
     text = escaped.to_latex(hrules=True, caption=caption, label=f"tab:{table.name}", position_float="centering")
     notes = [latex_text(note) for note in (*table.notes, *table.told)]
     below = "\n".join([r"\par\smallskip\footnotesize", *(rf"{note}\par" for note in notes), r"\end{table}"])
-    comments = map(one_line, (*table.made, *(table.signatures[metric] for metric in table.shown)))
+    comments = map(one_line, (*table.provenance, *(table.signatures[metric] for metric in table.shown)))
     head = [r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}", *(f"% {line}" for line in comments)]
     return "\n".join([*head, text.rstrip().removesuffix(r"\end{table}") + below])
 
