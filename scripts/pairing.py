@@ -35,7 +35,7 @@ def main(folder: RunFolder, names: list[str]) -> None:
     }
     table = []
     for metric in build_metrics(names):
-        statistics = {cell: cell_statistics(metric, of_one) for cell, of_one in columns.items()}
+        statistics = {place: cell_statistics(metric, texts) for place, texts in columns.items()}
         widths: dict[bool, list[float]] = {True: [], False: []}
         for one, other in product(seeds, seeds):
             pair = {metric: {("off", 0): statistics[off, one], ("on", 0): statistics[on, other]}}

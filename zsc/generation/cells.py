@@ -135,7 +135,7 @@ class Cell:
         known = isinstance(described, dict) and set(described) == {"spec", "effect"}
         if not known or canonical(described["spec"]) != canonical(self.spec):
             return Stored(State.BROKEN, [], "cell.json describes another cell")
-        items = self._whole(content)
+        items = self._complete(content)
         if mark is not None and (mark != _mark(content).encode() or len(items) < len(self.ids)):
             return Stored(State.BROKEN, [], "its responses are not those it was finished with")
         if mark is None and len(items) < content.count(b"\n"):
@@ -161,9 +161,9 @@ class Cell:
             write_atomic(
                 self.path / "cell.json", json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
             )
-        whole = _lines(found.items)
-        if self.items.is_file() and self.items.read_text(encoding="utf-8", errors="replace") != whole:
-            write_atomic(self.items, whole)
+        expected = _lines(found.items)
+        if self.items.is_file() and self.items.read_text(encoding="utf-8", errors="replace") != expected:
+            write_atomic(self.items, expected)
         return found.items
 
     def append(self, items: Sequence[Mapping[str, Any]]) -> None:
@@ -176,7 +176,7 @@ class Cell:
             os.fsync(handle.fileno())
         write_atomic(self.path / "done.json", _mark(content))
 
-    def _whole(self, content: bytes) -> list[dict[str, Any]]:
+    def _complete(self, content: bytes) -> list[dict[str, Any]]:
         """Return the items of ``content`` as far as they are whole and those of the records in order."""
         items: list[dict[str, Any]] = []
         for identity, line in zip(self.ids, content.splitlines(keepends=True), strict=False):

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import check_choice, check_indices, check_whole
+from zsc.knobs.anatomy import check_choice, check_indices, check_integer
 from zsc.knobs.base import USE_OF_KNOWLEDGE, AdditiveKnob, Dose
 from zsc.knobs.bias import (
     check_strength,
@@ -60,7 +60,7 @@ class AttentionBias(AdditiveKnob):
         for profile in self._parts():
             parse_span(profile, self.tokenizer)
         check_choice("schedule", self.schedule, SCHEDULES)
-        check_whole("steps", self.steps, 1)
+        check_integer("steps", self.steps, 1)
         check_strength(self.strength)
         check_indices("layers", self.layers)
         check_indices("heads", self.heads)

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import UnsupportedModel, check_choice, check_whole
+from zsc.knobs.anatomy import UnsupportedModel, check_choice, check_integer
 from zsc.knobs.base import USE_OF_KNOWLEDGE, AdditiveKnob, Dose
 from zsc.knobs.bias import check_strength
 from zsc.knobs.masks import Code
@@ -51,7 +51,7 @@ class ContextAugmentation(AdditiveKnob):
     def __post_init__(self) -> None:
         check_strength(self.strength)
         check_choice("variant", self.variant, VARIANTS)
-        check_whole("seed", self.seed, 0)
+        check_integer("seed", self.seed, 0)
         if isinstance(self.phrases, str):
             raise ValueError(f"phrases must be a list of texts, got one text, {self.phrases!r}.")
         if not isinstance(self.literal, bool):

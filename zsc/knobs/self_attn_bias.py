@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import check_choice, check_indices, check_whole
+from zsc.knobs.anatomy import check_choice, check_indices, check_integer
 from zsc.knobs.base import AdditiveKnob, Dose
 from zsc.knobs.bias import check_strength, head_mask, restricted
 from zsc.knobs.masks import Bias, precision
@@ -52,8 +52,8 @@ class SelfAttentionBias(AdditiveKnob):
 
     def __post_init__(self) -> None:
         check_choice("profile", self.profile, PROFILES)
-        check_whole("size", self.size, 1)
-        check_whole("seed", self.seed, 0)
+        check_integer("size", self.size, 1)
+        check_integer("seed", self.seed, 0)
         check_strength(self.strength)
         check_indices("layers", self.layers)
         check_indices("heads", self.heads)

@@ -14,7 +14,7 @@ from zsc.knobs.anatomy import (
     COMPONENTS,
     check_choice,
     check_indices,
-    check_whole,
+    check_integer,
     check_within,
     decoder_layers,
     head_count,
@@ -58,7 +58,7 @@ class ComponentSwap(Knob):
     def __post_init__(self) -> None:
         check_choice("component", self.component, COMPONENTS)
         check_choice("by", self.by, SOURCES)
-        check_whole("seed", self.seed, 0)
+        check_integer("seed", self.seed, 0)
         if self.by in OF_ANOTHER and self.other is None:
             raise ValueError(f"by={self.by!r} needs another model in other.")
         check_indices("layers", self.layers)

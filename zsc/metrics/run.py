@@ -50,13 +50,13 @@ def score_run(
     turns: int,
     resampling: Resampling,
     watch: Watch,
-    tell: Callable[[str], None] = lambda line: None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Row], dict[str, str]]:
     """Score the run in ``folder``; return the table and the signature of each of its metrics.
 
     Writes ``scores.json``, with the table and what it depends on, and ``items.csv``, with the metrics of every response
     by itself. ``watch`` is told of each judge's pass over so many items; its context counts those that are ready.
-    ``tell`` is given a line on each metric that was fitted to the texts, or that some responses have no value of.
+    ``note`` is given a line on each metric that was fitted to the texts, or that some responses have no value of.
     """
     manifest, records = folder.manifest(), folder.records()
     settings, seeds = manifest["settings"], manifest["seeds"]
@@ -68,24 +68,22 @@ def score_run(
     }
     signs = {"nll": f"model:{manifest['weights'][:12]}"} if manifest.get("weights") else {}
     for judge in judges:
-        asked = dict.fromkeys(
-            item for of_one in columns.values() for item in items_of(judge, of_one) if item is not None
-        )
-        with folder.writing(), watch(judge, len(asked)) as advance:
-            values = judged(judge, asked, folder.path, advance)
-        columns = {place: _with_judged(of_one, judge, values) for place, of_one in columns.items()}
+        items = dict.fromkeys(item for texts in columns.values() for item in items_of(judge, texts) if item is not None)
+        with folder.writing(), watch(judge, len(items)) as advance:
+            values = judged(judge, items, folder.path, advance)
+        columns = {place: _with_judged(texts, judge, values) for place, texts in columns.items()}
         signs |= dict.fromkeys(judge.columns, judge.signature)
     fitted = [metric.fitted(list(columns.values())) for metric in metrics]
     metrics = [metric for metric, _ in fitted]
     for _, why in filter(itemgetter(1), fitted):
-        tell(why)
+        note(why)
     statistics = {
-        metric: {place: cell_statistics(metric, of_one) for place, of_one in columns.items()} for metric in metrics
+        metric: {place: cell_statistics(metric, texts) for place, texts in columns.items()} for metric in metrics
     }
     for metric in filter(attrgetter("needs"), metrics):
-        if lost := sum(unmeasured(metric, of_one, statistics[metric][place]) for place, of_one in columns.items()):
+        if lost := sum(unmeasured(metric, texts, statistics[metric][place]) for place, texts in columns.items()):
             every = len(records) * len(columns)
-            tell(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
+            note(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
     columns_judged = {name for judge in judges for name in judge.columns}
     judged_by_one = [metric for metric in metrics if metric.predictions in columns_judged]
     table = score_statistics(statistics, settings, seeds, resampling, judged_by_one)
@@ -131,8 +129,8 @@ def _items(records: Sequence[Record], statistics: Statistics) -> list[dict[str, 
     places = next(iter(statistics.values()), {})
     items: list[dict[str, Any]] = []
     for place in places:
-        values = {metric.measure: each_response(metric, of_one[place]) for metric, of_one in statistics.items()}
+        values = {metric.measure: each_response(metric, rows[place]) for metric, rows in statistics.items()}
         for i, record in enumerate(records):
-            of_record = {name: of_one[i] for name, of_one in values.items()}
-            items.append({"setting": place[0], "seed": place[1], "id": record.id} | of_record)
+            numbers = {name: rows[i] for name, rows in values.items()}
+            items.append({"setting": place[0], "seed": place[1], "id": record.id} | numbers)
     return items

@@ -79,13 +79,13 @@ class Grouped:
 
     def __init__(self, settings: Sequence[Sequence[np.ndarray]]):
         self.settings = settings
-        self.lacking = [np.stack([lacks(one) for one in of_seeds], axis=1) for of_seeds in settings]
+        self.lacking = [np.stack([lacks(one) for one in by_seed], axis=1) for by_seed in settings]
         self.kept = ~np.any([one.any(axis=1) for one in self.lacking], axis=0)
         self.dropped = [int(one.sum()) for one in self.lacking]
 
     def scored(self) -> list[np.ndarray]:
         """Return the statistics (examples kept, seeds, numbers) of each setting."""
-        return [np.stack([one[self.kept] for one in of_seeds], axis=1) for of_seeds in self.settings]
+        return [np.stack([one[self.kept] for one in by_seed], axis=1) for by_seed in self.settings]
 
 
 def cell_statistics(metric: Metric, columns: Columns) -> np.ndarray:

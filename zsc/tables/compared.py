@@ -7,7 +7,7 @@ from typing import Any
 
 from zsc.generation.cells import canonical
 from zsc.metrics import METRICS, described, family, fluency_metrics
-from zsc.metrics.items import OF_A_RUN
+from zsc.metrics.items import RUN_COLUMNS
 from zsc.metrics.score import Row, settings_of
 from zsc.tables.curves import Frontier, Scores, Series, dose_series, frontier
 from zsc.tables.kinds import moved_by
@@ -52,7 +52,7 @@ class Run:
     @property
     def moved(self) -> tuple[str, ...]:
         """The metrics of what the first knob of the run is to change, the most telling first."""
-        return moved_by(next((of_one[0] for of_one in self.knobs.values() if of_one), None))
+        return moved_by(next((knobs[0] for knobs in self.knobs.values() if knobs), None))
 
     def baseline(self, metrics: Sequence[str]) -> str:
         """Return what runs must share for their settings to be compared: the responses of the model without knobs, the
@@ -64,7 +64,7 @@ class Run:
             for metric in metrics
         ]
         sought = [self.manifest.get("made_from", {}).get("phrases"), self.config.get("topic")]
-        wanted = any(OF_A_RUN.intersection(described(metric).reads) for metric in metrics)
+        wanted = any(RUN_COLUMNS.intersection(described(metric).reads) for metric in metrics)
         return canonical([own, signed, sought if wanted else None])
 
 
@@ -138,4 +138,4 @@ def grouped(runs: Sequence[Run], controls: Sequence[str], fluency: str) -> list[
     groups: dict[tuple[str, str], list[Run]] = {}
     for run, control in zip(runs, controls, strict=True):
         groups.setdefault((control, run.baseline((control, fluency))), []).append(run)
-    return [Group(control, fluency, of_one) for (control, _), of_one in groups.items()]
+    return [Group(control, fluency, comparable) for (control, _), comparable in groups.items()]

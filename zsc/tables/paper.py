@@ -82,7 +82,7 @@ class PaperTable:
         return [*notes, *self.remarks] + [f"Published: {self.published.source}."] * bool(self.published.source)
 
     @property
-    def told(self) -> list[str]:
+    def published_lines(self) -> list[str]:
         """What was published, a line for each setting that the table has."""
         shown = {setting for section in self.sections for setting in section.settings}
         return [f"{name}: published {text}" for name, text in self.published.rows.items() if name in shown]
@@ -159,7 +159,7 @@ def _terminal(table: PaperTable) -> str:
         {"setting": f"{row.pop('group', '')} {row.pop('setting')}".strip(), **row}
         for row in _unpublished(wide_rows(table, intervals=False))
     ]
-    return "\n".join([one_line(table.title), numbered(rows), *map(one_line, (*table.notes, *table.told))])
+    return "\n".join([one_line(table.title), numbered(rows), *map(one_line, (*table.notes, *table.published_lines))])
 
 
 def _unpublished(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -185,7 +185,7 @@ def _latex(table: PaperTable) -> str:
     escaped = styled.format(_latex_entry).format_index(escape="latex", axis=1)
     caption = latex_text(table.title)
     text = escaped.to_latex(hrules=True, caption=caption, label=f"tab:{table.name}", position_float="centering")
-    notes = [latex_text(note) for note in (*table.notes, *table.told)]
+    notes = [latex_text(note) for note in (*table.notes, *table.published_lines)]
     below = "\n".join([r"\par\smallskip\footnotesize", *(rf"{note}\par" for note in notes), r"\end{table}"])
     comments = map(one_line, (*table.provenance, *(table.signatures[metric] for metric in table.shown)))
     head = [r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}", *(f"% {line}" for line in comments)]

@@ -84,15 +84,15 @@ def by_name(trainings: Sequence[Training], baseline: str) -> tuple[dict[str, lis
     if baseline not in groups:
         there = ", ".join(groups) or "none"
         raise ZscError(f"no finished training is called {baseline}-SEED, to compare with. Finished: {there}.")
-    for name, of_one in groups.items():
-        if len({one.seed for one in of_one}) < len(of_one):
-            folders = ", ".join(str(one.folder) for one in of_one)
+    for name, group in groups.items():
+        if len({one.seed for one in group}) < len(group):
+            folders = ", ".join(str(one.folder) for one in group)
             raise ZscError(f"{name} was trained twice with one seed: {folders}.")
-        if len({one.frozen for one in of_one}) > 1:
+        if len({one.frozen for one in group}) > 1:
             raise ZscError(f"the trainings called {name} did not freeze the same parts.")
     seeds = [one.seed for one in groups[baseline]]
-    others = [name for name, of_one in groups.items() if [one.seed for one in of_one] != seeds]
-    kept = {name: of_one for name, of_one in groups.items() if name not in others}
+    others = [name for name, group in groups.items() if [one.seed for one in group] != seeds]
+    kept = {name: group for name, group in groups.items() if name not in others}
     return {baseline: kept.pop(baseline), **kept}, others
 
 
@@ -128,13 +128,13 @@ def read_costs(root: Path) -> dict[str, Any]:
         return {}
     costs = read_json(root / COSTS)
     try:
-        whole = {"model", "device", "precision", "weights"} <= set(costs) and all(
+        complete = {"model", "device", "precision", "weights"} <= set(costs) and all(
             isinstance(one["trained"], int) and isinstance(one["frozen"], list) and len(one["time"]) == 3
             for one in costs["ways"]
         )
     except (TypeError, KeyError):
-        whole = False
-    if not whole:
+        complete = False
+    if not complete:
         raise ZscError(f"{root / COSTS} is not what scripts/bench_training.py --trainings writes. Repeat that.")
     return dict(costs)
 

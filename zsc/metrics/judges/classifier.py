@@ -45,8 +45,8 @@ class Classifier:
         return by_length(texts, [len(text) for text in texts], BUDGET)
 
     def judge(self, batch: list[str]) -> list[Values]:
-        said = [text for text in batch if text.strip()]
-        values = iter(self.probabilities(said) if said else [])
+        nonempty = [text for text in batch if text.strip()]
+        values = iter(self.probabilities(nonempty) if nonempty else [])
         return [[next(values)] if text.strip() else None for text in batch]
 
     def probabilities(self, texts: list[str]) -> list[float]:

@@ -115,9 +115,9 @@ def check_weights(folder: Path, what: str, model: nn.Module) -> None:
     """Raise ZscError if the transformer inside ``model`` lacks weights in ``folder``, or any are not finite."""
     check_finite_weights(what, model)
     inner = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
-    held = [file.parent for file in sorted(folder.rglob("config.json")) if "model_type" in settings_in(file)]
-    if inner is not None and held:
-        read_model(type(inner), held[0], what, unread=("pooler.",), heads=True)
+    inside = [file.parent for file in sorted(folder.rglob("config.json")) if "model_type" in settings_in(file)]
+    if inner is not None and inside:
+        read_model(type(inner), inside[0], what, unread=("pooler.",), heads=True)
 
 
 def _local(name: str) -> Path:
