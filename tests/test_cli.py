@@ -156,7 +156,7 @@ def test_multirun_runs_every_combination(tmp_path, quick):
 def test_an_output_folder_keeps_one_run(tmp_path, quick):
     assert finished(tmp_path, *quick, "output=here").returncode == 0
     done = finished(tmp_path, *quick, "output=here", "knob.strength=2")
-    assert done.returncode == 2 and "here holds a run with other settings" in done.stderr
+    assert done.returncode == 2 and "here holds a run with other options" in done.stderr
 
 
 BAD = [

@@ -70,7 +70,7 @@ def test_data_that_is_not_there(capsys, checkpoint):
 
 @dataclass(frozen=True)
 class Leaky(AttentionBias):
-    """A knob that changes logits at its neutral setting too, and leaves the model with other weights."""
+    """A knob that changes logits at its neutral dose too, and leaves the model with other weights."""
 
     @contextmanager
     def apply(self, model, source):

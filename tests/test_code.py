@@ -376,5 +376,5 @@ def test_a_folder_of_another_run_or_of_an_older_version_says_what_it_said(tmp_pa
         "old": {"identity": "0", "cells": {}, "versions": VERSIONS},
     }.items():
         RunFolder(tmp_path / name).create("", other, [])
-        with pytest.raises(ZscError, match="holds a run with other settings, data or weights"):
+        with pytest.raises(ZscError, match="holds a run with other options, data or weights"):
             RunFolder(tmp_path / name).check(made)

@@ -190,7 +190,7 @@ def test_a_killed_training_resumes_to_the_weights_of_an_undisturbed_one(tmp_path
     whole = finished(tmp_path / "here", *train, f"output={tmp_path}/whole")
     assert whole.returncode == 0, whole.stderr
     other = finished(tmp_path / "here", *killed, "trainer.learning_rate=0.5")
-    assert other.returncode == 2 and "holds a training with other settings" in other.stderr
+    assert other.returncode == 2 and "holds a training with other options" in other.stderr
     a, b = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("killed", "whole"))
     assert a.keys() == b.keys()
     for name in a:
@@ -242,7 +242,7 @@ def test_a_refused_training_leaves_its_folder_free(command, checkpoint):
     status, _, err = again()
     assert status == 0, err
     status, _, err = again("seed=5")
-    assert status == 2 and "holds a training with other settings" in err
+    assert status == 2 and "holds a training with other options" in err
 
 
 def test_workers_are_not_handed_the_model(tokenizer):

@@ -35,7 +35,7 @@ class Cut:
         return sum(bucket.cut for bucket in buckets) / max(len(buckets), 1)
 
     def __str__(self) -> str:
-        """Say what is cut, and the settings that make room; empty where nothing is."""
+        """Say what is cut, and the options that make room; empty where nothing is."""
         count = len(self.histories)
         parts = [*_part("knowledge", self.knowledge), *_part("turns", self.turns)]
         if older := sum(turns > self.kept for turns in self.histories):

@@ -53,7 +53,7 @@ class Stored:
 
 
 def canonical(value: Any) -> str:
-    """Return ``value`` as JSON in which equal settings look alike: sorted keys, and 5.0 as 5."""
+    """Return ``value`` as JSON in which equal options look alike: sorted keys, and 5.0 as 5."""
 
     def plain(part: Any) -> Any:
         if isinstance(part, Mapping):

@@ -28,7 +28,7 @@ ROOTS: tuple[Symbol, ...] = (
 LEFT_OUT = (
     "zsc.errors",  # what is raised is no response; the texts are for people
     "zsc.terminal",  # prints
-    "zsc.options",  # reads settings, which stand in a cell's description themselves
+    "zsc.options",  # reads options, which stand in a cell's description themselves
     "zsc.data.cut",  # counts what a layout has cut off, and says it; the layout cuts by itself
     "zsc.knobs.supported",  # refuses models before cells are looked up, and leaves those that pass as they are
 )

@@ -126,7 +126,7 @@ class Filler:
             self.together = len(tasks) // 2
             self.watcher.note(f"{len(tasks)} cells side by side exceed the memory: going on with {self.together}.")
             return False
-        for task, count, responses in zip(tasks, ready, batch, strict=True):
+        for task, count, responses in zip(tasks, ready, by_job, strict=True):
             items = [one.item(identity) for identity, one in zip(ids, responses, strict=True)]
             items = items[max(count - rows[0], 0) :]
             task.cell.append(items)

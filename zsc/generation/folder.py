@@ -50,7 +50,7 @@ class RunFolder:
                         " to a new one, or remove the folder."
                     )
                 is_run = {"config.yaml", "manifest.json"} <= {*there}
-                what = "a run with other settings, data or weights" if is_run else f"{there[0]}, which is of no run"
+                what = "a run with other options, data or weights" if is_run else f"{there[0]}, which is of no run"
                 raise ZscError(f"{self.path} holds {what}. Set output=FOLDER to a new one.")
 
     def create(self, config_yaml: str, manifest: dict[str, Any], records: Sequence[Record]) -> None:

@@ -70,12 +70,12 @@ class AttentionBias(AdditiveKnob):
         return f"attn_bias({self.profile}{gradual}, {self.strength:g}{restricted(self.layers, self.heads)})"
 
     @classmethod
-    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    def moves(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
         return USE_OF_KNOWLEDGE
 
     @property
     def neutral(self) -> bool:
-        """Whether these settings are meant to change nothing."""
+        """Whether these fields are meant to change nothing."""
         return self.strength == 1
 
     def weights(

@@ -64,12 +64,12 @@ class SelfAttentionBias(AdditiveKnob):
         return f"self_attn_bias({self.profile}{numbers.get(self.profile, '')}, {self.strength:g}{where})"
 
     @classmethod
-    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    def moves(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
         return ("distinct2",)
 
     @property
     def neutral(self) -> bool:
-        """Whether these settings are meant to change nothing."""
+        """Whether these fields are meant to change nothing."""
         return self.strength == 1
 
     def weights(self, steps: torch.Tensor, positions: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -69,12 +69,12 @@ class ComponentSwap(Knob):
         return f"swap({self.component}, {self.by}{seed}{where})"
 
     @classmethod
-    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    def moves(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
         return ("distinct2",)
 
     @classmethod
-    def needs_other(cls, settings: Mapping[str, Any]) -> bool:
-        return settings.get("by", "other") in OF_ANOTHER
+    def needs_other(cls, values: Mapping[str, Any]) -> bool:
+        return values.get("by", "other") in OF_ANOTHER
 
     @property
     def neutral(self) -> bool:

@@ -198,7 +198,7 @@ def difference(experiment: Experiment, run: Run, setting: str) -> str:
         return f"the weights of {run.model} have changed since the run"
     knobs = experiment.built.settings.get(setting)
     if knobs is None or canonical([described_briefly(knob) for knob in knobs]) != canonical(run.knobs.get(setting)):
-        return f"the settings in the run's config.yaml do not make {setting}"
+        return f"the options in the run's config.yaml do not make {setting}"
     if canonical(experiment.built.made_from) != canonical(run.manifest["made_from"]):
         return "the control phrases, or another model that is used, have changed since the run"
     return ""

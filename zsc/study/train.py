@@ -113,7 +113,7 @@ def check_folder(output: Path, options: TrainOptions) -> None:
         if not kept.is_file() and not EARLY.fullmatch(path.name):
             raise ZscError(f"{path} is there and of no training. Set output=DIR to a new one.")
     if kept.is_file() and deciding(stored_training(kept)) != deciding(options):
-        raise ZscError(f"{output} holds a training with other settings, see {kept}. Set output=DIR to a new one.")
+        raise ZscError(f"{output} holds a training with other options, see {kept}. Set output=DIR to a new one.")
 
 
 def deciding(options: TrainOptions) -> TrainOptions:

@@ -117,7 +117,7 @@ def dose_of(choice: KnobChoice) -> Dose:
         raise ZscError(f"zsc tune searches the dose of one knob: knob={', knob='.join(doses)}.")
     dose = doses[choice.name]
     if count_settings(choice) != 1:
-        raise ZscError(f"zsc tune finds knob.{dose.field} by itself: give no lists of settings.")
+        raise ZscError(f"zsc tune finds knob.{dose.field} by itself: give no lists of values.")
     return dose
 
 

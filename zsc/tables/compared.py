@@ -39,14 +39,14 @@ class Run:
 
     @property
     def model(self) -> str:
-        settings = self.config.get("model", {})
-        decoder = f" with {settings['decoder']}" if settings.get("decoder") else ""
-        return f"{Path(str(settings['checkpoint'])).name}{decoder}" if settings else "other systems"
+        options = self.config.get("model", {})
+        decoder = f" with {options['decoder']}" if options.get("decoder") else ""
+        return f"{Path(str(options['checkpoint'])).name}{decoder}" if options else "other systems"
 
     @property
     def dataset(self) -> str:
-        settings = self.config.get("dataset", {})
-        parts = [settings.get("loader"), settings.get("split")]
+        options = self.config.get("dataset", {})
+        parts = [options.get("loader"), options.get("split")]
         return " ".join(map(str, filter(None, parts))) or str(self.manifest.get("outputs", "responses"))
 
     @property

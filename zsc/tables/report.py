@@ -273,12 +273,12 @@ def summary(run: Run) -> str:
 
 
 def decoded_by(run: Run) -> str:
-    settings = run.config.get("decoding")
-    if not settings:
+    decoding = run.config.get("decoding")
+    if not decoding:
         return ""
-    if settings["sample"]:
-        return f", sampled (temperature {settings['temperature']:g}, top-p {settings['top_p']:g})"
-    return f", {settings['num_beams']} beams" if settings["num_beams"] > 1 else ", greedy search"
+    if decoding["sample"]:
+        return f", sampled (temperature {decoding['temperature']:g}, top-p {decoding['top_p']:g})"
+    return f", {decoding['num_beams']} beams" if decoding["num_beams"] > 1 else ", greedy search"
 
 
 def chosen(group: Group, examples: Examples | None) -> str:

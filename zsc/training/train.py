@@ -30,7 +30,7 @@ from zsc.training.callbacks import StepLines
 from zsc.training.measure import StepTimes, optimiser_bytes
 
 
-def new_model(tokenizer: PreTrainedTokenizerBase, architecture: str, settings: dict[str, Any]) -> PreTrainedModel:
+def new_model(tokenizer: PreTrainedTokenizerBase, architecture: str, config_values: dict[str, Any]) -> PreTrainedModel:
     """Return a randomly initialised encoder-decoder of a Hugging Face model type, sized for ``tokenizer``."""
     config = AutoConfig.for_model(
         architecture,
@@ -40,7 +40,7 @@ def new_model(tokenizer: PreTrainedTokenizerBase, architecture: str, settings: d
         eos_token_id=tokenizer.eos_token_id,
         decoder_start_token_id=tokenizer.eos_token_id,
         forced_eos_token_id=None,
-        **settings,
+        **config_values,
     )
     return AutoModelForSeq2SeqLM.from_config(config)
 

@@ -21,10 +21,10 @@ class Classifier:
 
     columns: tuple[str, ...]
 
-    def __init__(self, setting: str, task: str, name: str, device: str):
+    def __init__(self, option: str, task: str, name: str, device: str):
         from transformers import AutoModelForSequenceClassification, pipeline
 
-        what = f"{setting}={name}"
+        what = f"{option}={name}"
         folder = find_judge(what, name, "a classifier")
         model = read_model(AutoModelForSequenceClassification, folder, what)
         tokenizer, on = read_tokenizer(folder, what), resolve_device(device)

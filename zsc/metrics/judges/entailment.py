@@ -41,8 +41,8 @@ class Entailment:
         read = [
             {"text": premise, "text_pair": response} for premise, response in batch if complete((premise, response))
         ]
-        settings: dict[str, Any] = {"top_k": None, "truncation": True, "function_to_apply": "softmax"}
-        found = iter(self.classifier.pipeline(read, batch_size=len(read), **settings) if read else [])
+        arguments: dict[str, Any] = {"top_k": None, "truncation": True, "function_to_apply": "softmax"}
+        found = iter(self.classifier.pipeline(read, batch_size=len(read), **arguments) if read else [])
         return [[self._probability(next(found))] if complete(pair) else None for pair in batch]
 
     def _probability(self, labels: list[dict[str, Any]]) -> float:
