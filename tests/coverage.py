@@ -118,13 +118,13 @@ def measure(name, family, backend):
     ids = ["a", "b", "c"]
     cases = [(knobs, decoding) for decoding in DECODINGS.values()]
     cases += [([knob], DECODINGS["beams"]) for knob in (tried(name, model, other) if knobs else [])]
-    said = []
+    notes = []
     for active, decoding in cases:
-        said.append(decode(model, SOURCE, states, ids, [Job(active, 0)], decoding))
+        notes.append(decode(model, SOURCE, states, ids, [Job(active, 0)], decoding))
         recomputed = replace(decoding, use_cache=False)
-        assert torch.equal(said[-1], decode(model, SOURCE, states, ids, [Job(active, 0)], recomputed))
+        assert torch.equal(notes[-1], decode(model, SOURCE, states, ids, [Job(active, 0)], recomputed))
     alone = decode(model, SOURCE.select([1]), states[1:2], ids[1:2], [Job(knobs, 0)], DECODINGS["sampling"])
-    assert without_padding(alone[0]) == without_padding(said[1][1])
+    assert without_padding(alone[0]) == without_padding(notes[1][1])
     return list(DECODINGS)
 
 

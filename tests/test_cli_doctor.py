@@ -102,9 +102,9 @@ def test_responses_that_depend_on_their_batch(capsys, checkpoint, monkeypatch):
     true = checks.generate
 
     def generate(model, tokenizer, source, states, ids, *rest):
-        (said,) = true(model, tokenizer, source, states, ids, *rest)
-        said = [one.__class__(f"{one.text} {len(ids)}", one.tokens, one.nll) for one in said]
-        return [said]
+        (responses,) = true(model, tokenizer, source, states, ids, *rest)
+        responses = [one.__class__(f"{one.text} {len(ids)}", one.tokens, one.nll) for one in responses]
+        return [responses]
 
     monkeypatch.setattr(checks, "generate", generate)
     found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=2")

@@ -171,14 +171,14 @@ def test_a_frozen_encoder_with_frozen_embeddings_keeps_nothing(tokenizer, family
 
 def test_what_is_kept_beside_a_frozen_encoder_is_what_the_decoder_alone_keeps(tokenizer, batch):
     model = tiny_model("bart", tokenizer)
-    whole, _ = kept(model, lambda: model(**batch).loss)
+    full, _ = kept(model, lambda: model(**batch).loss)
     freeze(model, ["encoder", "embeddings"])
     frozen, _ = kept(model, lambda: model(**batch).loss)
     with torch.no_grad():
         states = model.get_encoder()(input_ids=batch["input_ids"])
     mine = {name: tensor for name, tensor in batch.items() if name != "input_ids"}
     alone, _ = kept(model, lambda: model(encoder_outputs=states, **mine).loss)
-    assert frozen == alone < whole
+    assert frozen == alone < full
 
 
 def test_frozen_modules_do_not_keep_their_inputs(tokenizer, batch):
@@ -188,11 +188,11 @@ def test_frozen_modules_do_not_keep_their_inputs(tokenizer, batch):
     heads; of feed-forward what fc1 and fc2 read. The attention itself and GELU keep what they did.
     """
     model = tiny_model("bart", tokenizer).eval()
-    whole, _ = kept(model, lambda: model(**batch).loss)
+    full, _ = kept(model, lambda: model(**batch).loss)
     positions, layers = ROWS * TARGET, BART["decoder_layers"]
     freeze(model, ["self_attention"])
     without_attention, _ = kept(model, lambda: model(**batch).loss)
-    assert whole - without_attention == 4 * positions * layers * 2 * BART["d_model"]
+    assert full - without_attention == 4 * positions * layers * 2 * BART["d_model"]
     freeze(model, ["feed_forward"])
     without_both, _ = kept(model, lambda: model(**batch).loss)
     assert without_attention - without_both == 4 * positions * layers * (BART["d_model"] + BART["decoder_ffn_dim"])

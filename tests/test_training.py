@@ -148,9 +148,9 @@ def test_precision():
 
 
 def test_half_written_checkpoints_are_passed_over(tmp_path):
-    for step, whole in [(9, True), (10, True), (100, False)]:
+    for step, complete in [(9, True), (10, True), (100, False)]:
         (tmp_path / f"checkpoint-{step}").mkdir()
-        if whole:
+        if complete:
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
     assert last_checkpoint(tmp_path).name == "checkpoint-10"
     assert not (tmp_path / "checkpoint-100").exists()
@@ -187,8 +187,8 @@ def test_a_killed_training_resumes_to_the_weights_of_an_undisturbed_one(tmp_path
     assert resumed.returncode == 0, resumed.stderr
     assert "resuming from" in resumed.stderr and "reconstruction BLEU" in resumed.stderr
     assert resumed.stdout.strip() == f"{tmp_path}/killed/model"
-    whole = finished(tmp_path / "here", *train, f"output={tmp_path}/whole")
-    assert whole.returncode == 0, whole.stderr
+    complete = finished(tmp_path / "here", *train, f"output={tmp_path}/whole")
+    assert complete.returncode == 0, complete.stderr
     other = finished(tmp_path / "here", *killed, "trainer.learning_rate=0.5")
     assert other.returncode == 2 and "holds a training with other options" in other.stderr
     a, b = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("killed", "whole"))

@@ -75,13 +75,13 @@ def test_a_row_holds_the_responses_and_the_figures_of_its_seeds(table, trained, 
     assert code == 2 and not out and "nothing-0 are not in runs/cells" in err and "make=true" in err
     code, text, err = table("make=true", "format=csv", "output=here", "save=paper")
     assert code == 0, err
-    said = [json.loads(line) for line in (tmp_path / "here/generations.jsonl").read_text().splitlines()]
+    responses = [json.loads(line) for line in (tmp_path / "here/generations.jsonl").read_text().splitlines()]
     for name in WAYS:
         for seed in SEEDS:
-            own = [row["response"] for row in said if (row["setting"], row["seed"]) == (name, seed)]
+            own = [row["response"] for row in responses if (row["setting"], row["seed"]) == (name, seed)]
             assert own == greedy(trained / f"{name}-{seed}" / "model")
-    assert len(said) == EXAMPLES * len(WAYS) * len(SEEDS)
-    assert len({row["response"] for row in said}) > EXAMPLES
+    assert len(responses) == EXAMPLES * len(WAYS) * len(SEEDS)
+    assert len({row["response"] for row in responses}) > EXAMPLES
 
     rows = {(row["setting"], row["metric"]): row for row in csv.DictReader(io.StringIO(text))}
     weights = sizes(trained / "nothing-0/model")
@@ -156,8 +156,8 @@ def test_trainings_that_cannot_be_compared(table, command, trained, tmp_path):
 
 
 def training(folder, seed, trained, frozen=(), loss=1.0):
-    whole = {"weights": 10, "trained": trained, "share": 0.5}
-    plan = {"freeze": list(frozen), "all": whole, "without_embeddings": {"share": 0.25}}
+    every = {"weights": 10, "trained": trained, "share": 0.5}
+    plan = {"freeze": list(frozen), "all": every, "without_embeddings": {"share": 0.25}}
     return Training(folder, plan, {"seed": seed, "validation_loss": loss, "optimiser_bytes": None})
 
 
@@ -166,8 +166,8 @@ def test_order_and_names(tmp_path):
         ("a-1", 1, 3), ("b-0", 0, 7), ("base-0", 0, 5), ("a-0", 0, 3), ("base-1", 1, 5), ("b-1", 1, 7)]]  # fmt: skip
     groups, others = by_name(given, "base")
     assert not others
-    assert all([one.seed for one in of_one] == [0, 1] for of_one in groups.values())
-    assert all(one.name == name for name, of_one in groups.items() for one in of_one)
+    assert all([one.seed for one in group] == [0, 1] for group in groups.values())
+    assert all(one.name == name for name, group in groups.items() for one in group)
     assert list(groups) == ["base", "b", "a"]
     with pytest.raises(ZscError, match="did not freeze the same parts"):
         by_name([training(tmp_path / "x-0", 0, 5), training(tmp_path / "x-1", 1, 5, ["norms"])], "x")
