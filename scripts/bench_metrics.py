@@ -40,7 +40,7 @@ def main(responses: int) -> None:
     table, statistics = [], {}
     for metric in build_metrics(["all"]):
         started = time.perf_counter()
-        statistics[metric] = {(name, 0): cell_statistics(metric, of_one) for name, of_one in columns.items()}
+        statistics[metric] = {(name, 0): cell_statistics(metric, one) for name, one in columns.items()}
         seconds = time.perf_counter() - started
         table.append({"metric": metric.measure, "seconds": seconds})
     started = time.perf_counter()

@@ -4,9 +4,9 @@
 With --trainings, the ways of freezing are those of the trainings in DIR, the model is by default what these began with,
 and the ratios of time go to DIR/costs.json, from where `zsc table train_less trained=DIR` takes them.
 
-In one run, on one model (mini) and the same batches of parlor: for each setting of freeze, the median time of an
+In one run, on one model (mini) and the same batches of parlor: for each way to freeze, the median time of an
 optimiser step (forward, backward, AdamW; fp32), the bytes that a forward pass keeps for the backward pass, and the
-bytes of the optimiser's state. Times are compared repeat by repeat, each of which goes through all settings, every
+bytes of the optimiser's state. Times are compared repeat by repeat, each of which goes through all ways, every
 other time in the reverse order; ratios are to full fine-tuning, as medians over repeats, that of
 time with the least and the greatest.
 """
@@ -29,12 +29,12 @@ from zsc.files import write_atomic
 from zsc.models.load import load_model
 from zsc.tables.render import render
 from zsc.training.dialogue import DialogueCollator
+from zsc.training.finished import COSTS, Training, read_trainings
 from zsc.training.freeze import freeze
 from zsc.training.measure import now, optimiser_bytes, saved_activations
-from zsc.training.plan import plan_of
-from zsc.training.report import COSTS, Training, read_trainings
+from zsc.training.shares import weight_shares
 
-SETTINGS: list[list[str]] = [
+WAYS: list[list[str]] = [
     [],
     ["self_attention"],
     ["self_attention", "feed_forward"],
@@ -72,9 +72,9 @@ def measure(model: PreTrainedModel, frozen: list[str], batches: list[Batch]) -> 
     with saved_activations(model) as saved:
         model(**batches[0])
         kept = saved.bytes
-    plan = plan_of(model)
-    shares = {"trained / all": plan["all"]["share"], "without embeddings": plan["without_embeddings"]["share"]}
-    counts = {"weights": plan["all"]["weights"], "trained": plan["all"]["trained"]}
+    counted = weight_shares(model)
+    shares = {"trained / all": counted["all"]["share"], "without embeddings": counted["without_embeddings"]["share"]}
+    counts = {"weights": counted["all"]["weights"], "trained": counted["all"]["trained"]}
     return shares | counts | {"seconds": seconds, "kept": kept, "state": optimiser_bytes(optimiser)}
 
 
@@ -89,34 +89,34 @@ def started_from(trainings: Sequence[Training]) -> str:
     return str(OmegaConf.load(trainings[0].folder / "config.yaml").task.checkpoint) if trainings else "mini"
 
 
-def times(own: list[dict[str, Any]], full: list[dict[str, Any]]) -> list[float]:
-    """Return the time of a setting relative to that of full fine-tuning: median, least and greatest over repeats."""
-    ratios = [one["seconds"] / other["seconds"] for one, other in zip(own, full, strict=True)]
+def times(results: list[dict[str, Any]], full: list[dict[str, Any]]) -> list[float]:
+    """Return the time of a way to freeze, relative to full fine-tuning: median, least and greatest over repeats."""
+    ratios = [one["seconds"] / other["seconds"] for one, other in zip(results, full, strict=True)]
     return [statistics.median(ratios), min(ratios), max(ratios)]
 
 
-def row(frozen: list[str], own: list[dict[str, Any]], full: list[dict[str, Any]]) -> dict[str, str]:
-    """Return one line of the table: ``own`` repeats of a setting against those of ``full`` fine-tuning."""
+def row(frozen: list[str], results: list[dict[str, Any]], full: list[dict[str, Any]]) -> dict[str, str]:
+    """Return one line of the table: ``results`` repeats of a way to freeze against those of ``full`` fine-tuning."""
 
     def ratio(field: str) -> str:
-        return f"{own[0][field] / full[0][field]:.2f}"
+        return f"{results[0][field] / full[0][field]:.2f}"
 
     return {
         "frozen": " + ".join(frozen) or "nothing",
-        "trained / all": f"{own[0]['trained / all']:.1%}",
-        "without embeddings": f"{own[0]['without embeddings']:.1%}",
-        "ms per step": f"{1000 * statistics.median(one['seconds'] for one in own):.0f}",
-        "time": "{:.2f} [{:.2f}, {:.2f}]".format(*times(own, full)),
-        "activations MB": f"{own[0]['kept'] / 2**20:.1f}",
+        "trained / all": f"{results[0]['trained / all']:.1%}",
+        "without embeddings": f"{results[0]['without embeddings']:.1%}",
+        "ms per step": f"{1000 * statistics.median(one['seconds'] for one in results):.0f}",
+        "time": "{:.2f} [{:.2f}, {:.2f}]".format(*times(results, full)),
+        "activations MB": f"{results[0]['kept'] / 2**20:.1f}",
         "activations": ratio("kept"),
-        "optimiser MB": f"{own[0]['state'] / 2**20:.1f}",
+        "optimiser MB": f"{results[0]['state'] / 2**20:.1f}",
         "optimiser": ratio("state"),
     }
 
 
 def main(checkpoint: str | None, folder: Path | None, repeats: int, batch_size: int, style: str) -> None:
     trainings = [] if folder is None else read_trainings(folder)[0]
-    settings = SETTINGS if folder is None else ways(trainings)
+    chosen = WAYS if folder is None else ways(trainings)
     checkpoint = checkpoint or started_from(trainings)
     loaded = load_model(checkpoint)
     model = loaded.model.train()
@@ -126,18 +126,18 @@ def main(checkpoint: str | None, folder: Path | None, repeats: int, batch_size: 
         {name: tensor.to(model.device) for name, tensor in collate(records[start : start + batch_size]).items()}
         for start in range(0, len(records), batch_size)
     ]
-    measured: list[list[dict[str, Any]]] = [[] for _ in settings]
+    measured: list[list[dict[str, Any]]] = [[] for _ in chosen]
     for repeat in range(-1, repeats):  # the first warms up
-        order = range(len(settings)) if repeat % 2 == 0 else reversed(range(len(settings)))
+        order = range(len(chosen)) if repeat % 2 == 0 else reversed(range(len(chosen)))
         for place in order:
-            one = measure(model, settings[place], batches)
+            one = measure(model, chosen[place], batches)
             measured[place] += [one] if repeat >= 0 else []
     print(
         f"{checkpoint}, {len(batches)} batches of {batch_size}, {repeats} repeats, {model.device},"
         f" {torch.get_num_threads()} threads",
         file=sys.stderr,
     )
-    print(render([row(frozen, own, measured[0]) for frozen, own in zip(settings, measured, strict=True)], style))
+    print(render([row(frozen, results, measured[0]) for frozen, results in zip(chosen, measured, strict=True)], style))
     if folder is not None:
         costs = {
             "model": checkpoint,
@@ -145,8 +145,8 @@ def main(checkpoint: str | None, folder: Path | None, repeats: int, batch_size: 
             "precision": str(model.dtype).removeprefix("torch."),
             "weights": measured[0][0]["weights"],
             "ways": [
-                {"frozen": frozen, "trained": own[0]["trained"], "time": times(own, measured[0])}
-                for frozen, own in zip(settings, measured, strict=True)
+                {"frozen": frozen, "trained": results[0]["trained"], "time": times(results, measured[0])}
+                for frozen, results in zip(chosen, measured, strict=True)
             ],
         }
         write_atomic(folder / COSTS, json.dumps(costs, indent=2, allow_nan=False) + "\n")

@@ -55,10 +55,10 @@ def _record(record: Record) -> list[str]:
         if not low <= len(text.split()) <= high
     ]
     known = set(ngrams(words(record.knowledge or ""), COPIED_RUN))
-    told = {gram for turn in record.history for gram in ngrams(words(turn.text), COPIED_RUN)}
+    said_before = {gram for turn in record.history for gram in ngrams(words(turn.text), COPIED_RUN)}
     if known & set(ngrams(words(record.reference), COPIED_RUN)):
         found.append(f"the reference copies {COPIED_RUN} words running of the knowledge")
-    if known & told:
+    if known & said_before:
         found.append("the history already tells the knowledge")
     return [f"{record.id}: {line}" for line in found]
 

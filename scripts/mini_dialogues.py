@@ -91,13 +91,13 @@ def restated(turns: list[Record], sentences: list[str], rng: random.Random) -> l
     """Replace each turn by a sentence, mostly behind a few words of talk; the sentence is the turn's knowledge."""
     low, high = RESTATED_WORDS
     known = [text for text in sentences if low <= len(text.split()) <= high]
-    said = []
+    restatements = []
     for turn, fact in zip(turns, rng.choices(known, k=len(turns)), strict=True):
         lead = rng.choice(LEADS)
         ending = "?" if lead.startswith("Did") else "."
         text = f"{lead} {fact.rstrip('. ')}{ending}".strip()
-        said.append(replace(turn, reference=text, knowledge=fact))
-    return said
+        restatements.append(replace(turn, reference=text, knowledge=fact))
+    return restatements
 
 
 def long_enough(text: str) -> bool:

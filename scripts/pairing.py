@@ -24,8 +24,8 @@ METRICS = ["knowledge_rouge1", "question_rate", "length", "distinct2", "perplexi
 
 
 def main(folder: RunFolder, names: list[str]) -> None:
-    made, records = folder.manifest(), folder.records()
-    (off, on, *_), seeds = made["settings"], made["seeds"]
+    manifest, records = folder.manifest(), folder.records()
+    (off, on, *_), seeds = manifest["settings"], manifest["seeds"]
     if len(seeds) < 2:
         raise ZscError(f"{folder.path} has one seed: make a run with at least two, such as seeds=[0,1,2].")
     phrases = control_phrases(folder)
@@ -35,7 +35,7 @@ def main(folder: RunFolder, names: list[str]) -> None:
     }
     table = []
     for metric in build_metrics(names):
-        statistics = {cell: cell_statistics(metric, of_one) for cell, of_one in columns.items()}
+        statistics = {place: cell_statistics(metric, texts) for place, texts in columns.items()}
         widths: dict[bool, list[float]] = {True: [], False: []}
         for one, other in product(seeds, seeds):
             pair = {metric: {("off", 0): statistics[off, one], ("on", 0): statistics[on, other]}}

@@ -1,7 +1,7 @@
 """How well a denoising decoder copies: python scripts/reconstruction.py TEXT [MODEL_OPTION=VALUE ...]
 
-Gives the first 500 sentences of TEXT that hold 8 to 25 tokens, un-noised, to mini's denoising decoder and prints corpus
-BLEU and the share returned exactly.
+Gives the first 500 sentences of TEXT that hold 8 to 25 tokens, uncorrupted, to mini's denoising decoder and prints
+corpus BLEU and the share returned exactly.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zsc.data.text import check_text, read_documents, split_sentences
 from zsc.models.load import load_model
-from zsc.training.progress import reconstruct, reconstruction_bleu
+from zsc.training.callbacks import reconstruct, reconstruction_bleu
 
 SENTENCES = 500
 TOKENS = range(8, 26)

@@ -13,10 +13,10 @@ from zsc.generation.folder import RunFolder
 
 
 def main(folder: RunFolder) -> None:
-    made, records = folder.manifest(), {record.id: record for record in folder.records() if record.reference}
+    manifest, records = folder.manifest(), {record.id: record for record in folder.records() if record.reference}
     if not records:
         raise ZscError(f"no record of {folder.path} has a reference.")
-    first, *_ = made["seeds"]
+    first, *_ = manifest["seeds"]
     rows = [
         {"setting": row["setting"], "id": row["id"], "response": row["response"]}
         for row in folder.rows()

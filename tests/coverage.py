@@ -118,13 +118,13 @@ def measure(name, family, backend):
     ids = ["a", "b", "c"]
     cases = [(knobs, decoding) for decoding in DECODINGS.values()]
     cases += [([knob], DECODINGS["beams"]) for knob in (tried(name, model, other) if knobs else [])]
-    said = []
+    notes = []
     for active, decoding in cases:
-        said.append(decode(model, SOURCE, states, ids, [Job(active, 0)], decoding))
+        notes.append(decode(model, SOURCE, states, ids, [Job(active, 0)], decoding))
         recomputed = replace(decoding, use_cache=False)
-        assert torch.equal(said[-1], decode(model, SOURCE, states, ids, [Job(active, 0)], recomputed))
+        assert torch.equal(notes[-1], decode(model, SOURCE, states, ids, [Job(active, 0)], recomputed))
     alone = decode(model, SOURCE.select([1]), states[1:2], ids[1:2], [Job(knobs, 0)], DECODINGS["sampling"])
-    assert without_padding(alone[0]) == without_padding(said[1][1])
+    assert without_padding(alone[0]) == without_padding(notes[1][1])
     return list(DECODINGS)
 
 
@@ -154,25 +154,25 @@ def table_in_readme():
 
 def row_of(table, family):
     """Return the backends of each column."""
-    names, cells = (
+    names, entries = (
         next(line for line in table.splitlines() if line.startswith(f"| {start} |")).strip("| ").split(" | ")[1:]
         for start in ("family", family)
     )
-    return dict(zip(names, cells, strict=True))
+    return dict(zip(names, entries, strict=True))
 
 
 def write_table():
     lines = [["family", *COLUMNS], ["---"] * (1 + len(COLUMNS))]
     reasons: dict[str, list[str]] = {}
     for family in FAMILIES:
-        cells = []
+        entries = []
         for name in COLUMNS:
             outcomes = {backend: measure(name, family, backend) for backend in BACKENDS}
             for outcome in outcomes.values():
                 if isinstance(outcome, str) and family not in reasons.setdefault(outcome, []):
                     reasons[outcome].append(family)
-            cells.append(", ".join(backend for backend in BACKENDS if isinstance(outcomes[backend], list)) or "-")
-        lines.append([family, *cells])
+            entries.append(", ".join(backend for backend in BACKENDS if isinstance(outcomes[backend], list)) or "-")
+        lines.append([family, *entries])
     table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
     because = "".join(f"- {', '.join(of)}: {reason.rstrip('.')}.\n" for reason, of in reasons.items())
     listeners = ", ".join(f"`{kind}`" for kind in LISTENERS)

@@ -139,7 +139,7 @@ def shared_ways() -> list[str]:
     return ways(lambda name, case, way: way not in case.alone)
 
 
-def made(way: str, given: Given) -> Knob:
+def made_knob(way: str, given: Given) -> Knob:
     """Return the knob of a way, such as ``attn_bias-gradual``."""
     name, _, of_case = way.partition("-")
     return CASES[name].acting[of_case](given)

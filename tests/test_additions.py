@@ -104,9 +104,9 @@ def suites(tree: Path, *arguments: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    made = copy_to(tmp_path_factory.mktemp("added"))
-    add_knob(made)
-    return made
+    copy = copy_to(tmp_path_factory.mktemp("added"))
+    add_knob(copy)
+    return copy
 
 
 @pytest.fixture(scope="module")

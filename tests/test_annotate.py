@@ -29,9 +29,9 @@ def run(tmp_path):
     folder.create("x: 1", {"identity": "abc", "settings": settings, "seeds": [0, 7]}, RECORDS)
     folder.write_rows(
         {"setting": setting, "seed": seed, "id": i, "response": text, "tokens": 1, "nll": 1.0}
-        for setting, said in zip(settings, (OFF, ON), strict=True)
+        for setting, responses in zip(settings, (OFF, ON), strict=True)
         for seed in (0, 7)
-        for i, text in said.items()
+        for i, text in responses.items()
     )
     return folder.path
 

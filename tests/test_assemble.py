@@ -368,8 +368,8 @@ def laid_out(records, tokenizer):
         row += [pad] * 26 * (5 - len(turns))
         for turn in turns:
             row.append(tokenizer.convert_tokens_to_ids(SPEAKERS[turn.speaker != turns[-1].speaker]))
-            said = tokenizer(turn.text, add_special_tokens=False)["input_ids"][:25]
-            row += said + [pad] * (25 - len(said))
+            tokens = tokenizer(turn.text, add_special_tokens=False)["input_ids"][:25]
+            row += tokens + [pad] * (25 - len(tokens))
         rows.append(row)
     ids = torch.tensor(rows)
     return {"input_ids": ids, "attention_mask": (ids != pad).long()}
@@ -413,11 +413,11 @@ def test_the_held_out_loss_of_a_joined_model_by_hand(joined, parts):
     sources = laid_out(records, parts.source)
     losses = []
     for i, record in enumerate(records):
-        said = [*parts.target(record.reference)["input_ids"], 449][:40]
+        tokens = [*parts.target(record.reference)["input_ids"], 449][:40]
         with torch.no_grad():
             one = {name: tensor[i : i + 1] for name, tensor in sources.items()}
-            scores = parts.model(**one, decoder_input_ids=torch.tensor([[449, *said[:-1]]])).logits[0].log_softmax(-1)
-        losses += [-scores[place, token].item() for place, token in enumerate(said)]
+            scores = parts.model(**one, decoder_input_ids=torch.tensor([[449, *tokens[:-1]]])).logits[0].log_softmax(-1)
+        losses += [-scores[place, token].item() for place, token in enumerate(tokens)]
     report = json.loads((joined / "training.json").read_text())
     assert report["validation_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-4)
 
@@ -436,8 +436,8 @@ def greedy(parts, sources):
     found = []
     for i in range(len(sources["input_ids"])):
         one = {name: tensor[i : i + 1] for name, tensor in sources.items()}
-        said = parts.model.generate(**one, max_new_tokens=12, min_new_tokens=1, do_sample=False)[0, 1:].tolist()
-        found.append((" ".join(parts.target.decode(said, skip_special_tokens=True).split()), len(said)))
+        tokens = parts.model.generate(**one, max_new_tokens=12, min_new_tokens=1, do_sample=False)[0, 1:].tolist()
+        found.append((" ".join(parts.target.decode(tokens, skip_special_tokens=True).split()), len(tokens)))
     return found
 
 
@@ -465,9 +465,9 @@ def test_a_run_of_a_joined_model_says_what_plain_generate_says(tmp_path, command
     )  # fmt: skip
     assert status == 0, err
     rows = list(RunFolder(tmp_path / "run").rows())
-    said = {(row["setting"], row["id"]): (row["response"], row["tokens"]) for row in rows}
+    tokens = {(row["setting"], row["id"]): (row["response"], row["tokens"]) for row in rows}
     expected = greedy(parts, sources)
-    assert [said["off", record.id] for record in records] == expected
+    assert [tokens["off", record.id] for record in records] == expected
     assert [length for _, length in expected] == ends[end]
     assert any(text for text, _ in expected) and END not in "".join(text for text, _ in expected)
 
@@ -475,7 +475,7 @@ def test_a_run_of_a_joined_model_says_what_plain_generate_says(tmp_path, command
     with reweighted(cross_attentions(parts.model), weights_of_knowledge):
         biased = greedy(parts, sources)
     setting = "attn_bias(knowledge, 50)"
-    assert [said[setting, record.id] for record in records] == biased != expected
+    assert [tokens[setting, record.id] for record in records] == biased != expected
     assert {row["setting"] for row in json.loads(out)} >= {"off", setting}
 
 

@@ -57,11 +57,11 @@ def test_states_from_missing_to_done(cell):
 
 def test_a_line_cut_short_is_cut_off_and_the_rest_kept(cell):
     filled(cell, 2, finish=False)
-    whole = cell.items.read_bytes()
+    content = cell.items.read_bytes()
     cell.append(ITEMS[2:])
     cell.items.write_bytes(cell.items.read_bytes()[:-4])
     assert cell.stored().items == ITEMS[:2] and cell.begin(None) == ITEMS[:2]
-    assert cell.items.read_bytes() == whole
+    assert cell.items.read_bytes() == content
 
 
 def test_a_whole_line_without_its_end_is_not_trusted(cell):
@@ -187,11 +187,11 @@ def test_a_store_may_be_reached_through_a_link(cell, tmp_path):
 
 
 def test_a_run_folder_is_no_link_and_takes_nothing_that_is_of_no_run(tmp_path):
-    made = {"identity": "x"}
+    manifest = {"identity": "x"}
     (tmp_path / "other").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "other")
     with pytest.raises(ZscError, match="is a symbolic link"):
-        RunFolder(tmp_path / "link").create("", made, [])
+        RunFolder(tmp_path / "link").create("", manifest, [])
     with pytest.raises(ZscError, match="is a symbolic link"):
         RunFolder(tmp_path / "link").write_scores({})
     assert not list((tmp_path / "other").iterdir())
@@ -200,16 +200,16 @@ def test_a_run_folder_is_no_link_and_takes_nothing_that_is_of_no_run(tmp_path):
         folder.mkdir()
         (folder / name).symlink_to(tmp_path / "other" / "file")
         with pytest.raises(ZscError, match="is a symbolic link"):
-            RunFolder(folder).create("", made, [])
+            RunFolder(folder).create("", manifest, [])
         (folder / name).unlink()
         (folder / name).write_text('{"mine": 1}')
         with pytest.raises(ZscError, match="Set output=FOLDER to a new one"):
-            RunFolder(folder).create("", made, [])
+            RunFolder(folder).create("", manifest, [])
         assert [one.read_text() for one in folder.iterdir()] == ['{"mine": 1}']
     stopped = RunFolder(tmp_path / "stopped")  # a run that was killed before its config.yaml was there goes on
-    stopped.create("", made, [])
+    stopped.create("", manifest, [])
     stopped.config.unlink()
-    stopped.create("", made, [])
+    stopped.create("", manifest, [])
     assert stopped.config.is_file()
 
 

@@ -100,9 +100,9 @@ def lines(folder) -> list[bytes]:
 
 
 def test_an_interrupted_run_resumes_to_the_same_responses(tmp_path, quick):
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    undisturbed, stopped = tmp_path / "whole", tmp_path / "stopped"
     slow = [*quick, "dataset.limit=60", "decoding.max_new_tokens=30", "decoding.min_new_tokens=30", "batch_size=2"]
-    expected = finished(whole, *slow)
+    expected = finished(undisturbed, *slow)
     started = start(stopped, *slow)
     while started.process.is_alive() and not lines(stopped):
         time.sleep(0.005)
@@ -113,7 +113,7 @@ def test_an_interrupted_run_resumes_to_the_same_responses(tmp_path, quick):
     resumed = finished(stopped, *slow, "together=1")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == expected.stdout
-    assert lines(stopped) == lines(whole) and len(lines(whole)) == 240
+    assert lines(stopped) == lines(undisturbed) and len(lines(undisturbed)) == 240
 
 
 def test_an_interrupt_waits_until_what_cannot_be_stopped_is_done():
@@ -156,7 +156,7 @@ def test_multirun_runs_every_combination(tmp_path, quick):
 def test_an_output_folder_keeps_one_run(tmp_path, quick):
     assert finished(tmp_path, *quick, "output=here").returncode == 0
     done = finished(tmp_path, *quick, "output=here", "knob.strength=2")
-    assert done.returncode == 2 and "here holds a run with other settings" in done.stderr
+    assert done.returncode == 2 and "here holds a run with other options" in done.stderr
 
 
 BAD = [

@@ -8,7 +8,7 @@ from tests.data import real_data
 from zsc.cli.main import main
 from zsc.data.layout import BucketLayout
 from zsc.data.record import Record, Turn
-from zsc.study.described import counts, example, lengths
+from zsc.study.contents import counts, example, lengths
 
 RECORDS = [
     Record("1", (Turn("a", "one"), Turn("b", "two")), "Why?", "a fact", "x"),
@@ -160,8 +160,8 @@ def test_what_is_cut_is_said_once_and_a_history_is_asked_for_where_it_is_needed(
     known = [{"id": str(i), "knowledge": "A fact about the sea. " * (5 + 400_000 * i)} for i in range(2)]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, known)))
     code, _, err = command("run", "knob=attn_bias", *own)
-    said = "the layout cuts off knowledge in 2 of 2 examples (100.0%), the longest of 8,800,109 characters for 32. "
-    assert code == 0 and err.count("the layout cuts off") == 1 and said in err
+    expected = "the layout cuts off knowledge in 2 of 2 examples (100.0%), the longest of 8,800,109 characters for 32. "
+    assert code == 0 and err.count("the layout cuts off") == 1 and expected in err
     for profile in ("dialog", "turn:-1"):
         code, _, err = command("run", "knob=attn_bias", f"knob.profile={profile}", *own)
         assert code == 2 and f"record 0 has no {profile}, which attn_bias({profile}, 5) is to bias towards" in err

@@ -70,7 +70,7 @@ def test_data_that_is_not_there(capsys, checkpoint):
 
 @dataclass(frozen=True)
 class Leaky(AttentionBias):
-    """A knob that changes logits at its neutral setting too, and leaves the model with other weights."""
+    """A knob that changes logits at its neutral dose too, and leaves the model with other weights."""
 
     @contextmanager
     def apply(self, model, source):
@@ -102,9 +102,9 @@ def test_responses_that_depend_on_their_batch(capsys, checkpoint, monkeypatch):
     true = checks.generate
 
     def generate(model, tokenizer, source, states, ids, *rest):
-        (said,) = true(model, tokenizer, source, states, ids, *rest)
-        said = [one.__class__(f"{one.text} {len(ids)}", one.tokens, one.nll) for one in said]
-        return [said]
+        (responses,) = true(model, tokenizer, source, states, ids, *rest)
+        responses = [one.__class__(f"{one.text} {len(ids)}", one.tokens, one.nll) for one in responses]
+        return [responses]
 
     monkeypatch.setattr(checks, "generate", generate)
     found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=2")

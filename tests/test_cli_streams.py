@@ -94,9 +94,9 @@ def test_a_run_whose_table_cannot_be_printed_is_whole(tmp_path_factory, checkpoi
     process = context.Process(target=work, args=(folder, arguments, kind, err))
     process.start()
     process.join(timeout=300)
-    told = err.read_text()
-    assert process.exitcode == code and "Traceback" not in told and "Exception" not in told, told
-    assert ("No space left on device" in told) == (kind == "full") and "Broken pipe" not in told
+    printed = err.read_text()
+    assert process.exitcode == code and "Traceback" not in printed and "Exception" not in printed, printed
+    assert ("No space left on device" in printed) == (kind == "full") and "Broken pipe" not in printed
     runs = list(folder.glob("runs/attn_bias-*"))
     assert len(runs) == 1 + several
     for run in runs:
@@ -176,8 +176,10 @@ def test_a_sheet_is_scored_as_it_was_said(command):
     words = ["columns.response=A", "columns.history=context"]
     assert command("score", "pairs.csv", *words, "metrics=[length]")[0] == 0
     assert command("score", "other.csv", "metrics=[length]")[0] == 0
-    said = {folder.name.split("-")[1]: RunFolder(folder).rows()[0]["response"] for folder in Path("runs").iterdir()}
-    assert said == {"pairs": "=A()", "other": "'=A()"}
+    responses = {
+        folder.name.split("-")[1]: RunFolder(folder).rows()[0]["response"] for folder in Path("runs").iterdir()
+    }
+    assert responses == {"pairs": "=A()", "other": "'=A()"}
 
 
 def test_markdown_and_latex_read_as_they_stand():

@@ -287,8 +287,8 @@ def test_a_knob_from_elsewhere_counts_with_its_whole_file(tmp_path, monkeypatch)
 def test_what_the_knobs_say_of_themselves_is_for_others():
     """No dose of a knob here, nor anything else that tables and searches ask it, decides its responses."""
     names = {line.split()[1] for name in ON for line in code.reached([KNOBS[name]])}
-    said = {*Knob.__annotations__, "moves", "needs_other", "Dose"} - {"precedence"}
-    assert "dose" in said and not names & said
+    described = {*Knob.__annotations__, "moves", "needs_other", "Dose"} - {"precedence"}
+    assert "dose" in described and not names & described
 
 
 def test_off_counts_no_knob_and_a_knob_no_other():
@@ -369,12 +369,12 @@ def test_a_folder_that_only_other_code_or_libraries_made_says_so(tmp_path, codes
 
 
 def test_a_folder_of_another_run_or_of_an_older_version_says_what_it_said(tmp_path):
-    made = manifest(tmp_path, {"off": "a", "on": "b"})
+    existing = manifest(tmp_path, {"off": "a", "on": "b"})
     for name, other in {
         "seed": manifest(tmp_path, {"off": "c", "on": "b"}, seed=1),
         "setting": manifest(tmp_path, {"off": "c"}),
         "old": {"identity": "0", "cells": {}, "versions": VERSIONS},
     }.items():
         RunFolder(tmp_path / name).create("", other, [])
-        with pytest.raises(ZscError, match="holds a run with other settings, data or weights"):
-            RunFolder(tmp_path / name).check(made)
+        with pytest.raises(ZscError, match="holds a run with other options, data or weights"):
+            RunFolder(tmp_path / name).check(existing)

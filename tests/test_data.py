@@ -117,10 +117,10 @@ def test_missing_and_empty_files(tmp_path):
 
 
 def test_limit_is_a_fixed_sample_in_order():
-    whole = [r.id for r in load_records("parlor")]
+    every = [r.id for r in load_records("parlor")]
     some = [r.id for r in load_records("parlor", limit=50)]
-    assert len(some) == 50 and some == [i for i in whole if i in set(some)]
-    assert some == [r.id for r in load_records("parlor", limit=50)] != whole[:50]
+    assert len(some) == 50 and some == [i for i in every if i in set(some)]
+    assert some == [r.id for r in load_records("parlor", limit=50)] != every[:50]
 
 
 @pytest.mark.parametrize("limit", [0, -3, 2.5, "x", True])

@@ -89,7 +89,7 @@ def test_the_lowest_versions_by_hand(tmp_path):
         """
     )
     assert BOUNDS["constraints"]("lowest", [], project) == ["a==1.2", "b==3.4", "torch==2", "d==0.1", "e==8"]
-    held = BOUNDS["constraints"]("lowest", ["torch"], project)
-    assert held == ["torch==2.13.0", "a==1.2", "b==3.4", "d==0.1", "e==8"]
+    pinned = BOUNDS["constraints"]("lowest", ["torch"], project)
+    assert pinned == ["torch==2.13.0", "a==1.2", "b==3.4", "d==0.1", "e==8"]
     assert BOUNDS["constraints"]("newest", ["Torch"], project) == ["torch==2.13.0"]
     assert BOUNDS["constraints"]("newest", [], project) == []

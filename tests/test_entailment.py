@@ -107,11 +107,11 @@ def test_through_the_command(tmp_path, monkeypatch, capsys, tokenizer):
     monkeypatch.chdir(tmp_path)
     model = nli(tmp_path / "nli", tokenizer)
     judge = Entailment(model, "cpu")
-    told = [("It rains.", "Yes."), (None, "Yes."), ("It rains.", "")]
+    pairs = [("It rains.", "Yes."), (None, "Yes."), ("It rains.", "")]
     rows = [
-        {"setting": name, "history": "Hi.", "knowledge": known, "response": said}
+        {"setting": name, "history": "Hi.", "knowledge": known, "response": response}
         for name in ("a", "b")
-        for known, said in [*told, ("He ran.", f"I like {name}.")]
+        for known, response in [*pairs, ("He ran.", f"I like {name}.")]
     ]
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 

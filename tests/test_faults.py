@@ -36,7 +36,7 @@ def undisturbed(tmp_path_factory, sweep):
 
 
 @pytest.fixture
-def whole(tmp_path, undisturbed):
+def undisturbed_run(tmp_path, undisturbed):
     """A copy of the folder of an undisturbed sweep."""
     return shutil.copytree(undisturbed, tmp_path / "whole")
 
@@ -60,8 +60,8 @@ def cells(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("runs/cells/*/cell.json"))
 
 
-def test_killed_at_any_moment_it_ends_with_the_files_of_an_undisturbed_run(tmp_path, sweep, whole):
-    rng, total, stopped_at = random.Random(0), responses(whole), []
+def test_killed_at_any_moment_it_ends_with_the_files_of_an_undisturbed_run(tmp_path, sweep, undisturbed_run):
+    rng, total, stopped_at = random.Random(0), responses(undisturbed_run), []
     folder = tmp_path / "killed"
     for _ in range(KILLS):
         started = start(folder, *sweep)
@@ -76,10 +76,10 @@ def test_killed_at_any_moment_it_ends_with_the_files_of_an_undisturbed_run(tmp_p
     assert len({count for count in stopped_at if 0 < count < total}) >= 4  # kills did hit cells at work
     last = start(folder, *sweep)
     assert last.wait() == 0, last.errors
-    assert files(folder) == files(whole)
+    assert files(folder) == files(undisturbed_run)
 
 
-def test_a_full_disk_is_reported_and_loses_nothing(tmp_path, sweep, whole):
+def test_a_full_disk_is_reported_and_loses_nothing(tmp_path, sweep, undisturbed_run):
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60k", "tmpfs", str(disk)], capture_output=True)
@@ -90,11 +90,11 @@ def test_a_full_disk_is_reported_and_loses_nothing(tmp_path, sweep, whole):
         assert full.wait() == 2
         assert "cannot write to" in full.errors and "No space left" in full.errors and "Traceback" not in full.errors
         kept = responses(disk)
-        assert 0 < kept < responses(whole)
+        assert 0 < kept < responses(undisturbed_run)
         subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
         again = start(disk, *sweep)
         assert again.wait() == 0, again.errors
-        assert files(disk) == files(whole)
+        assert files(disk) == files(undisturbed_run)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
@@ -181,22 +181,22 @@ SPOILS = [cut, flip, foreign, garbled, unmarked, gone, effectless, binary_mark, 
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
-def test_a_spoiled_cell_is_noticed_and_made_again(sweep, whole, spoil):
-    expected, victim = files(whole), cells(whole)[1]
+def test_a_spoiled_cell_is_noticed_and_made_again(sweep, undisturbed_run, spoil):
+    expected, victim = files(undisturbed_run), cells(undisturbed_run)[1]
     spoil(victim)
-    assert files(whole) != expected
-    again = start(whole, *sweep)
+    assert files(undisturbed_run) != expected
+    again = start(undisturbed_run, *sweep)
     assert again.wait() == 0, again.errors
     assert f"cell {victim.name} is broken" in again.errors and "cells: 6, 5 found, 1 made" in again.errors
-    assert files(whole) == expected
+    assert files(undisturbed_run) == expected
 
 
-def test_two_sweeps_at_once_share_the_work(tmp_path, sweep, whole):
+def test_two_sweeps_at_once_share_the_work(tmp_path, sweep, undisturbed_run):
     both = [start(tmp_path / "both", *sweep) for _ in range(2)]
     assert [one.wait() for one in both] == [0, 0], both[0].errors + both[1].errors
-    made = [int(one.errors.partition(" found, ")[2].partition(" made")[0]) for one in both]
-    assert sum(made) == 6, "no cell is made twice"
-    assert files(tmp_path / "both") == files(whole)
+    counts = [int(one.errors.partition(" found, ")[2].partition(" made")[0]) for one in both]
+    assert sum(counts) == 6, "no cell is made twice"
+    assert files(tmp_path / "both") == files(undisturbed_run)
 
 
 def test_other_weights_under_the_same_name_are_another_cell(tmp_path, sweep, checkpoint):

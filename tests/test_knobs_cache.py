@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from tests.knob_cases import Given, made, shared_ways
+from tests.knob_cases import Given, made_knob, shared_ways
 from zsc.data.layout import BucketLayout
 from zsc.knobs import UnsupportedModel, apply
 from zsc.knobs.cache import NAMES, cache_name, given_cache, returned_cache, with_cache
@@ -43,7 +43,7 @@ def source(parlor, tokenizer):
 @pytest.mark.parametrize("case", shared_ways())
 def test_cached_steps_are_those_recomputed_under_every_name(pair, source, tokenizer, case, family, name):
     model, other = pair(family)
-    knob = made(case, Given(tokenizer, other))
+    knob = made_knob(case, Given(tokenizer, other))
 
     def scores(cache):
         options = dict(max_new_tokens=8, do_sample=False, output_logits=True, return_dict_in_generate=True)
@@ -71,7 +71,7 @@ def test_what_a_model_is_handed_and_returns_is_read_under_either_name(tiny, name
 
 def test_a_cache_without_a_known_name_is_refused(pair, source, tokenizer):
     model, other = pair("bart")
-    knobs = [made(way, Given(tokenizer, other)) for way in shared_ways()]
+    knobs = [made_knob(way, Given(tokenizer, other)) for way in shared_ways()]
     with renamed(model.get_decoder(), "keys_and_values"):
         for knob in knobs:
             for act in (lambda knob: knob.check(model, source), lambda knob: knob.apply(model, source).__enter__()):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers.modeling_outputs import BaseModelOutput
 
-from tests.knob_cases import Given, made, mixture, mixtures, shared_ways
+from tests.knob_cases import Given, made_knob, mixture, mixtures, shared_ways
 from tests.reference import cross_attentions, interpolated_copy, reweighted, self_attentions
 from zsc.data.layout import BucketLayout
 from zsc.generation.decoding import Decoding
@@ -129,16 +129,16 @@ def test_alone_in_a_batch_and_in_any_order_give_the_same(tokenizer, records, pai
     model, other = pair("bart")
     knobs = mixture(number, Given(tokenizer, other))
     source = BucketLayout().encode(records, tokenizer)
-    whole = states(model, source)
+    full = states(model, source)
 
-    def said(rows):
+    def generated(rows):
         ids = [records[i].id for i in rows]
-        tokens = decode(model, source.select(rows), whole[rows], ids, [Job(knobs, 0)], decoding)
+        tokens = decode(model, source.select(rows), full[rows], ids, [Job(knobs, 0)], decoding)
         return [[t for t in row.tolist() if t != tokenizer.pad_token_id] for row in tokens]
 
-    together = said([0, 1, 2, 3, 4])
-    backwards = said([4, 3, 2, 1, 0])[::-1]
-    alone = [said([i])[0] for i in range(5)]
+    together = generated([0, 1, 2, 3, 4])
+    backwards = generated([4, 3, 2, 1, 0])[::-1]
+    alone = [generated([i])[0] for i in range(5)]
     assert together == backwards == alone
 
 
@@ -190,7 +190,7 @@ def test_a_bias_that_fails_to_start_leaves_no_hook(records, tokenizer, pair):
 def test_a_cache_of_fixed_size_is_refused(records, tokenizer, pair):
     model, other = pair("bart")
     source = BucketLayout().encode(records, tokenizer)
-    for knob in (made(way, Given(tokenizer, other)) for way in shared_ways()):
+    for knob in (made_knob(way, Given(tokenizer, other)) for way in shared_ways()):
         with pytest.raises(ValueError, match="cache that grows"), apply(model, [knob], source):
             model.generate(
                 input_ids=source.input_ids, attention_mask=source.attention_mask, max_new_tokens=4,

@@ -38,9 +38,9 @@ def knob(tokenizer, **settings):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_code_is_the_mean_over_the_phrases_that_reach_a_position(tiny, tokenizer, family):
     model = tiny(family)
-    made = knob(tokenizer)
-    expected = code_by_hand(model, tokenizer, made.drawn)
-    torch.testing.assert_close(made.code(model)[0], expected, atol=1e-5, rtol=1e-5)
+    ctx_aug = knob(tokenizer)
+    expected = code_by_hand(model, tokenizer, ctx_aug.drawn)
+    torch.testing.assert_close(ctx_aug.code(model)[0], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_longer_phrase_does_not_change_the_code_before_its_own_end(tiny, tokenizer):
@@ -67,22 +67,22 @@ def test_variants_by_hand(tiny, tokenizer):
 
 def test_literal_encodes_and_averages_pads(tiny, tokenizer):
     model = tiny("bart")
-    made = knob(tokenizer, literal=True)
-    rows = tokenizer(made.drawn)["input_ids"]
+    ctx_aug = knob(tokenizer, literal=True)
+    rows = tokenizer(ctx_aug.drawn)["input_ids"]
     longest = max(map(len, rows))
     padded = torch.tensor([row + [tokenizer.pad_token_id] * (longest - len(row)) for row in rows])
     with torch.no_grad():
         states = model.get_encoder()(input_ids=padded, attention_mask=torch.ones_like(padded)).last_hidden_state
-    torch.testing.assert_close(made.code(model)[0], states.mean(dim=0), atol=1e-5, rtol=1e-5)
-    assert not torch.allclose(made.code(model), knob(tokenizer).code(model), atol=1e-3)
+    torch.testing.assert_close(ctx_aug.code(model)[0], states.mean(dim=0), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(ctx_aug.code(model), knob(tokenizer).code(model), atol=1e-3)
 
 
 @pytest.mark.parametrize("backend", ["eager", "sdpa"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_strength_one_equals_a_stock_model_given_the_longer_context(tiny, tokenizer, source, family, backend):
     model = tiny(family, backend)
-    made = knob(tokenizer)
-    code = code_by_hand(model, tokenizer, made.drawn)
+    ctx_aug = knob(tokenizer)
+    code = code_by_hand(model, tokenizer, ctx_aug.drawn)
     inputs = {"input_ids": source.input_ids, "attention_mask": source.attention_mask}
     options = dict(max_new_tokens=8, num_beams=3, do_sample=False, output_scores=True, return_dict_in_generate=True)
     with torch.no_grad():
@@ -93,7 +93,7 @@ def test_strength_one_equals_a_stock_model_given_the_longer_context(tiny, tokeni
             encoder_outputs=BaseModelOutput(last_hidden_state=longer), attention_mask=mask, **options
         )
         plain = model.generate(**inputs, **options)
-        with apply(model, [made], source):
+        with apply(model, [ctx_aug], source):
             actual = model.generate(**inputs, **options)
     assert torch.equal(actual.sequences, expected.sequences)
     torch.testing.assert_close(actual.scores[0], expected.scores[0], atol=1e-5, rtol=1e-5)
@@ -103,8 +103,8 @@ def test_strength_one_equals_a_stock_model_given_the_longer_context(tiny, tokeni
 @pytest.mark.parametrize("family", ["bart", "t5"])
 def test_strength_weighs_the_code_as_the_definition_does(tiny, tokenizer, source, family):
     reference, model = tiny(family, "eager"), tiny(family, "sdpa")
-    made = knob(tokenizer, strength=5.0)
-    code = code_by_hand(reference, tokenizer, made.drawn)
+    ctx_aug = knob(tokenizer, strength=5.0)
+    code = code_by_hand(reference, tokenizer, ctx_aug.drawn)
     decoder_ids = torch.randint(10, 500, (3, 6), generator=torch.Generator().manual_seed(0))
     inputs = {"input_ids": source.input_ids, "attention_mask": source.attention_mask}
     weights = torch.ones(3, 1, 1, len(code) + source.input_ids.shape[1])
@@ -115,7 +115,7 @@ def test_strength_weighs_the_code_as_the_definition_does(tiny, tokenizer, source
         mask = torch.cat([torch.ones(3, len(code), dtype=torch.long), source.attention_mask], dim=1)
         with reweighted(cross_attentions(reference), weights):
             expected = reference(encoder_outputs=longer, attention_mask=mask, decoder_input_ids=decoder_ids).logits
-        with apply(model, [made], source):
+        with apply(model, [ctx_aug], source):
             actual = model(**inputs, decoder_input_ids=decoder_ids).logits
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
 

@@ -142,12 +142,12 @@ def test_a_cache_from_outside_the_context_is_refused(pair, inputs, level):
 def test_steps_by_hand_with_the_returned_cache(pair, inputs, level):
     model, other = pair("bart")
     with torch.no_grad(), apply(model, [DecoderMixing(other, 0.5, level)]):
-        whole = model(**inputs, decoder_input_ids=DECODER_IDS).logits
+        full = model(**inputs, decoder_input_ids=DECODER_IDS).logits
         first = model(**inputs, decoder_input_ids=DECODER_IDS[:, :4], use_cache=True)
         second = model(
             **inputs, decoder_input_ids=DECODER_IDS[:, 4:], past_key_values=first.past_key_values, use_cache=True
         )
-    torch.testing.assert_close(torch.cat([first.logits, second.logits], dim=1), whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(torch.cat([first.logits, second.logits], dim=1), full, atol=1e-5, rtol=1e-5)
 
 
 def test_decoders_that_do_not_fit_are_refused(tiny, tokenizer, pair):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.families import tiny_family
-from tests.knob_cases import CASES, Given, first, made, neutral, ways
+from tests.knob_cases import CASES, Given, first, made_knob, neutral, ways
 from tests.reference import Plain, cross_attentions, reweighted
 from zsc.data.layout import BucketLayout
 from zsc.knobs import (
@@ -142,4 +142,4 @@ def test_other_precisions_are_refused(dtype, tokenizer, source, pair):
         parameter.data = parameter.data.to(dtype)
     for way in ways():
         with pytest.raises(UnsupportedModel, match="not of float16, bfloat16, float32, float64"):
-            made(way, Given(tokenizer, other)).check(model, source)
+            made_knob(way, Given(tokenizer, other)).check(model, source)

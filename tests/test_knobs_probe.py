@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from tests.knob_cases import Given, made, stepped_ways
+from tests.knob_cases import Given, made_knob, stepped_ways
 from tests.reference import cross_attentions, reweighted, self_attentions
 from zsc.data.layout import BucketLayout
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
@@ -43,12 +43,12 @@ def test_kl_is_that_of_the_two_distributions_along_the_greedy_tokens(tiny, sourc
     inputs = {"input_ids": source.input_ids, "attention_mask": source.attention_mask}
     weights = torch.where(source.segments == 1, 8.0, 1.0)[:, None, None]
     with torch.no_grad():
-        said = reference.generate(**inputs, max_new_tokens=PROBED_TOKENS, do_sample=False, num_beams=1)
-        off = reference(**inputs, decoder_input_ids=said).logits.softmax(-1)
+        generated = reference.generate(**inputs, max_new_tokens=PROBED_TOKENS, do_sample=False, num_beams=1)
+        off = reference(**inputs, decoder_input_ids=generated).logits.softmax(-1)
         with reweighted(cross_attentions(reference), weights):
-            on = reference(**inputs, decoder_input_ids=said).logits.softmax(-1)
+            on = reference(**inputs, decoder_input_ids=generated).logits.softmax(-1)
     divergences = []
-    for row, tokens in enumerate(said):
+    for row, tokens in enumerate(generated):
         ended = (tokens[1:] == 2).nonzero()
         steps = range(1 + int(ended[0]) if len(ended) else len(tokens))
         divergences += [float((on[row, i] * (on[row, i] / off[row, i]).log()).sum()) for i in steps]
@@ -121,7 +121,7 @@ def test_a_knob_that_a_model_loses_at_cached_steps_is_refused(tiny, source, fami
 def test_a_cache_that_is_not_read_is_noticed(pair, source, tokenizer, monkeypatch, case, family):
     """What happened when the cache had a name that nobody knew: every step was taken for the first."""
     model, other = pair(family)
-    knobs = [made(case, Given(tokenizer, other))]
+    knobs = [made_knob(case, Given(tokenizer, other))]
     assert probe(model, knobs, source).kl > 0
     monkeypatch.setattr("zsc.knobs.steering.given_cache", lambda module, kwargs: None)
     monkeypatch.setattr("zsc.knobs.dec_mix.follower", lambda cache, owner: None)

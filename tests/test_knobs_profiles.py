@@ -7,7 +7,7 @@ from tests.reference import cross_attentions, reweighted
 from zsc.data.layout import BucketLayout, Source
 from zsc.data.record import Record, Turn
 from zsc.knobs import AttentionBias, NoSuchSpan, apply
-from zsc.knobs.attn_bias import progress
+from zsc.knobs.attn_bias import schedule_share
 from zsc.knobs.spans import chosen_positions, parse_span
 
 FAMILIES = ["bart", "t5"]
@@ -113,10 +113,10 @@ def test_layers_and_heads_beyond_the_model_are_refused(tiny, source):
             AttentionBias(**settings).check(tiny("bart"), source)
 
 
-def test_progress_by_hand():
+def test_the_share_of_a_schedule_by_hand():
     steps = torch.arange(6.0)
-    assert progress(steps, "linear", 4).tolist() == [0, 0.25, 0.5, 0.75, 1, 1]
-    assert progress(steps, "step", 4).tolist() == [0, 0, 0, 0, 1, 1]
+    assert schedule_share(steps, "linear", 4).tolist() == [0, 0.25, 0.5, 0.75, 1, 1]
+    assert schedule_share(steps, "step", 4).tolist() == [0, 0, 0, 0, 1, 1]
 
 
 def block_weights(source, first, last, value):

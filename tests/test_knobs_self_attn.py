@@ -86,10 +86,10 @@ def test_a_strength_of_zero_leaves_every_query_a_key(tiny, inputs):
 def test_the_causal_mask_is_kept(tiny, inputs):
     model = tiny("bart", "sdpa")
     with apply(model, [SelfAttentionBias("recent", 6.0)]):
-        whole = logits(model, inputs)
+        full = logits(model, inputs)
         with torch.no_grad():
             first = model(**inputs, decoder_input_ids=DECODER_IDS[:, :3]).logits
-    torch.testing.assert_close(first, whole[:, :3], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(first, full[:, :3], atol=1e-5, rtol=1e-5)
 
 
 def test_tosses_do_not_depend_on_their_number():

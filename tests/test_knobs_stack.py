@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.families import tiny_family
-from tests.knob_cases import Given, additive_ways, made
+from tests.knob_cases import Given, additive_ways, made_knob
 from zsc.data.layout import BucketLayout, Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode, fit_together, generate
@@ -25,7 +25,7 @@ def settings(tokenizer):
     code = ContextAugmentation(phrases, tokenizer, strength=3.0, count=3)
     return [
         [],
-        *([made(way, Given(tokenizer, None))] for way in additive_ways()),
+        *([made_knob(way, Given(tokenizer, None))] for way in additive_ways()),
         [AttentionBias("dialog", 0.0), AttentionBias("turn:1", 3.0)],
         [ContextAugmentation(phrases, tokenizer, strength=0.5, count=3), AttentionBias("knowledge", 2.0)],
         [ContextAugmentation(phrases, tokenizer, strength=2.0, count=1, variant="single"), code],
@@ -70,7 +70,7 @@ def test_tokens_side_by_side_are_those_of_each_alone(decoding, tokenizer, parlor
     together = generate(model, tokenizer, source, states, ids, jobs, DECODINGS[decoding])
     alone = [generate(model, tokenizer, source, states, ids, [job], DECODINGS[decoding])[0] for job in jobs]
     assert together == alone  # likelihoods too, to the last digit
-    assert len({tuple(one.text for one in said) for said in alone}) > len(settings) // 2
+    assert len({tuple(one.text for one in responses) for responses in alone}) > len(settings) // 2
 
 
 def test_seeds_side_by_side_for_a_knob_that_replaces_weights(tokenizer, parlor, tiny):
@@ -82,6 +82,6 @@ def test_seeds_side_by_side_for_a_knob_that_replaces_weights(tokenizer, parlor, 
     jobs = [Job(swap, 0), Job(swap, 1)]
     assert fit_together(*jobs)
     together = decode(model, source, states, ids, jobs, DECODINGS["sampling"]).chunk(2)
-    for job, said in zip(jobs, together, strict=True):
+    for job, responses in zip(jobs, together, strict=True):
         alone = decode(model, source, states, ids, [job], DECODINGS["sampling"])
-        assert torch.equal(said[:, : alone.shape[1]], alone)
+        assert torch.equal(responses[:, : alone.shape[1]], alone)

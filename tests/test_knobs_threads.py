@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.families import tiny_family
-from tests.knob_cases import Given, dosed, lone_ways, made, neutral, shared_ways
+from tests.knob_cases import Given, dosed, lone_ways, made_knob, neutral, shared_ways
 from zsc.data.layout import BucketLayout
 from zsc.knobs import AttentionBias, ComponentSwap, DecoderMixing, SelfAttentionBias, apply
 from zsc.knobs.contexts import ThreadConflict
@@ -33,7 +33,7 @@ def settings(tokenizer):
     """What threads do to one model, by name; ``other`` is the second decoder."""
     return lambda other: {
         "plain": [],
-        **{way: [made(way, Given(tokenizer, other))] for way in shared_ways()},
+        **{way: [made_knob(way, Given(tokenizer, other))] for way in shared_ways()},
         "layers of both": [DecoderMixing(other, 0.5, "hidden"), AttentionBias("knowledge", 30.0, layers=[0])],
     }
 
@@ -45,11 +45,11 @@ def scores(model, source, after_step=lambda step: None):
         after_step(input_ids.shape[1])
         return scores
 
-    said = model.generate(
+    generated = model.generate(
         input_ids=source.input_ids, attention_mask=source.attention_mask, max_new_tokens=5, min_new_tokens=5,
         do_sample=False, output_logits=True, return_dict_in_generate=True, logits_processor=[between],
     )  # fmt: skip
-    return torch.stack(said.logits)
+    return torch.stack(generated.logits)
 
 
 def alone(model, knobs, source):
@@ -159,7 +159,7 @@ def test_what_changes_the_model_itself_excludes_other_threads(case, pair, source
     plain = scores(model, source)
 
     def change(model):
-        return eager(model) if case == "eager" else apply(model, [made(case, Given(tokenizer, other))], source)
+        return eager(model) if case == "eager" else apply(model, [made_knob(case, Given(tokenizer, other))], source)
 
     with change(model):
         changed = scores(model, source)
@@ -183,7 +183,7 @@ def test_a_model_that_is_mixed_in_cannot_be_changed_by_another_thread(pair, sour
             in_thread(alone, other, [ComponentSwap(by="shuffled")], source)
         assert torch.equal(scores(model, source), expected)
     with apply(other, [ComponentSwap(by="shuffled")]):
-        for one in (made(way, Given(tokenizer, other)) for way in lone_ways()):
+        for one in (made_knob(way, Given(tokenizer, other)) for way in lone_ways()):
             if getattr(one, "other", None) is other:
                 with pytest.raises(ThreadConflict):
                     in_thread(alone, model, [one], source)

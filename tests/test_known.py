@@ -35,7 +35,7 @@ def watched(folder, *words):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def first_run(tmp_path_factory):
     """A folder in which the run was made, and what it printed."""
     folder = tmp_path_factory.mktemp("known")
     out, _, heavy = watched(folder, *RUN)
@@ -43,8 +43,8 @@ def made(tmp_path_factory):
     return folder, out
 
 
-def test_a_run_that_is_there_needs_no_model_and_says_the_same(made):
-    folder, out = made
+def test_a_run_that_is_there_needs_no_model_and_says_the_same(first_run):
+    folder, out = first_run
     run = next(path for path in (folder / "runs").iterdir() if path.name.startswith("attn_bias"))
     before = {file.name: file.read_bytes() for file in run.iterdir()}
     again, lines, heavy = watched(folder, *RUN)
@@ -53,8 +53,8 @@ def test_a_run_that_is_there_needs_no_model_and_says_the_same(made):
     assert {file.name: file.read_bytes() for file in run.iterdir()} == before
 
 
-def test_the_folder_of_a_known_run_is_written_anew(made, tmp_path):
-    folder, out = made
+def test_the_folder_of_a_known_run_is_written_anew(first_run, tmp_path):
+    folder, out = first_run
     again, _, heavy = watched(folder, *RUN, f"output={tmp_path / 'mine'}")
     run = next(path for path in (folder / "runs").iterdir() if path.name.startswith("attn_bias"))
     assert heavy == [] and again.splitlines()[:-1] == out.splitlines()[:-1]
@@ -62,8 +62,8 @@ def test_the_folder_of_a_known_run_is_written_anew(made, tmp_path):
         assert (tmp_path / "mine" / name).read_bytes() == (run / name).read_bytes()
 
 
-def test_a_cell_that_is_broken_is_made_again(made, tmp_path):
-    folder, out = made
+def test_a_cell_that_is_broken_is_made_again(first_run, tmp_path):
+    folder, out = first_run
     subprocess.run(["cp", "-r", str(folder / "runs"), str(tmp_path / "runs")], check=True)
     items = next((tmp_path / "runs" / "cells").glob("*/items.jsonl"))
     items.write_text(items.read_text().replace('"response": "', '"response": "x', 1))

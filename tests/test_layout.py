@@ -123,12 +123,12 @@ def subword_tokenizers(texts):
         ),
         (models.BPE(unk_token="<unk>"), bpe, normalizers.Replace(" ", "_"), None),
     ):
-        made = Tokenizer(model)
-        made.normalizer = normalizer
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = normalizer
         if pre is not None:
-            made.pre_tokenizer = pre
-        made.train_from_iterator(texts, trainer)
-        yield PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>", pad_token="<pad>")
+            tokenizer.pre_tokenizer = pre
+        tokenizer.train_from_iterator(texts, trainer)
+        yield PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>")
 
 
 def test_the_first_tokens_of_a_long_text_are_those_of_the_whole(parlor, tokenizer):
@@ -143,11 +143,11 @@ def test_the_first_tokens_of_a_long_text_are_those_of_the_whole(parlor, tokenize
     ]  # fmt: skip
     for one in (tokenizer, *subword_tokenizers([r.knowledge for r in parlor])):
         for text in texts:
-            whole = one(text, add_special_tokens=False, verbose=False)["input_ids"]
+            all_ids = one(text, add_special_tokens=False, verbose=False)["input_ids"]
             for size in (25, 60):
                 (first,) = first_tokens([text], [size], one)
-                assert first.ids[:size] == whole[:size]
-                assert first.bucket(size).cut == (len(whole) > size)
+                assert first.ids[:size] == all_ids[:size]
+                assert first.bucket(size).cut == (len(all_ids) > size)
 
 
 def test_no_more_of_a_huge_text_is_tokenized_than_is_needed(tokenizer):

@@ -104,29 +104,36 @@ def test_novelty_by_hand():
 
 def test_copies_count_as_whole_words_in_a_row():
     phrases = "do you know?\nWhy not"
-    said = ["Do you know, I think so.", "Why, not at all!", "Do you really know?", "What do you knows"]
-    assert value("phrase_copy_rate", said, [phrases] * 4) == pytest.approx(2 / 4)
+    responses = ["Do you know, I think so.", "Why, not at all!", "Do you really know?", "What do you knows"]
+    assert value("phrase_copy_rate", responses, [phrases] * 4) == pytest.approx(2 / 4)
     # the second response is a part of the sentence, not the whole of it
     assert value("knowledge_copy_rate", ["Well, a dog ran!", "a dog"], ["A dog ran.", "A dog ran."]) == 0.5
 
 
 def test_copied_run_by_hand():
-    said = ["Well, the cat sat on it", "dog cat", "", "x y"]
+    responses = ["Well, the cat sat on it", "dog cat", "", "x y"]
     texts = ["I saw the cat sat down", "cat dog", "a", "a b"]
-    assert value("knowledge_copied_run", said, texts) == pytest.approx((3 / 6 + 1 / 2 + 0 + 0) / 4)
+    assert value("knowledge_copied_run", responses, texts) == pytest.approx((3 / 6 + 1 / 2 + 0 + 0) / 4)
 
 
 def test_question_rates_by_hand():
-    said = ["Why?", 'He said "why?"', "Why?!", "No.", "Right!? Yes. Is it?... No. Maybe", 'She asked "why?" and left.']
-    assert value("question_rate", said) == pytest.approx(5 / 6)
+    responses = [
+        "Why?",
+        'He said "why?"',
+        "Why?!",
+        "No.",
+        "Right!? Yes. Is it?... No. Maybe",
+        'She asked "why?" and left.',
+    ]
+    assert value("question_rate", responses) == pytest.approx(5 / 6)
     # questions of sentences: 1/1, 1/1, 1/1, 0/1, 2/5, 0/1 (the sentence goes on after the quote)
-    assert value("question_sentence_rate", said) == pytest.approx(5 / 10)
+    assert value("question_sentence_rate", responses) == pytest.approx(5 / 10)
     assert value("question_rate", ["本当？"]) == value("question_sentence_rate", ["本当？"]) == 1  # noqa: RUF001
     assert value("question_sentence_rate", [""]) == 0
 
 
 @pytest.mark.parametrize(
-    ("text", "count", "asked"),
+    ("text", "count", "questions"),
     [
         ("How are you? 😊", 1, 1),
         ("How are you?😊", 1, 1),
@@ -139,9 +146,9 @@ def test_question_rates_by_hand():
         ("He left. Did he? No.", 3, 1),
     ],
 )
-def test_sentences_and_questions_beside_emoji_titles_and_other_scripts(text, count, asked):
+def test_sentences_and_questions_beside_emoji_titles_and_other_scripts(text, count, questions):
     assert len(sentences(text)) == count
-    assert value("question_sentence_rate", [text]) == pytest.approx(asked / count)
+    assert value("question_sentence_rate", [text]) == pytest.approx(questions / count)
     assert value("question_rate", [text]) == 1
 
 
@@ -179,14 +186,14 @@ def test_repetition_by_hand():
 
 
 def test_self_bleu_is_the_mean_of_the_librarys_sentence_bleu_against_all_others(parlor):
-    said = [record.reference for record in parlor[:25]] + ["the cat", "the cat", "", "a a a a the the"]
+    responses = [record.reference for record in parlor[:25]] + ["the cat", "the cat", "", "a a a a the the"]
     expected = [
-        sacrebleu.sentence_bleu(text, said[:i] + said[i + 1 :], use_effective_order=True).score
-        for i, text in enumerate(said)
+        sacrebleu.sentence_bleu(text, responses[:i] + responses[i + 1 :], use_effective_order=True).score
+        for i, text in enumerate(responses)
     ]
     metric = METRICS["self_bleu"]("self_bleu")
-    assert metric.statistics(said, None)[:, 0] == pytest.approx(expected)
-    assert value("self_bleu", said) == pytest.approx(np.mean(expected))
+    assert metric.statistics(responses, None)[:, 0] == pytest.approx(expected)
+    assert value("self_bleu", responses) == pytest.approx(np.mean(expected))
     assert np.isnan(metric.statistics(["alone"], None)).all()
 
 
@@ -199,16 +206,16 @@ def test_perplexity_by_hand():
 
 def test_keywords_by_hand():
     topic = "The guitar of a band.\nShe plays the guitar!"  # keywords: guitar, band, plays
-    said = ["Guitar plays it", "no", ""]
-    assert value("topic_keywords", said, [topic] * 3) == pytest.approx((2 / 3 + 0 + 0) / 3)
+    responses = ["Guitar plays it", "no", ""]
+    assert value("topic_keywords", responses, [topic] * 3) == pytest.approx((2 / 3 + 0 + 0) / 3)
 
 
 def test_sentiment_is_the_librarys():
-    said = ["I love this!", "That is awful.", "It is a table.", ""]
-    compound = [SentimentIntensityAnalyzer().polarity_scores(text)["compound"] for text in said]
+    responses = ["I love this!", "That is awful.", "It is a table.", ""]
+    compound = [SentimentIntensityAnalyzer().polarity_scores(text)["compound"] for text in responses]
     assert compound[0] > 0.5 and compound[1] < -0.3 and compound[2:] == [0, 0]
-    assert value("sentiment_compound", said) == pytest.approx(np.mean(compound))
-    assert value("positive_rate", said) == value("negative_rate", said) == 1 / 4
+    assert value("sentiment_compound", responses) == pytest.approx(np.mean(compound))
+    assert value("positive_rate", responses) == value("negative_rate", responses) == 1 / 4
 
 
 def test_judged_numbers():
@@ -223,12 +230,12 @@ def test_every_metric_is_listed_under_its_own_name_and_signs_its_numbers():
 
 
 def test_every_metric_says_its_direction_and_what_it_needs():
-    made = build_columns([], {}, 5, [], [])
+    columns = build_columns([], {}, 5, [], [])
     for name, build in METRICS.items():
         metric = build(name)
         assert metric.better in ("higher", "lower") and family(name) in GROUPS
         assert not metric.judge or metric.judge in JUDGES, metric.judge
-        assert set(metric.reads) <= set(made) and (metric.judge or metric.columns == metric.reads)
+        assert set(metric.reads) <= set(columns) and (metric.judge or metric.columns == metric.reads)
 
 
 def test_what_metrics_say_of_themselves_by_hand():

@@ -14,7 +14,7 @@ from zsc.metrics import METRICS
 from zsc.metrics.as_evaluate import AsEvaluate
 from zsc.models.files import EMBEDDED
 from zsc.models.load import load_model
-from zsc.training.progress import reconstruct, reconstruction_bleu
+from zsc.training.callbacks import reconstruct, reconstruction_bleu
 
 FOLDER = EMBEDDED["mini"]
 
@@ -51,7 +51,7 @@ def test_the_denoising_decoder_copies_sentences_it_never_saw(denoiser, parlor):
     assert len(originals) >= 50 and reconstruction_bleu(outputs, originals) > 90
 
 
-def said(mini, records, knobs):
+def responses_of(mini, records, knobs):
     source = BucketLayout().encode(records, mini.tokenizer)
     states = encode(mini.model, source)
     ids = [record.id for record in records]
@@ -61,7 +61,7 @@ def said(mini, records, knobs):
 
 def overlap(mini, records, knobs):
     """Return ROUGE-1 of responses against their knowledge, and how many responses differ."""
-    responses = said(mini, records, knobs)
+    responses = responses_of(mini, records, knobs)
     metric = AsEvaluate(METRICS["knowledge_rouge1"]("knowledge_rouge1"))
     rouge = metric.compute(predictions=responses, references=[record.knowledge for record in records])
     return rouge["knowledge_rouge1"], len(set(responses))
@@ -79,9 +79,9 @@ def test_biasing_moves_responses_towards_the_knowledge_and_away(mini, parlor):
 def test_question_phrases_make_it_ask_in_its_own_words(mini, parlor):
     records, phrases = parlor[::4], load_phrases("questions")
     knob = ContextAugmentation(phrases, mini.tokenizer, strength=5.0)
-    asking = said(mini, records, [knob])
+    asking = responses_of(mini, records, [knob])
     rate = lambda responses: sum("?" in response for response in responses) / len(responses)  # noqa: E731
-    assert rate(asking) > rate(said(mini, records, [])) + 0.12
+    assert rate(asking) > rate(responses_of(mini, records, [])) + 0.12
     copy_rate = METRICS["phrase_copy_rate"]("phrase_copy_rate")
     copied = AsEvaluate(copy_rate).compute(predictions=asking, references=["\n".join(knob.drawn)] * len(asking))
     assert copied["phrase_copy_rate"] <= 0.05

@@ -174,7 +174,7 @@ def test_the_hub_is_asked_for_what_decides_and_no_more(two_vocabularies, monkeyp
                 "target_tokenizer/tokenizer.json", "target_tokenizer/vocab.txt"]  # fmt: skip
     others = ["README.md", "pytorch_model.bin", "tf_model.h5", "onnx/tokenizer.json", "target_tokenizer/README.md",
               "target_tokenizer/old/tokenizer.json"]  # fmt: skip
-    asked = []
+    requested = []
 
     class Hub:
         def model_info(self, name, timeout):
@@ -184,10 +184,10 @@ def test_the_hub_is_asked_for_what_decides_and_no_more(two_vocabularies, monkeyp
     def snapshot(name, local_files_only=False, allow_patterns=None):
         if local_files_only:
             raise OSError("not cached")
-        asked.extend(allow_patterns)
+        requested.extend(allow_patterns)
         return str(two_vocabularies)
 
     monkeypatch.setattr(files, "HfApi", Hub)
     monkeypatch.setattr(files, "snapshot_download", snapshot)
     assert files.find_checkpoint("acme/tiny") == two_vocabularies
-    assert sorted(asked) == sorted(deciding)
+    assert sorted(requested) == sorted(deciding)

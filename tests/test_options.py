@@ -272,6 +272,6 @@ def test_help_names_what_stands_in_the_config_and_no_more(command):
     entries = re.findall(r"^  ([a-z_][\w.]*)(?:=.*| {2,}.*)?$", text, re.MULTILINE)
     assert sorted(entries) == sorted(standing(command))
     prose = "\n".join(line for line in text.splitlines() if not line.startswith(("  zsc ", "  ZSC_DATA=", "      ")))
-    said = {*re.findall(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*)=", prose)} - {"key"}
-    said |= {*re.findall(rf"(?<![\w./])((?:{'|'.join(GROUPS.get(command, ['run']))})\.[a-z_]+)\b", prose)}
-    assert said <= known(command), said - known(command)
+    mentioned = {*re.findall(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*)=", prose)} - {"key"}
+    mentioned |= {*re.findall(rf"(?<![\w./])((?:{'|'.join(GROUPS.get(command, ['run']))})\.[a-z_]+)\b", prose)}
+    assert mentioned <= known(command), mentioned - known(command)

@@ -22,9 +22,9 @@ def write(tmp_path, rows):
 
 
 ROWS = [
-    {"model": model, "context": f"Hi {i}.", "fact": "the cat sat", "response": said, "human": 3}
+    {"model": model, "context": f"Hi {i}.", "fact": "the cat sat", "response": response, "human": 3}
     for model, responses in (("base", ["the cat", "why?"]), ("new", ["the cat sat", ""]))
-    for i, said in enumerate(responses)
+    for i, response in enumerate(responses)
 ]
 MAPPED = {"setting": "model", "history": "context", "knowledge": "fact"}
 

@@ -96,8 +96,8 @@ def test_latex_is_escaped_and_ruled(table):
         r"\caption{Title\_of it \textasciitilde{} \textbackslash{}w\textasciicircum{}}" in text
         and r"\label{tab:mine}" in text
     )
-    cells = [line.count(" & ") for line in body if line.endswith(r"\\")]
-    assert len(set(cells)) == 1 and len(cells) == 1 + 6
+    entries = [line.count(" & ") for line in body if line.endswith(r"\\")]
+    assert len(set(entries)) == 1 and len(entries) == 1 + 6
 
 
 @pytest.mark.parametrize("name", group_options("table"))

@@ -98,8 +98,8 @@ def test_a_forced_first_token_is_read_and_not_counted(tiny, tokenizer):
     model = tiny("bart")
     model.generation_config.forced_bos_token_id = 0
     ids, first = decoder_ids(model, tokenizer, SAID)
-    said = tokenizer(SAID, add_special_tokens=False)["input_ids"]
-    assert ids.tolist() == [[2, 0, *said]] and first == 1
+    response_ids = tokenizer(SAID, add_special_tokens=False)["input_ids"]
+    assert ids.tolist() == [[2, 0, *response_ids]] and first == 1
     assert decoder_ids(model, tokenizer, "")[0].tolist() == [[2, 0]]
 
 
@@ -157,7 +157,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, checkpoint):
+def finished_run(tmp_path_factory, checkpoint):
     """A finished sweep of the tiny model."""
     folder = tmp_path_factory.mktemp("report")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
@@ -171,10 +171,10 @@ def made(tmp_path_factory, checkpoint):
 
 
 @pytest.fixture
-def run(made, tmp_path, monkeypatch):
+def run(finished_run, tmp_path, monkeypatch):
     """A copy of it, in a folder to work in."""
     monkeypatch.chdir(tmp_path)
-    return shutil.copytree(made, tmp_path / "my-run")
+    return shutil.copytree(finished_run, tmp_path / "my-run")
 
 
 def changed(file, change):
@@ -184,7 +184,7 @@ def changed(file, change):
 
 
 def test_the_page_holds_everything_and_needs_nothing(run, capsys):
-    changed(run / "manifest.json", lambda made: made.update(command="zsc sweep 'knob.profile=[a,b]' x=\"<i>\""))
+    changed(run / "manifest.json", lambda written: written.update(command="zsc sweep 'knob.profile=[a,b]' x=\"<i>\""))
     lines = [json.loads(line) for line in (run / "generations.jsonl").read_text().splitlines()]
     for line in lines:
         line["response"] = NASTY if line["setting"] == "attn_bias(dialog, 4)" else line["response"]
@@ -209,9 +209,9 @@ def test_the_page_holds_everything_and_needs_nothing(run, capsys):
     assert len(set(ids)) == len(ids) and {href[1:] for own in page.of("a", "use") if (href := own["href"])} <= set(ids)
     scores = json.loads((run / "scores.json").read_text())
     assert all(signature in shown for metric, signature in scores["signatures"].items() if metric != "length")
-    made = json.loads((run / "manifest.json").read_text())
-    assert made["weights"] in shown and f"transformers {made['versions']['transformers']}" in shown
-    assert f"{made['effects'][SETTINGS[2]]['kl']:.3g}" in shown
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["weights"] in shown and f"transformers {manifest['versions']['transformers']}" in shown
+    assert f"{manifest['effects'][SETTINGS[2]]['kl']:.3g}" in shown
     for name in ("curves-attn_bias", "frontier"):
         assert (run.parent / "page" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<text" in (run.parent / "page" / f"{name}.svg").read_text()
@@ -264,11 +264,14 @@ def test_the_choice_of_examples_depends_on_its_seed(run):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda made: made.update(weights="0" * 64), "the weights of .* have changed since the run"),
-        (lambda made: made["knobs"][SETTINGS[1]][0].update(size=3), "do not make attn_bias"),
-        (lambda made: made.update(made_from={"phrases": {"x": {"y": ["z"]}}}), "control phrases, .*, have changed"),
-        (lambda made: made.update(identity="0"), "measured with another version of the code"),
-        (lambda made: None, "^$"),
+        (lambda written: written.update(weights="0" * 64), "the weights of .* have changed since the run"),
+        (lambda written: written["knobs"][SETTINGS[1]][0].update(size=3), "do not make attn_bias"),
+        (
+            lambda written: written.update(made_from={"phrases": {"x": {"y": ["z"]}}}),
+            "control phrases, .*, have changed",
+        ),
+        (lambda written: written.update(identity="0"), "measured with another version of the code"),
+        (lambda written: None, "^$"),
     ],
 )
 def test_what_is_said_when_the_model_is_another(run, change, sentence):
@@ -316,7 +319,7 @@ def test_values_that_are_missing_do_not_crash(run):
 
 def test_runs_that_cannot_be_compared_have_frontiers_of_their_own(run, capsys):
     same, other = (shutil.copytree(run, run.parent / name) for name in ("same", "other"))
-    changed(other / "manifest.json", lambda made: made["cells"].update({"off seed 1": "of another model"}))
+    changed(other / "manifest.json", lambda written: written["cells"].update({"off seed 1": "of another model"}))
     assert main(["report", str(run), str(same), str(run), str(other), "output=page", "attention=false"]) == 0
     assert {file.name for file in (run.parent / "page").glob("*.svg")} == {
         f"{number}-{name}.svg" for number in (1, 2) for name in ("curves-attn_bias", "frontier")
@@ -333,8 +336,8 @@ def fake_group(knobs, metrics=("knowledge_rouge1", "perplexity_corpus")):
         for i, setting in enumerate(knobs)
         for metric in metrics
     ]
-    made = {"seeds": [0], "knobs": knobs}
-    return Group(*metrics[:2], [Run("fake", {}, made, rows, dict.fromkeys(metrics, ""), {"confidence": 0.9}, 5)])
+    manifest = {"seeds": [0], "knobs": knobs}
+    return Group(*metrics[:2], [Run("fake", {}, manifest, rows, dict.fromkeys(metrics, ""), {"confidence": 0.9}, 5)])
 
 
 def test_metrics_that_are_not_registered_here_do_not_crash(run):

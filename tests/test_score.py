@@ -36,12 +36,12 @@ def rows_of(responses, **more):
 def score(names, given, *settings, resampling=QUICK):
     """Return the rows by (setting, metric) of settings, each a list of responses by seed."""
     columns = {
-        (f"s{i}", seed): build_columns(given, rows_of(said), 1, [], ["jazz band"])
-        for i, of_seeds in enumerate(settings)
-        for seed, said in enumerate(of_seeds)
+        (f"s{i}", seed): build_columns(given, rows_of(response), 1, [], ["jazz band"])
+        for i, by_seed in enumerate(settings)
+        for seed, response in enumerate(by_seed)
     }
     metrics = build_metrics(names)
-    statistics = {m: {cell: cell_statistics(m, of_one) for cell, of_one in columns.items()} for m in metrics}
+    statistics = {m: {cell: cell_statistics(m, texts) for cell, texts in columns.items()} for m in metrics}
     names, seeds = [f"s{i}" for i in range(len(settings))], list(range(len(settings[0])))
     return {(row.setting, row.metric): row for row in score_statistics(statistics, names, seeds, resampling)}
 
@@ -83,13 +83,13 @@ def test_a_setting_without_any_value_is_reported():
 
 
 def test_differences_are_paired_tested_and_adjusted_across_the_table():
-    said = [["a b", "a b c", "a", "a b c d"], ["a", "a b", "a b", "a"]]
-    longer = [[f"{text} more?" for text in of_seed] for of_seed in said]
+    response = [["a b", "a b c", "a", "a b c d"], ["a", "a b", "a b", "a"]]
+    longer = [[f"{text} more?" for text in of_seed] for of_seed in response]
     other = [["b", "c c", "d d d", "e"], ["f", "g", "h", "i i"]]
-    table = score(["length", "question_rate"], records(*["k"] * 4), said, longer, other)
+    table = score(["length", "question_rate"], records(*["k"] * 4), response, longer, other)
     lengths = [
         np.array([[len(of_seed[i].split()) for of_seed in setting] for i in range(4)], dtype=float)[:, :, None]
-        for setting in (said, longer, other)
+        for setting in (response, longer, other)
     ]
     metric = build_metrics(["length"])[0]
     samples = bootstrap([(metric, lengths)], 200, 4)[0]
@@ -124,9 +124,9 @@ class Shout:
 
 def folder_of(tmp_path, settings, seeds, lines):
     folder = RunFolder(tmp_path / "run")
-    made = {"identity": "x", "settings": settings, "seeds": seeds, "weights": "ab" * 20,
+    manifest = {"identity": "x", "settings": settings, "seeds": seeds, "weights": "ab" * 20,
             "made_from": {"phrases": {"on": {"mine": ["why not"]}}}}  # fmt: skip
-    folder.create("layout: {}", made, records("It rains.", "He ran."))
+    folder.create("layout: {}", manifest, records("It rains.", "He ran."))
     folder.write_rows(lines)
     return folder
 
@@ -141,18 +141,18 @@ def lines_of(settings, seeds):
 def test_a_run_is_scored_with_signatures_items_and_judges(tmp_path):
     folder = folder_of(tmp_path, ["off", "on"], [0, 1], lines_of(["off", "on"], [0, 1]))
     metrics = build_metrics(["phrase_copy_rate", "judge_perplexity_corpus", "perplexity_corpus", "topic_probability"])
-    told = []
+    notes = []
 
     def watch(judge, total):
-        told.append(total)
-        return nullcontext(told.append)
+        notes.append(total)
+        return nullcontext(notes.append)
 
     table, signatures = score_run(folder, metrics, [Shout()], Topic("mine", ["why not"]), 1, QUICK, watch)
     by_name = {(row.setting, row.metric): row for row in table}
     assert by_name["off", "phrase_copy_rate"].value == 0.5
     judged = by_name["on", "judge_perplexity_corpus"]
     assert judged.value == pytest.approx(np.exp(3)) and (judged.n, judged.dropped) == (1, 2)
-    assert told == [5, 0, 5]  # five different texts, none of them judged before
+    assert notes == [5, 0, 5]  # five different texts, none of them judged before
     assert set(signatures) == {"phrase_copy_rate", "judge_perplexity_corpus", "perplexity_corpus"}
     assert "|model:shout|seeds:0,1|resamples:200|confidence:0.9|rs:4" in signatures["judge_perplexity_corpus"]
     assert "|model:abababababab|" in signatures["perplexity_corpus"]
@@ -181,7 +181,7 @@ def scored_file(tmp_path, capsys, rows, *arguments):
 
 
 def two_systems(*responses, **more):
-    return [{"setting": name, "response": said, **more} for name in ("a", "b") for said in responses]
+    return [{"setting": name, "response": response, **more} for name in ("a", "b") for response in responses]
 
 
 def test_a_response_without_tokens_is_dropped_from_perplexity(tmp_path, monkeypatch, capsys):
@@ -209,7 +209,9 @@ def test_what_is_beyond_double_precision_has_no_value_and_no_test(tmp_path, monk
 
 def test_a_difference_that_is_the_same_everywhere_has_no_effect_size(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    same = [{"setting": name, "response": said} for _ in range(5) for name, said in (("a", "x y z"), ("b", "x"))]
+    same = [
+        {"setting": name, "response": response} for _ in range(5) for name, response in (("a", "x y z"), ("b", "x"))
+    ]
     _, table, _ = scored_file(tmp_path, capsys, same, "metrics=[length,knowledge_rouge1]")
     assert float(table["difference", "length"]["value"]) == -2 and table["difference", "length"]["effect"] == ""
 
@@ -274,16 +276,16 @@ def test_an_option_that_cannot_be_read(tmp_path, capsys):
 
 
 def test_a_setting_is_charged_with_copies_of_its_own_phrases(tmp_path):
-    settings, said = ["off", "one", "two"], {"0": "Why not.", "1": "So it is."}
+    settings, response = ["off", "one", "two"], {"0": "Why not.", "1": "So it is."}
     lines = [
         {"setting": setting, "seed": 0, "id": i, "response": text, "nll": 1.0, "tokens": 3}
         for setting in settings
-        for i, text in said.items()
+        for i, text in response.items()
     ]
     folder = RunFolder(tmp_path / "run")
     drawn = {"one": {"a": ["why not"]}, "two": {"b": ["never", "so is it"]}}
-    made = {"identity": "x", "settings": settings, "seeds": [0], "made_from": {"phrases": drawn}}
-    folder.create("layout: {}", made, records("It rains.", "He ran."))
+    manifest = {"identity": "x", "settings": settings, "seeds": [0], "made_from": {"phrases": drawn}}
+    folder.create("layout: {}", manifest, records("It rains.", "He ran."))
     folder.write_rows(lines)
     unwatched = lambda judge, total: nullcontext(lambda count: None)  # noqa: E731
     (metric,) = build_metrics(["phrase_copy_rate"])

@@ -48,9 +48,9 @@ def test_multirun_fills_and_finds_the_same_cells(command, tmp_path, checkpoint):
     common = ["knob=attn_bias", f"model={checkpoint}", *QUICK]
     assert command("sweep", *common, "knob.strength=[2,5]")[0] == 0
     before = stored(tmp_path / "runs" / "cells")
-    code, _, said = command("run", *common, "-m", "knob.strength=2,5,7")
+    code, _, err = command("run", *common, "-m", "knob.strength=2,5,7")
     assert code == 0
-    assert re.findall(r"cells: 4, (\d) found, (\d) made", said) == [("4", "0"), ("4", "0"), ("2", "2")]
+    assert re.findall(r"cells: 4, (\d) found, (\d) made", err) == [("4", "0"), ("4", "0"), ("2", "2")]
     after = stored(tmp_path / "runs" / "cells")
     assert len(after) == 8 and all(after[name] == files for name, files in before.items())
 
@@ -95,15 +95,15 @@ def test_settings_go_side_by_side_as_far_as_asked_and_the_memory_allows(command,
 
     monkeypatch.setattr(fill, "generate", generate)
     arguments = ["sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK, "knob.strength=[2,5]"]
-    code, _, said = command(*arguments, "together=4", "cells=halved")
-    assert code == 0 and max(sizes) == 1 and "3 cells side by side exceed the memory: going on with 1" in said
+    code, _, err = command(*arguments, "together=4", "cells=halved")
+    assert code == 0 and max(sizes) == 1 and "3 cells side by side exceed the memory: going on with 1" in err
     sizes.clear()
     most[0] = 3
     assert command(*arguments, "together=3", "cells=whole")[0] == 0
     assert set(sizes) == {3} and responses(stored(tmp_path / "halved")) == responses(stored(tmp_path / "whole"))
     monkeypatch.setattr(fill, "generate", lambda *a: (_ for _ in ()).throw(torch.OutOfMemoryError("too many")))
-    code, _, said = command(*arguments, "together=1", "cells=none")
-    assert code == 2 and "4 examples at a time exceed the memory: reduce batch_size" in said
+    code, _, err = command(*arguments, "together=1", "cells=none")
+    assert code == 2 and "4 examples at a time exceed the memory: reduce batch_size" in err
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_plan_names_states_and_estimates_what_is_missing(command, tmp_path, chec
 
 
 def test_a_sweep_of_one_setting_is_refused(command, checkpoint):
-    code, _, said = command("sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK)
-    assert code == 2 and "several values" in said
+    code, _, err = command("sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK)
+    assert code == 2 and "several values" in err
 
 
 def test_bench_of_a_sweep_does_the_same_work_in_each_way(command, checkpoint, monkeypatch):

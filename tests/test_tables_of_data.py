@@ -159,9 +159,9 @@ def test_an_id_that_repeats(tmp_path):
 
 
 def test_broken_files(tmp_path):
-    whole = tmp_path / "whole.parquet"
-    parquet.write_table(pyarrow.Table.from_pylist(ROWS), whole)
-    (tmp_path / "cut.parquet").write_bytes(whole.read_bytes()[:-20])
+    complete = tmp_path / "whole.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist(ROWS), complete)
+    (tmp_path / "cut.parquet").write_bytes(complete.read_bytes()[:-20])
     (tmp_path / "cut.csv").write_text('id,history\n1,"Hi. And th')
     (tmp_path / "short.csv").write_text("id,history,reference\n1,Hi.\n")
     (tmp_path / "long.csv").write_text("id,history\n1,Hi.,there\n")
@@ -174,7 +174,7 @@ def test_broken_files(tmp_path):
     (tmp_path / "zip.csv").write_bytes(b"PK\x03\x04")
     (tmp_path / "packed.csv").write_bytes(gzip.compress(b"id,history\n1,Hi.\n"))
     (tmp_path / "whole.csv.gz").write_bytes(b"")
-    (tmp_path / "renamed.jsonl").write_bytes(whole.read_bytes())
+    (tmp_path / "renamed.jsonl").write_bytes(complete.read_bytes())
     (tmp_path / "text.parquet").write_text("id,history\n1,Hi.\n")
     (tmp_path / "empty.parquet").write_bytes(b"")
     (tmp_path / "lines.json").write_text('{"history": ["a"]}\n{"history": ["b"]}\n')

@@ -22,7 +22,7 @@ from zsc.knobs import KNOBS
 from zsc.knobs.spans import parse_span
 from zsc.models.files import _wanted
 from zsc.models.load import load_model, load_tokenizer
-from zsc.study.described import example
+from zsc.study.contents import example
 
 TEXT = "Some birds sing at night, others sing at dawn."
 FILES = {
@@ -39,8 +39,8 @@ def pieces(file, texts, size):
         sentence_iterator=iter(texts), model_writer=model, vocab_size=size, character_coverage=1.0, minloglevel=2
     )
     file.write_bytes(model.getvalue())
-    made = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    return [made.id_to_piece(i) for i in range(3, made.get_piece_size())]
+    built = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    return [built.id_to_piece(i) for i in range(3, built.get_piece_size())]
 
 
 def save(folder, family, **given):
@@ -55,19 +55,19 @@ def save(folder, family, **given):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, parlor):
-    made = {name: tmp_path_factory.mktemp(name) for name in FILES}
+    built = {name: tmp_path_factory.mktemp(name) for name in FILES}
     texts = [text for r in parlor for text in (r.knowledge, *(turn.text for turn in r.history))]
-    ByT5Tokenizer().save_pretrained(made["byt5"])
-    save(made["byt5"], "t5", **(T5 | dict(vocab_size=384, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1)))
+    ByT5Tokenizer().save_pretrained(built["byt5"])
+    save(built["byt5"], "t5", **(T5 | dict(vocab_size=384, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1)))
 
-    folder = made["bartpho"]
+    folder = built["bartpho"]
     kept = pieces(folder / "sentencepiece.bpe.model", texts, 400)[::-1]  # other ids than the model has
     (folder / "dict.txt").write_text("".join(f"{piece} 1\n" for piece in kept), encoding="utf-8")
     tokenizer = BartphoTokenizer(str(folder / "sentencepiece.bpe.model"), str(folder / "dict.txt"))
     tokenizer.save_pretrained(folder)
     tiny_family("mbart", len(tokenizer)).save_pretrained(folder)
 
-    folder = made["marian"]
+    folder = built["marian"]
     sizes, backwards = [], [text[::-1] for text in texts]
     for spm, vocabulary, read, size in [
         ("source.spm", "vocab.json", texts, 400), ("target.spm", "target_vocab.json", backwards, 300)
@@ -88,7 +88,7 @@ def folders(tmp_path_factory, parlor):
                        tie_word_embeddings=False, pad_token_id=end, decoder_start_token_id=end, eos_token_id=0,
                        forced_eos_token_id=None)),
     )  # fmt: skip
-    return made
+    return built
 
 
 @pytest.fixture(params=FILES)
@@ -109,8 +109,8 @@ def read_back(name, folder, ids, side="source"):
     else:
         known = list(json.loads((folder / {"source": "vocab.json", "target": "target_vocab.json"}[side]).read_text()))
         spm = f"{side}.spm"
-    made = sentencepiece.SentencePieceProcessor(model_file=str(folder / spm))
-    return made.decode([known[i] for i in ids])
+    built = sentencepiece.SentencePieceProcessor(model_file=str(folder / spm))
+    return built.decode([known[i] for i in ids])
 
 
 def test_sources_and_targets_are_read_back_by_their_own_files(loaded):
@@ -118,11 +118,11 @@ def test_sources_and_targets_are_read_back_by_their_own_files(loaded):
     for tokenizer, side in [(model.tokenizer, "source"), (load_tokenizer(str(folder)), "source")]:
         ids = tokenizer(TEXT, add_special_tokens=False)["input_ids"]
         assert read_back(name, folder, ids, side) == tokenizer.decode(ids) == TEXT
-    said = TEXT[::-1] if name == "marian" else TEXT
-    ids = decoder_ids(model.model, model.target_tokenizer, said)[0][0, 1:].tolist()
+    expected = TEXT[::-1] if name == "marian" else TEXT
+    ids = decoder_ids(model.model, model.target_tokenizer, expected)[0][0, 1:].tolist()
     text = model.target_tokenizer.batch_decode([[*ids, *[model.model.generation_config.eos_token_id]]],
                                                skip_special_tokens=True)  # fmt: skip
-    assert text == [said] == [read_back(name, folder, ids, "target")]
+    assert text == [expected] == [read_back(name, folder, ids, "target")]
 
 
 def test_profiles_of_text_find_their_tokens(loaded):
@@ -173,8 +173,8 @@ def test_every_file_of_a_tokenizer_decides_the_fingerprint_and_is_fetched(folder
         lines = (folder / file).read_text(encoding="utf-8").splitlines(keepends=True)
         (folder / file).write_text("".join([lines[1], lines[0], *lines[2:]]), encoding="utf-8")
     else:
-        made = sentencepiece.SentencePieceProcessor(model_file=str(folder / file)).serialized_model_proto()
-        (folder / file).write_bytes(made + b"\x42\x00")  # an empty field, which is allowed
+        built = sentencepiece.SentencePieceProcessor(model_file=str(folder / file)).serialized_model_proto()
+        (folder / file).write_bytes(built + b"\x42\x00")  # an empty field, which is allowed
     assert load_model(str(folder), device="cpu").fingerprint != before
     assert _wanted(file, ())
 

@@ -131,11 +131,11 @@ def test_the_environment_variable(tmp_path, monkeypatch):
 def test_broken_files_are_named(tmp_path):
     write(tmp_path)
     broken = tmp_path / "conversations" / "test_freq.json"
-    whole = broken.read_text()
-    broken.write_text(whole[: len(whole) // 2])
+    content = broken.read_text()
+    broken.write_text(content[: len(content) // 2])
     with pytest.raises(ZscError, match=r"test_freq.json, line 1: not valid JSON"):
         load(tmp_path)
-    broken.write_text(whole.replace('"message"', '"massage"'))
+    broken.write_text(content.replace('"message"', '"massage"'))
     with pytest.raises(ZscError, match=r"conversation c1: not in the official layout: field 'message' is missing"):
         load(tmp_path)
 

@@ -69,7 +69,7 @@ def settings_of(arguments):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, tokenizer):
     """For each family its checkpoint, and the folder of the trainings that the script started, each of two steps."""
-    made = {}
+    runs = {}
     for family, ways in CALLS.items():
         root = tmp_path_factory.mktemp(family)
         tiny_model(family, tokenizer).save_pretrained(root / "start")
@@ -83,8 +83,8 @@ def trained(tmp_path_factory, tokenizer):
         assert status == 0 and len(calls) == len(ways)
         for arguments in calls:
             assert main(arguments) == 0
-        made[family] = root
-    return made
+        runs[family] = root
+    return runs
 
 
 @pytest.mark.parametrize(("family", "way"), [(family, way) for family, ways in CALLS.items() for way in ways])

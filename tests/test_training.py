@@ -1,4 +1,4 @@
-"""Noise, segments, and a real training run that is killed and resumed."""
+"""Corruption, segments, and a real training run that is killed and resumed."""
 
 import signal
 import time
@@ -17,8 +17,8 @@ from zsc.data.record import Record, Turn
 from zsc.data.text import check_text, read_documents, split_sentences
 from zsc.errors import ZscError
 from zsc.models.load import Loaded
+from zsc.training.corruption import check_corruption, infill, permute_sentences, span_lengths
 from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
-from zsc.training.noise import check_noise, infill, permute_sentences, span_lengths
 from zsc.training.segments import DenoisingCollator, Segments, Targets, pack, segment_documents
 from zsc.training.train import last_checkpoint, wants_bf16
 
@@ -59,8 +59,8 @@ def test_infilling_replaces_the_share_by_single_masks_and_keeps_the_order():
     rng = np.random.default_rng(0)
     tokens = list(range(100, 200))
     for _ in range(50):
-        noised = infill(tokens, MASK, 0.3, 3.0, rng)
-        kept = [token for token in noised if token != MASK]
+        corrupted = infill(tokens, MASK, 0.3, 3.0, rng)
+        kept = [token for token in corrupted if token != MASK]
         assert len(kept) == 70 and kept == sorted(kept)
     assert infill(tokens, MASK, 0.0, 3.0, rng) == tokens
 
@@ -120,7 +120,7 @@ def test_speaker_tokens_a_checkpoint_lacks_start_as_the_end_token(tokenizer_fold
 @pytest.mark.parametrize("bad", [{"share": 1.5}, {"permute": -0.1}, {"clean": 2}, {"mean_span": 0}])
 def test_noise_out_of_range(bad):
     with pytest.raises(ZscError, match=next(iter(bad))):
-        check_noise(**({"share": 0.3, "mean_span": 3.0, "permute": 0.5, "clean": 0.0} | bad))
+        check_corruption(**({"share": 0.3, "mean_span": 3.0, "permute": 0.5, "clean": 0.0} | bad))
 
 
 def test_noise_depends_on_epoch_and_row_only(tokenizer):
@@ -137,8 +137,8 @@ def test_noise_depends_on_epoch_and_row_only(tokenizer):
 def test_clean_segments_are_left_as_they_are(tokenizer):
     rows = [{"sentences": s} for s in segment_documents(["The sun is a star."] * 400, tokenizer, 64)]
     data, collate = Segments(rows), DenoisingCollator(tokenizer, Targets(2, [], 1), 0.3, 3.0, permute=0.0, clean=0.25)
-    noised = (collate([data[i] for i in range(400)])["input_ids"] == tokenizer.mask_token_id).any(dim=1)
-    assert noised.float().mean() == pytest.approx(0.75, abs=0.07)
+    corrupted = (collate([data[i] for i in range(400)])["input_ids"] == tokenizer.mask_token_id).any(dim=1)
+    assert corrupted.float().mean() == pytest.approx(0.75, abs=0.07)
 
 
 def test_precision():
@@ -148,9 +148,9 @@ def test_precision():
 
 
 def test_half_written_checkpoints_are_passed_over(tmp_path):
-    for step, whole in [(9, True), (10, True), (100, False)]:
+    for step, complete in [(9, True), (10, True), (100, False)]:
         (tmp_path / f"checkpoint-{step}").mkdir()
-        if whole:
+        if complete:
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
     assert last_checkpoint(tmp_path).name == "checkpoint-10"
     assert not (tmp_path / "checkpoint-100").exists()
@@ -187,10 +187,10 @@ def test_a_killed_training_resumes_to_the_weights_of_an_undisturbed_one(tmp_path
     assert resumed.returncode == 0, resumed.stderr
     assert "resuming from" in resumed.stderr and "reconstruction BLEU" in resumed.stderr
     assert resumed.stdout.strip() == f"{tmp_path}/killed/model"
-    whole = finished(tmp_path / "here", *train, f"output={tmp_path}/whole")
-    assert whole.returncode == 0, whole.stderr
+    complete = finished(tmp_path / "here", *train, f"output={tmp_path}/whole")
+    assert complete.returncode == 0, complete.stderr
     other = finished(tmp_path / "here", *killed, "trainer.learning_rate=0.5")
-    assert other.returncode == 2 and "holds a training with other settings" in other.stderr
+    assert other.returncode == 2 and "holds a training with other options" in other.stderr
     a, b = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("killed", "whole"))
     assert a.keys() == b.keys()
     for name in a:
@@ -242,7 +242,7 @@ def test_a_refused_training_leaves_its_folder_free(command, checkpoint):
     status, _, err = again()
     assert status == 0, err
     status, _, err = again("seed=5")
-    assert status == 2 and "holds a training with other settings" in err
+    assert status == 2 and "holds a training with other options" in err
 
 
 def test_workers_are_not_handed_the_model(tokenizer):

@@ -15,7 +15,7 @@ from zsc.data import load_records
 from zsc.data.embedded import load_parlor
 from zsc.data.layout import BucketLayout
 from zsc.errors import ZscError
-from zsc.training.report import Training, by_name, figures, read_trainings
+from zsc.training.finished import Training, by_name, figures, read_trainings
 
 WAYS = {"nothing": [], "encoder+self_attention": ["encoder", "self_attention"]}
 SEEDS = (0, 4)
@@ -75,13 +75,13 @@ def test_a_row_holds_the_responses_and_the_figures_of_its_seeds(table, trained, 
     assert code == 2 and not out and "nothing-0 are not in runs/cells" in err and "make=true" in err
     code, text, err = table("make=true", "format=csv", "output=here", "save=paper")
     assert code == 0, err
-    said = [json.loads(line) for line in (tmp_path / "here/generations.jsonl").read_text().splitlines()]
+    responses = [json.loads(line) for line in (tmp_path / "here/generations.jsonl").read_text().splitlines()]
     for name in WAYS:
         for seed in SEEDS:
-            own = [row["response"] for row in said if (row["setting"], row["seed"]) == (name, seed)]
+            own = [row["response"] for row in responses if (row["setting"], row["seed"]) == (name, seed)]
             assert own == greedy(trained / f"{name}-{seed}" / "model")
-    assert len(said) == EXAMPLES * len(WAYS) * len(SEEDS)
-    assert len({row["response"] for row in said}) > EXAMPLES
+    assert len(responses) == EXAMPLES * len(WAYS) * len(SEEDS)
+    assert len({row["response"] for row in responses}) > EXAMPLES
 
     rows = {(row["setting"], row["metric"]): row for row in csv.DictReader(io.StringIO(text))}
     weights = sizes(trained / "nothing-0/model")
@@ -94,13 +94,13 @@ def test_a_row_holds_the_responses_and_the_figures_of_its_seeds(table, trained, 
         assert float(rows[name, "trained_share"]["value"]) == pytest.approx(count / total)
         bare = float(rows[name, "trained_share_without_embeddings"]["value"])
         assert bare == pytest.approx((count - embedded) / (total - embedded))
-        reports = [json.loads((trained / f"{name}-{seed}/training.json").read_text()) for seed in SEEDS]
-        losses = [report["validation_loss"] for report in reports]
+        results = [json.loads((trained / f"{name}-{seed}/training.json").read_text()) for seed in SEEDS]
+        losses = [result["validation_loss"] for result in results]
         loss = rows[name, "validation_loss"]
         assert float(loss["value"]) == pytest.approx(sum(losses) / 2) and losses[0] != losses[1]
         assert (float(loss["low"]), float(loss["high"])) == (min(losses), max(losses))
         moments = float(rows[name, "optimiser_mb"]["value"]) * 2**20
-        assert moments == pytest.approx(8 * count, rel=0.01) and moments == reports[0]["optimiser_bytes"]
+        assert moments == pytest.approx(8 * count, rel=0.01) and moments == results[0]["optimiser_bytes"]
         assert rows[name, "time_per_step"]["value"] == ""
     assert rows["encoder+self_attention", "length"]["p_holm"] and not rows["nothing", "length"]["p_holm"]
     markdown = (tmp_path / "paper/train_less.md").read_text()
@@ -156,8 +156,8 @@ def test_trainings_that_cannot_be_compared(table, command, trained, tmp_path):
 
 
 def training(folder, seed, trained, frozen=(), loss=1.0):
-    whole = {"weights": 10, "trained": trained, "share": 0.5}
-    plan = {"freeze": list(frozen), "all": whole, "without_embeddings": {"share": 0.25}}
+    every = {"weights": 10, "trained": trained, "share": 0.5}
+    plan = {"freeze": list(frozen), "all": every, "without_embeddings": {"share": 0.25}}
     return Training(folder, plan, {"seed": seed, "validation_loss": loss, "optimiser_bytes": None})
 
 
@@ -166,8 +166,8 @@ def test_order_and_names(tmp_path):
         ("a-1", 1, 3), ("b-0", 0, 7), ("base-0", 0, 5), ("a-0", 0, 3), ("base-1", 1, 5), ("b-1", 1, 7)]]  # fmt: skip
     groups, others = by_name(given, "base")
     assert not others
-    assert all([one.seed for one in of_one] == [0, 1] for of_one in groups.values())
-    assert all(one.name == name for name, of_one in groups.items() for one in of_one)
+    assert all([one.seed for one in group] == [0, 1] for group in groups.values())
+    assert all(one.name == name for name, group in groups.items() for one in group)
     assert list(groups) == ["base", "b", "a"]
     with pytest.raises(ZscError, match="did not freeze the same parts"):
         by_name([training(tmp_path / "x-0", 0, 5), training(tmp_path / "x-1", 1, 5, ["norms"])], "x")
@@ -189,10 +189,10 @@ def test_one_seed_has_no_range(tmp_path):
     assert figures([training(tmp_path / "a-0", 0, 3, loss=2.0)], {})["validation_loss"] == (2.0, None, None)
 
 
-def test_folders_without_reports_of_today(tmp_path):
+def test_folders_of_an_older_version(tmp_path):
     folder = tmp_path / "old-0"
     (folder / "model").mkdir(parents=True)
     for file, content in (("config.yaml", "{}"), ("plan.json", "{}"), ("training.json", "{}")):
         (folder / file).write_text(content)
-    with pytest.raises(ZscError, match="holds no reports of this version"):
+    with pytest.raises(ZscError, match="of this version of zsc train"):
         read_trainings(tmp_path)

@@ -55,28 +55,28 @@ def test_the_first_dose_outside_ends_what_is_allowed():
 
 def searched(cost, budget, weakest=1.0, strongest=100.0, geometric=True, points=6, rounds=3):
     row = Row("s", "x", 0.0, 0.0, 0.0, 1, 1, 0)
-    asked = []
+    tried = []
 
     def score(doses):
-        asked.extend(doses)
+        tried.extend(doses)
         return [Trial(dose, str(dose), row, row, row, row, cost(dose)) for dose in doses]
 
-    return Search(budget, weakest, strongest, geometric, score).run(points, rounds), asked
+    return Search(budget, weakest, strongest, geometric, score).run(points, rounds), tried
 
 
 @pytest.mark.parametrize("edge", [1.7, 3.0, 9.5, 40.0, 99.0])
 def test_the_search_closes_in_on_where_the_budget_ends(edge):
     budget = Budget("x", falls=False, most=edge, relative=False)
-    best, asked = searched(lambda dose: dose, budget)
-    assert edge / 1.02 < best.dose <= edge and len(asked) == len(set(asked)) <= 18
+    best, tried = searched(lambda dose: dose, budget)
+    assert edge / 1.02 < best.dose <= edge and len(tried) == len(set(tried)) <= 18
 
 
 def test_a_range_that_is_all_inside_and_one_that_is_all_outside():
     free = Budget("x", falls=False, most=1e9, relative=False)
-    best, asked = searched(lambda dose: dose, free)
-    assert best.dose == 100 and len(asked) == 6
-    best, asked = searched(lambda dose: 1.0, Budget("x", falls=False, most=0.5, relative=False))
-    assert best is None and max(asked[6:]) < min(asked[:6])
+    best, tried = searched(lambda dose: dose, free)
+    assert best.dose == 100 and len(tried) == 6
+    best, tried = searched(lambda dose: 1.0, Budget("x", falls=False, most=0.5, relative=False))
+    assert best is None and max(tried[6:]) < min(tried[:6])
 
 
 def test_what_exceeds_the_budget_below_is_not_jumped_over():
@@ -87,8 +87,8 @@ def test_what_exceeds_the_budget_below_is_not_jumped_over():
 
 def test_weights_are_searched_evenly():
     budget = Budget("x", falls=False, most=0.33, relative=False)
-    best, asked = searched(lambda dose: dose, budget, 0.0, 1.0, geometric=False)
-    assert asked[:6] == [0.167, 0.333, 0.5, 0.667, 0.833, 1] and 0.325 < best.dose <= 0.33
+    best, tried = searched(lambda dose: dose, budget, 0.0, 1.0, geometric=False)
+    assert tried[:6] == [0.167, 0.333, 0.5, 0.667, 0.833, 1] and 0.325 < best.dose <= 0.33
 
 
 def test_halves_share_nothing_and_lose_nothing():

@@ -55,9 +55,9 @@ FULL = ["knowledge_precision", "knowledge_rouge1", "knowledge_rouge2", "knowledg
         "dialog_precision2"]  # fmt: skip
 
 
-def value(name, said, texts=None):
+def value(name, response, texts=None):
     metric = METRICS[name](name)
-    return AsEvaluate(metric).compute(predictions=said, **({} if texts is None else {"references": texts}))[name]
+    return AsEvaluate(metric).compute(predictions=response, **({} if texts is None else {"references": texts}))[name]
 
 
 @pytest.mark.parametrize("language", COPIES)
@@ -66,10 +66,10 @@ def test_copies_score_by_hand_in_every_script(language):
     half_words = words(half)
     assert (len(words(text)), len(half_words)) == (count, of_half)
     for form in ("NFC", "NFD"):  # an accent is the same composed and decomposed
-        said = unicodedata.normalize(form, text)
-        assert {name: value(name, [said], [text]) for name in FULL} == dict.fromkeys(FULL, 1)
-        assert value("knowledge_novelty", [said], [text]) == value("repetition", [said]) == 0
-        assert value("reference_meteor", [said], [text]) == pytest.approx(1 - 0.5 / count**3)
+        response = unicodedata.normalize(form, text)
+        assert {name: value(name, [response], [text]) for name in FULL} == dict.fromkeys(FULL, 1)
+        assert value("knowledge_novelty", [response], [text]) == value("repetition", [response]) == 0
+        assert value("reference_meteor", [response], [text]) == pytest.approx(1 - 0.5 / count**3)
     assert value("reference_chrf", [text], [text]) == pytest.approx(100)
     assert value("knowledge_bleu", [text], [text]) == pytest.approx(100)
     assert value("knowledge_rouge1", [half], [text]) == pytest.approx(2 * of_half / (of_half + count))
@@ -137,14 +137,14 @@ def old_sentences(text):
     return found
 
 
-def old_f1(said, known):
+def old_f1(response, known):
     def normal(text):
         text = "".join(" " if c in "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~" else c for c in text.lower())
         return re.sub(r"\b(a|an|the)\b", " ", text).split()
 
-    said, known = normal(said), normal(known)
-    both = sum(min(said.count(word), known.count(word)) for word in set(said))
-    return 2 * both / max(len(said) + len(known), 1)
+    response, known = normal(response), normal(known)
+    both = sum(min(response.count(word), known.count(word)) for word in set(response))
+    return 2 * both / max(len(response) + len(known), 1)
 
 
 class NoSynonyms:
@@ -168,8 +168,8 @@ def test_what_is_ascii_is_read_as_it_always_was(parlor):
     for text, other in zip(texts, texts[1:] + texts[:1], strict=True):
         split = re.findall("[a-z0-9]+", text.lower())
         assert list(words(text)) == split == tokenize(text, None) and length(text) == len(text.split())
-        asked = [any(c == "?" for c in re.search(r"[^\w]*$", one).group()) for one in old_sentences(text)]
-        assert sentences(text) == old_sentences(text) and [is_question(one) for one in sentences(text)] == asked
+        questions = [any(c == "?" for c in re.search(r"[^\w]*$", one).group()) for one in old_sentences(text)]
+        assert sentences(text) == old_sentences(text) and [is_question(one) for one in sentences(text)] == questions
         old = scorer.score(other, text)
         for kind in old:
             assert METRICS[f"knowledge_{kind}"](kind).compare(text, other) == old[kind].fmeasure
@@ -187,7 +187,7 @@ def test_english_in_ascii_stems_and_other_words_match_only_whole():
 
 
 @pytest.mark.parametrize(
-    ("text", "asked"),
+    ("text", "questions"),
     [
         ("Τι κάνεις; Καλά.", [1, 0]),
         ("Τι κάνεις\u037e Καλά.", [1, 0]),
@@ -206,10 +206,10 @@ def test_english_in_ascii_stems_and_other_words_match_only_whole():
         ("¿Qué? ¡No!", [1, 0]),
     ],
 )
-def test_sentences_and_questions_by_hand(text, asked):
-    assert [is_question(one) for one in sentences(text)] == [bool(one) for one in asked]
-    assert value("question_rate", [text]) == any(asked)
-    assert value("question_sentence_rate", [text]) == pytest.approx(sum(asked) / len(asked))
+def test_sentences_and_questions_by_hand(text, questions):
+    assert [is_question(one) for one in sentences(text)] == [bool(one) for one in questions]
+    assert value("question_rate", [text]) == any(questions)
+    assert value("question_sentence_rate", [text]) == pytest.approx(sum(questions) / len(questions))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,8 @@ def test_other_scripts_through_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = "猫坐在垫子上，狗在睡觉。"
     rows = [
-        {"history": "你好吗？", "knowledge": text, "reference": text, "response": said} for said in (text, "I love it")
+        {"history": "你好吗？", "knowledge": text, "reference": text, "response": response}
+        for response in (text, "I love it")
     ]
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
@@ -313,15 +314,17 @@ def test_some_text_that_13a_leaves_together_is_said():
 
 @pytest.mark.parametrize("name", ["zh", "char", "intl", "13a", "none"])
 def test_a_named_tokenizer_is_sacrebleus(name):
-    said, texts = ["猫坐在垫子上 and sat. Да", "Он ушёл, да"], ["猫在垫子上 and sat! Да", "Он «ушёл», да"]
+    responses, texts = ["猫坐在垫子上 and sat. Да", "Он ушёл, да"], ["猫在垫子上 and sat! Да", "Он «ушёл», да"]
     bleu, own = build_metrics(["knowledge_bleu", "self_bleu"], name)
-    expected = sacrebleu.corpus_bleu(said, [texts], tokenize=name).score
-    assert AsEvaluate(bleu).compute(predictions=said, references=texts)["knowledge_bleu"] == pytest.approx(expected)
+    expected = sacrebleu.corpus_bleu(responses, [texts], tokenize=name).score
+    assert AsEvaluate(bleu).compute(predictions=responses, references=texts)["knowledge_bleu"] == pytest.approx(
+        expected
+    )
     alone = [
         sacrebleu.sentence_bleu(one, [other], tokenize=name, use_effective_order=True).score
-        for one, other in (said, said[::-1])
+        for one, other in (responses, responses[::-1])
     ]
-    assert AsEvaluate(own).compute(predictions=said)["self_bleu"] == pytest.approx(sum(alone) / 2)
+    assert AsEvaluate(own).compute(predictions=responses)["self_bleu"] == pytest.approx(sum(alone) / 2)
 
 
 def test_a_tokenizer_that_is_none_or_cannot_be_used():
@@ -334,7 +337,7 @@ def test_a_tokenizer_that_is_none_or_cannot_be_used():
 
 
 @pytest.mark.parametrize(
-    ("known", "said"),
+    ("known", "response"),
     [
         (["我喜歡音樂和電影。", "今天的天氣很好。"], ["音樂很棒", "天氣好嗎"]),
         (["मुझे संगीत पसंद है।", "आज मौसम अच्छा है।"], ["संगीत", "मौसम कैसा है"]),
@@ -342,6 +345,6 @@ def test_a_tokenizer_that_is_none_or_cannot_be_used():
         (["ฉันชอบดนตรี", "วันนี้ฝนตก"], ["ดนตรี", "ฝน"]),
     ],
 )
-def test_knowledge_is_chosen_in_every_script(known, said):
-    choices = most_similar(known, said)
+def test_knowledge_is_chosen_in_every_script(known, response):
+    choices = most_similar(known, response)
     assert [choice.index for choice in choices] == [0, 1] and all(choice.similarity > 0.2 for choice in choices)

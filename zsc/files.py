@@ -56,9 +56,9 @@ def drop_partial_line(path: Path) -> None:
     refuse_link(path)
     if path.is_file():
         content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            write_atomic(path, whole.decode("utf-8"))
+        complete = content[: content.rfind(b"\n") + 1]
+        if complete != content:
+            write_atomic(path, complete.decode("utf-8"))
 
 
 def lock_at(path: Path) -> BaseFileLock:

@@ -18,10 +18,10 @@ def annotate(cfg: DictConfig) -> None:
     if options.answers is not None:
         show(options)
         return
-    made = export(RunFolder(Path(options.run)), options)
-    print(f"{made.pairs} pairs, {made.identical} of them of the same text, in {made.folder}")
+    exported = export(RunFolder(Path(options.run)), options)
+    print(f"{exported.pairs} pairs, {exported.identical} of them of the same text, in {exported.folder}")
     print("give out form.html or pairs.csv, and keep key.json to yourself; then:")
-    print(f"  zsc annotate {shlex.quote(str(made.folder))} 'answers=[FILE,...]'")
+    print(f"  zsc annotate {shlex.quote(str(exported.folder))} 'answers=[FILE,...]'")
 
 
 def show(options: AnnotateOptions) -> None:

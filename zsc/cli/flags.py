@@ -64,16 +64,16 @@ def check_words(words: Sequence[str]) -> None:
         meant = ""
         if not equals and not word.startswith("-") and after and after[0].startswith("="):
             rest = after if after[0] != "=" else after[1:]
-            meant = f"{word}={_whole((rest or [''])[0].lstrip('='), rest[1:])}"
+            meant = f"{word}={_joined((rest or [''])[0].lstrip('='), rest[1:])}"
         elif equals and key and not value and after and "=" not in after[0] and not after[0].startswith("-"):
-            meant = f"{word}{_whole(after[0], after[1:])}"
-        elif equals and key and value[:1] in ("[", "{") and _open(value) and (whole := _whole(value, after)) != value:
-            meant = f"{key}={whole}"
+            meant = f"{word}{_joined(after[0], after[1:])}"
+        elif equals and key and value[:1] in ("[", "{") and _open(value) and (joined := _joined(value, after)) != value:
+            meant = f"{key}={joined}"
         if meant:
             raise ZscError(f"{word} is split by a space. Write it as one word: {shlex.quote(meant)}")
 
 
-def _whole(value: str, after: Sequence[str]) -> str:
+def _joined(value: str, after: Sequence[str]) -> str:
     """Return ``value`` and as many of the words ``after`` it as its brackets need to close."""
     words = [value]
     for word in after:

@@ -43,7 +43,7 @@ def launch(command: str, arguments: list[str]) -> None:
     try:
         start(command, [*flags, *overrides], Job(path, outcomes))
     finally:
-        outcomes.tell()
+        outcomes.print_failed()
     outcomes.check()
 
 

@@ -56,7 +56,7 @@ class Outcomes:
         lost = {"settings": "", "error": "it ended without a word: see what is printed above.", "code": FAULT}
         return [found.get(number, {"job": number, **lost}) for number in range(max(found, default=-1) + 1)]
 
-    def tell(self) -> None:
+    def print_failed(self) -> None:
         """Print a line for each job that failed."""
         for outcome in self.read():
             if outcome["code"]:

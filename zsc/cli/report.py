@@ -14,8 +14,8 @@ def report(cfg: DictConfig) -> None:
     """Write the page that ``cfg`` (configs/report.yaml) asks for, and print where it is."""
     options = options_of(ReportOptions, cfg)
     paths = {Path(run).resolve(): Path(run) for run in reversed(options.runs)}
-    made = write(list(reversed(paths.values())), options, Terminal())
-    for line in made.verdicts:
+    written = write(list(reversed(paths.values())), options, Terminal())
+    for line in written.verdicts:
         print(line)
-    print(f"page: {made.page}")
-    print(f"plots: {made.plots}, each as PNG and SVG beside it")
+    print(f"page: {written.page}")
+    print(f"plots: {written.plots}, each as PNG and SVG beside it")

@@ -25,13 +25,13 @@ def table(cfg: DictConfig) -> None:
         from zsc.study.trainings import compare
 
         check_given(name)
-        made, folders = compare(options, name, watch, command_line())
+        paper_table, folders = compare(options, name, watch, command_line())
     else:
         choices = [[compose_knob(run, options) for run in group.runs] for group in options.table.groups]
-        made, folders = make(options, name, choices, watch, command_line())
-    print(render_paper(made, options.format))
+        paper_table, folders = make(options, name, choices, watch, command_line())
+    print(render_paper(paper_table, options.format))
     if options.save is not None:
-        save(made, Path(options.save))
+        save(paper_table, Path(options.save))
     for folder in folders:
         watch.say(f"run: {folder.path}")
 

@@ -22,15 +22,15 @@ DATASETS: dict[str, Callable[..., list[Record]]] = {
 }
 
 
-def load_records(loader: str, limit: int | None = None, **settings: Any) -> list[Record]:
+def load_records(loader: str, limit: int | None = None, **options: Any) -> list[Record]:
     """Load a dataset by name; ``limit`` keeps a fixed random sample of that many records, in their order."""
     if loader not in DATASETS:
         raise ZscError(f"no dataset loader '{loader}'.{suggestion(loader, DATASETS)} Known: {', '.join(DATASETS)}.")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ZscError(f"dataset.limit={limit} must be a whole number of at least 1, or null for all records.")
-    records = [check_sound(record) for record in DATASETS[loader](**settings)]
+    records = [check_sound(record) for record in DATASETS[loader](**options)]
     if not records:
-        raise ZscError(f"dataset {loader} with {settings} holds no record. Check its path, split and filters.")
+        raise ZscError(f"dataset {loader} with {options} holds no record. Check its path, split and filters.")
     if limit is not None and limit < len(records):
         kept = sorted(random.Random(0).sample(range(len(records)), limit))
         records = [records[i] for i in kept]

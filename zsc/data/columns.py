@@ -22,7 +22,7 @@ LIST = re.compile(r"\s*\[\s*[\"'{]")  # how a list of texts or objects begins, a
 def check_columns(columns: Any, names: Sequence[str], where: str, key: str = "dataset.columns") -> dict[str, str]:
     """Return the column of each field that is there, ``names`` being those of the table.
 
-    ``columns``, the setting ``key``, maps fields to names, or to null for a field that is not to be read. A field under
+    ``columns``, the option ``key``, maps fields to names, or to null for a field that is not to be read. A field under
     its own name may be absent. Raises ZscError for an unknown field, for a column that is named but absent, and where
     a column's name is so close to an absent history that it may be meant.
     """
@@ -74,7 +74,7 @@ def parse_rows(
     """Build a record from each of ``rows``, given with where it stands.
 
     A row without an id gets its number [D]. Plain text of several lines is a history of one turn, which is then said on
-    stderr with the setting ``key``, unless ``split`` is ``lines``. Raises ZscError, naming the place and the field, for
+    stderr with the option ``key``, unless ``split`` is ``lines``. Raises ZscError, naming the place and the field, for
     a row that is no record, and for an id that occurs twice.
     """
     of_lines: list[str] = []

@@ -31,11 +31,11 @@ class Cut:
     @property
     def share(self) -> float:
         """The share of non-empty buckets whose content is longer than the bucket."""
-        buckets = [bucket for kind in (self.knowledge, self.turns) for of_one in kind for bucket in of_one]
+        buckets = [bucket for kind in (self.knowledge, self.turns) for one in kind for bucket in one]
         return sum(bucket.cut for bucket in buckets) / max(len(buckets), 1)
 
     def __str__(self) -> str:
-        """Say what is cut, and the settings that make room; empty where nothing is."""
+        """Say what is cut, and the options that make room; empty where nothing is."""
         count = len(self.histories)
         parts = [*_part("knowledge", self.knowledge), *_part("turns", self.turns)]
         if older := sum(turns > self.kept for turns in self.histories):
@@ -45,14 +45,14 @@ class Cut:
 
 
 def _part(name: str, records: Sequence[Sequence[Bucket]]) -> list[str]:
-    cut = [bucket for of_one in records for bucket in of_one if bucket.cut]
+    cut = [bucket for buckets in records for bucket in buckets if bucket.cut]
     if not cut:
         return []
     longest = max(cut, key=lambda bucket: (bucket.characters or 0, bucket.tokens))
     size = f"{longest.characters:,} characters" if longest.characters is not None else f"{longest.tokens:,} tokens"
-    examples = sum(any(bucket.cut for bucket in of_one) for of_one in records)
+    examples = sum(any(bucket.cut for bucket in buckets) for buckets in records)
     return [f"{name} in {_share(examples, len(records))}, the longest of {size} for {longest.size}"]
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part:,} of {whole:,} examples ({part / whole:.1%})"
+def _share(part: int, total: int) -> str:
+    return f"{part:,} of {total:,} examples ({part / total:.1%})"

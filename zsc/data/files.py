@@ -140,7 +140,7 @@ def parse_json(text: str, where: str, remedy: str = "", numbered: bool = False, 
         raise ZscError(f"{where}: not valid JSON (nested too deeply).{after}") from None
     except _Repeated as error:
         raise ZscError(f"{where}: two fields are called {error}. Rename or remove one of them.") from None
-    except ValueError:  # of int(), whose text is about a setting of Python
+    except ValueError:  # of int(), whose text is about a limit of Python
         raise ZscError(f"{where}: holds a whole number of thousands of digits.{after}") from None
 
 

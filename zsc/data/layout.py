@@ -88,7 +88,7 @@ class BucketLayout:
         speakers = [_speaker_id(token, tokenizer) for token in self.speaker_tokens]
         rows = _Rows(self.attend_padding)
         knowledge: list[list[Bucket]] = []
-        said: list[list[Bucket]] = []
+        turn_buckets: list[list[Bucket]] = []
         for record, turns in zip(records, recent, strict=True):
             if tokenizer.bos_token_id is not None:
                 rows.add([tokenizer.bos_token_id], BEGIN, 1)
@@ -97,16 +97,16 @@ class BucketLayout:
             knowledge.append([first.bucket(self.knowledge_tokens)] if record.knowledge else [])
             empty = self.turns - len(turns)
             rows.add([], PAD, empty * (1 + self.turn_tokens))
-            said.append([])
+            turn_buckets.append([])
             for i, turn in enumerate(turns, start=empty):
                 first = next(found)
                 speaker = speakers[turn.speaker != turns[-1].speaker]
                 rows.add([speaker, *first.ids[: self.turn_tokens]], FIRST_TURN + i, 1 + self.turn_tokens)
-                said[-1].append(first.bucket(self.turn_tokens))
+                turn_buckets[-1].append(first.bucket(self.turn_tokens))
         input_ids, segments = (torch.tensor(one).reshape(len(records), -1) for one in (rows.ids, rows.segments))
         attended = torch.ones_like(segments) if self.attend_padding else (segments != PAD).long()
         source = Source(torch.where(input_ids >= 0, input_ids, tokenizer.pad_token_id), attended, segments)
-        return source, Cut(knowledge, said, [len(record.history) for record in records], self.turns)
+        return source, Cut(knowledge, turn_buckets, [len(record.history) for record in records], self.turns)
 
 
 class _Rows:

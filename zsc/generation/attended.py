@@ -61,8 +61,8 @@ def decoder_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, resp
     config = model.generation_config
     start = config.bos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
     forced = [] if config.forced_bos_token_id is None else [config.forced_bos_token_id]
-    said = tokenizer(text_target=response, add_special_tokens=False)["input_ids"]
-    return torch.tensor([[start, *forced, *said]], device=model.device), len(forced)
+    response_ids = tokenizer(text_target=response, add_special_tokens=False)["input_ids"]
+    return torch.tensor([[start, *forced, *response_ids]], device=model.device), len(forced)
 
 
 def source_texts(tokenizer: PreTrainedTokenizerBase, source: Source, kept: torch.Tensor) -> list[tuple[int, str, bool]]:
@@ -77,9 +77,9 @@ def source_texts(tokenizer: PreTrainedTokenizerBase, source: Source, kept: torch
     for segment in segments[kept].unique():
         places = (kept & (segments == segment)).nonzero().flatten().tolist()
         plain = [place for place in places if ids[place] not in special]
-        whole = decoded(tokenizer, [ids[place] for place in plain])
-        ends = [common_length(decoded(tokenizer, [ids[p] for p in plain[: i + 1]]), whole) for i in range(len(plain))]
-        texts |= {place: whole[start:end] for place, start, end in zip(plain, [0, *ends], ends, strict=False)}
+        joined = decoded(tokenizer, [ids[place] for place in plain])
+        ends = [common_length(decoded(tokenizer, [ids[p] for p in plain[: i + 1]]), joined) for i in range(len(plain))]
+        texts |= {place: joined[start:end] for place, start, end in zip(plain, [0, *ends], ends, strict=False)}
     return [
         (place, texts.get(place, str(tokenizer.convert_ids_to_tokens(ids[place]))), ids[place] in special)
         for place in kept.nonzero().flatten().tolist()

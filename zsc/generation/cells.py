@@ -33,6 +33,8 @@ FIELDS = {"id", "response", "tokens", "nll"}
 CHECK, LOCK = "check", ".lock"
 PARTS = ("cell.json", "items.jsonl", "done.json")
 
+Place = tuple[str, int]  # of a cell in a run: setting and seed
+
 
 class State(Enum):
     MISSING = "missing"
@@ -51,7 +53,7 @@ class Stored:
 
 
 def canonical(value: Any) -> str:
-    """Return ``value`` as JSON in which equal settings look alike: sorted keys, and 5.0 as 5."""
+    """Return ``value`` as JSON in which equal options look alike: sorted keys, and 5.0 as 5."""
 
     def plain(part: Any) -> Any:
         if isinstance(part, Mapping):
@@ -133,7 +135,7 @@ class Cell:
         known = isinstance(described, dict) and set(described) == {"spec", "effect"}
         if not known or canonical(described["spec"]) != canonical(self.spec):
             return Stored(State.BROKEN, [], "cell.json describes another cell")
-        items = self._whole(content)
+        items = self._complete(content)
         if mark is not None and (mark != _mark(content).encode() or len(items) < len(self.ids)):
             return Stored(State.BROKEN, [], "its responses are not those it was finished with")
         if mark is None and len(items) < content.count(b"\n"):
@@ -159,9 +161,9 @@ class Cell:
             write_atomic(
                 self.path / "cell.json", json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
             )
-        whole = _lines(found.items)
-        if self.items.is_file() and self.items.read_text(encoding="utf-8", errors="replace") != whole:
-            write_atomic(self.items, whole)
+        expected = _lines(found.items)
+        if self.items.is_file() and self.items.read_text(encoding="utf-8", errors="replace") != expected:
+            write_atomic(self.items, expected)
         return found.items
 
     def append(self, items: Sequence[Mapping[str, Any]]) -> None:
@@ -174,7 +176,7 @@ class Cell:
             os.fsync(handle.fileno())
         write_atomic(self.path / "done.json", _mark(content))
 
-    def _whole(self, content: bytes) -> list[dict[str, Any]]:
+    def _complete(self, content: bytes) -> list[dict[str, Any]]:
         """Return the items of ``content`` as far as they are whole and those of the records in order."""
         items: list[dict[str, Any]] = []
         for identity, line in zip(self.ids, content.splitlines(keepends=True), strict=False):
@@ -190,7 +192,7 @@ class Cell:
         return items
 
 
-def identified(cells: Mapping[tuple[str, int], Cell]) -> dict[str, Any]:
+def identified(cells: Mapping[Place, Cell]) -> dict[str, Any]:
     """Return what a run's manifest tells of its ``cells``, which are given by setting and seed.
 
     ``identity`` is a hash of all that decides the responses and of the names of the settings, ``content`` the same

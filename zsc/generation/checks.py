@@ -89,11 +89,11 @@ def probe_settings(loaded: Loaded, settings: Settings, source: Source, cached: b
 
 
 def check_lengths(
-    model: PreTrainedModel, positions: int, new_tokens: int, setting: str = "decoding.max_new_tokens"
+    model: PreTrainedModel, positions: int, new_tokens: int, option: str = "decoding.max_new_tokens"
 ) -> None:
     """Raise ZscError if sources or responses are longer than the position embeddings of ``model``, if it has such."""
     parts = [("sources", positions, "layout", model.get_encoder())] if positions else []
-    parts.append(("responses", new_tokens, setting, model.get_decoder()))
+    parts.append(("responses", new_tokens, option, model.get_decoder()))
     for what, length, key, part in parts:
         limit = position_limit(part)
         if limit is not None and length > limit:

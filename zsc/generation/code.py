@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 
 from zsc.errors import ZscError
-from zsc.generation.syntax import UNNAMED, Definition, Module, Place, parsed
+from zsc.generation.syntax import UNNAMED, Definition, Module, Symbol, parsed
 
 PACKAGE = Path(__file__).parents[1]
-ROOTS: tuple[Place, ...] = (
+ROOTS: tuple[Symbol, ...] = (
     ("zsc.data.layout", "BucketLayout"),
     ("zsc.models.load", "load_model"),
     ("zsc.generation.encoded", "EncodedBatches"),
@@ -28,7 +28,7 @@ ROOTS: tuple[Place, ...] = (
 LEFT_OUT = (
     "zsc.errors",  # what is raised is no response; the texts are for people
     "zsc.terminal",  # prints
-    "zsc.options",  # reads settings, which stand in a cell's description themselves
+    "zsc.options",  # reads options, which stand in a cell's description themselves
     "zsc.data.cut",  # counts what a layout has cut off, and says it; the layout cuts by itself
     "zsc.knobs.supported",  # refuses models before cells are looked up, and leaves those that pass as they are
 )
@@ -62,47 +62,47 @@ def reached(kinds: Iterable[type] = (), package: Path = PACKAGE) -> set[str]:
     return follow(roots, read)
 
 
-def follow(roots: Iterable[Place], read: Read) -> set[str]:
+def follow(roots: Iterable[Symbol], read: Read) -> set[str]:
     """Return, as lines of module, name and digest, what ``roots`` reach in the modules that ``read`` knows."""
     counted: set[str] = set()
     attributes: set[str] = set()
     declared: set[str] = set()
     members: list[tuple[str, str, Definition]] = []
-    places, seen = list(roots), set[Place]()
+    symbols, seen = list(roots), set[Symbol]()
 
     def count(module: str, name: str, definition: Definition) -> None:
         counted.add(f"{module} {name} {definition.digest}")
         attributes.update(definition.attributes)
         declared.update(definition.declared)
-        places.extend((module, mentioned) for mentioned in definition.names)
-        places.extend(_found(imported, read) for imported in definition.imports)
+        symbols.extend((module, mentioned) for mentioned in definition.names)
+        symbols.extend(_found(imported, read) for imported in definition.imports)
         members.extend((module, member, part) for member, part in definition.members.items())
 
-    while places:
-        module, name = place = places.pop()
-        if place not in seen and (content := read(module)) is not None:
-            seen.add(place)
-            places.extend((module, bound) for bound in ([*content.definitions] if name is None else [UNNAMED]))
+    while symbols:
+        module, name = symbol = symbols.pop()
+        if symbol not in seen and (content := read(module)) is not None:
+            seen.add(symbol)
+            symbols.extend((module, bound) for bound in ([*content.definitions] if name is None else [UNNAMED]))
             for definition in content.definitions.get(name or UNNAMED, ()):
                 count(module, name or UNNAMED, definition)
             for imported in content.imports.get(name or UNNAMED, ()):
                 counted.add(f"{module} {name} {imported}")
-                places.append(_found(imported, read))
-        if not places:
+                symbols.append(_found(imported, read))
+        if not symbols:
             for member in [one for one in members if one[1] in attributes or one[1] not in declared]:
                 members.remove(member)
                 count(*member)
     return counted
 
 
-def _found(place: Place, read: Read) -> Place:
-    """Return what is imported from ``place``: all of the module of that name, where a package defines none."""
-    module, name = place
+def _found(symbol: Symbol, read: Read) -> Symbol:
+    """Return what is imported from ``symbol``: all of the module of that name, where a package defines none."""
+    module, name = symbol
     own = read(module)
     if name is None or (own is not None and (name in own.definitions or name in own.imports)):
-        return place
+        return symbol
     inner = f"{module}.{name}"
-    return place if read(inner) is None else (inner, None)
+    return symbol if read(inner) is None else (inner, None)
 
 
 def _file(name: str, package: Path) -> Path | None:

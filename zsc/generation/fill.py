@@ -119,14 +119,14 @@ class Filler:
         ids = [tasks[0].cell.ids[i] for i in rows]
         jobs = [task.job for task in tasks]
         try:
-            said = generate(self.loaded.model, self.loaded.target_tokenizer, source, states, ids, jobs, self.decoding)
+            by_job = generate(self.loaded.model, self.loaded.target_tokenizer, source, states, ids, jobs, self.decoding)
         except torch.OutOfMemoryError as error:
             if len(tasks) == 1:
                 raise ZscError(f"{len(ids)} examples at a time exceed the memory: reduce batch_size.") from error
             self.together = len(tasks) // 2
             self.watcher.note(f"{len(tasks)} cells side by side exceed the memory: going on with {self.together}.")
             return False
-        for task, count, responses in zip(tasks, ready, said, strict=True):
+        for task, count, responses in zip(tasks, ready, by_job, strict=True):
             items = [one.item(identity) for identity, one in zip(ids, responses, strict=True)]
             items = items[max(count - rows[0], 0) :]
             task.cell.append(items)

@@ -33,9 +33,9 @@ class RunFolder:
     def generations(self) -> Path:
         return self.path / "generations.jsonl"
 
-    def check(self, made: Mapping[str, Any]) -> None:
-        """Raise ZscError if the folder cannot be made, holds another run than that of the manifest ``made``, or files
-        of the names of a run's that are of none, and where it or one of its files is a symbolic link."""
+    def check(self, manifest: Mapping[str, Any]) -> None:
+        """Raise ZscError if the folder cannot be made, holds another run than that of ``manifest``, or files of the
+        names of a run's that are of none, and where it or one of its files is a symbolic link."""
         with self.writing():
             nearest = next(path for path in (self.path, *self.path.parents) if path.exists())
             if not nearest.is_dir():
@@ -43,14 +43,14 @@ class RunFolder:
             for name in PARTS:
                 refuse_link(self.path / name)
             there = [name for name in PARTS[:-1] if (self.path / name).exists()]
-            if there and (held := self.manifest()).get("identity") != made["identity"]:
-                if "content" in made and made["content"] == held.get("content"):
+            if there and (existing := self.manifest()).get("identity") != manifest["identity"]:
+                if "content" in manifest and manifest["content"] == existing.get("content"):
                     raise ZscError(
-                        f"{self.path} holds this run, made with {made_otherwise(held, made)}. Set output=FOLDER to a"
-                        " new one, or remove the folder."
+                        f"{self.path} holds this run, made with {other_versions(existing, manifest)}. Set output=FOLDER"
+                        " to a new one, or remove the folder."
                     )
-                of_a_run = {"config.yaml", "manifest.json"} <= {*there}
-                what = "a run with other settings, data or weights" if of_a_run else f"{there[0]}, which is of no run"
+                is_run = {"config.yaml", "manifest.json"} <= {*there}
+                what = "a run with other options, data or weights" if is_run else f"{there[0]}, which is of no run"
                 raise ZscError(f"{self.path} holds {what}. Set output=FOLDER to a new one.")
 
     def create(self, config_yaml: str, manifest: dict[str, Any], records: Sequence[Record]) -> None:
@@ -86,12 +86,12 @@ class RunFolder:
         if not file.is_file():
             return {}
         try:
-            made = json.loads(file.read_text(encoding="utf-8"))
+            content = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ZscError(f"{file} is broken ({first_line(error)}). {AGAIN}") from error
-        if not isinstance(made, dict):
+        if not isinstance(content, dict):
             raise ZscError(f"{file} is none that zsc has written. {AGAIN}")
-        return made
+        return content
 
     def write_scores(self, scores: dict[str, Any]) -> None:
         with self.writing():
@@ -123,11 +123,11 @@ class RunFolder:
                 write_atomic(self.generations, content)
 
 
-def made_otherwise(held: Mapping[str, Any], made: Mapping[str, Any]) -> str:
-    """Say with what the run of the manifest ``held`` was made, where that of ``made`` has other code or libraries."""
-    before, now = held["versions"], made["versions"]
+def other_versions(existing: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    """Say with which code and libraries the run of ``existing`` was made, where ``manifest`` has others."""
+    before, now = existing["versions"], manifest["versions"]
     parts = [f"{name} {before[name]} in place of {now[name]}" for name in LIBRARIES if before[name] != now[name]]
-    if others := [name for name, code in made["code"].items() if held["code"].get(name) != code]:
-        which = "" if len(others) == len(made["code"]) else f" for {', '.join(others)}"
+    if others := [name for name, code in manifest["code"].items() if existing["code"].get(name) != code]:
+        which = "" if len(others) == len(manifest["code"]) else f" for {', '.join(others)}"
         parts = [f"other code of zsc{which}", *parts]
     return " and ".join(parts)

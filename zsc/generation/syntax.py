@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-Place = tuple[str, str | None]  # a module and a name in it, None for all that it defines
+Symbol = tuple[str, str | None]  # a module and a name in it, None for all that it defines
 
 UNNAMED = ""  # where statements stand that bind no name
 NEUTRAL = {"ctx", "kind", "type_comment", "type_ignores"}  # fields of syntax trees that say nothing of what is done
@@ -25,7 +25,7 @@ class Definition:
     digest: str
     names: frozenset[str]
     attributes: frozenset[str]
-    imports: tuple[Place, ...]
+    imports: tuple[Symbol, ...]
     members: Mapping[str, "Definition"] = field(default_factory=dict)
     declared: frozenset[str] = frozenset()
 
@@ -35,7 +35,7 @@ class Module:
     """The statements of a module and its imports, by the names that they bind."""
 
     definitions: dict[str, list[Definition]] = field(default_factory=dict)
-    imports: dict[str, list[Place]] = field(default_factory=dict)
+    imports: dict[str, list[Symbol]] = field(default_factory=dict)
 
 
 @cache
@@ -44,8 +44,8 @@ def parsed(source: bytes, name: str, package: bool) -> Module:
     module = Module()
     for statement in _Bare().visit(ast.parse(source)).body:
         if isinstance(statement, ast.Import | ast.ImportFrom) and "*" not in [one.name for one in statement.names]:
-            for bound, place in _imported(statement, name, package):
-                module.imports.setdefault(bound, []).append(place)
+            for bound, symbol in _imported(statement, name, package):
+                module.imports.setdefault(bound, []).append(symbol)
         else:
             for bound in _bound(statement) or [UNNAMED]:
                 module.definitions.setdefault(bound, []).append(_definition(statement, name, package))
@@ -68,10 +68,10 @@ def _definition(statement: ast.stmt, name: str, package: bool) -> Definition:
         frozenset(node.id for node in nodes if isinstance(node, ast.Name)),
         frozenset((*(node.attr for node in nodes if isinstance(node, ast.Attribute)), *texts)),
         tuple(
-            place
+            symbol
             for node in nodes
             if isinstance(node, ast.Import | ast.ImportFrom)
-            for _, place in _imported(node, name, package)
+            for _, symbol in _imported(node, name, package)
         ),
         members,
         frozenset(declared),
@@ -102,7 +102,7 @@ def _is_member(part: ast.stmt) -> bool:
     return marked and len(_bound(part)) == 1 and not _bound(part)[0].startswith("__")
 
 
-def _imported(node: ast.Import | ast.ImportFrom, name: str, package: bool) -> Iterator[tuple[str, Place]]:
+def _imported(node: ast.Import | ast.ImportFrom, name: str, package: bool) -> Iterator[tuple[str, Symbol]]:
     """Yield the names that an import in the module ``name`` binds, and what to."""
     if isinstance(node, ast.Import):
         for one in node.names:

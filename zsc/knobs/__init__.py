@@ -3,7 +3,7 @@
     with apply(model, [AttentionBias("knowledge", 5.0)], source):
         model.generate(input_ids=source.input_ids, attention_mask=source.attention_mask)
 
-A knob is a frozen dataclass of its settings (see :class:`Knob`); ``apply`` puts any number of them on a model and
+A knob is a frozen dataclass of its options (see :class:`Knob`); ``apply`` puts any number of them on a model and
 leaves it as it was.
 """
 

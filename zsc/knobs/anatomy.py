@@ -91,8 +91,8 @@ def check_indices(name: str, indices: Sequence[int] | None) -> None:
     """Raise ValueError unless ``indices`` is None or holds different whole numbers of at least 0."""
     if indices is None:
         return
-    whole = isinstance(indices, Iterable) and all(type(index) is int and index >= 0 for index in indices)
-    if not whole or not indices or len(set(indices)) < len(indices):
+    valid = isinstance(indices, Iterable) and all(type(index) is int and index >= 0 for index in indices)
+    if not valid or not indices or len(set(indices)) < len(indices):
         raise ValueError(f"{name}={indices} must be different whole numbers from 0, such as [0, 1], or null for all.")
 
 
@@ -118,7 +118,7 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> None:
         raise ValueError(f"{name} {value!r} is not one of {', '.join(allowed)}.")
 
 
-def check_whole(name: str, value: Any, least: int) -> None:
+def check_integer(name: str, value: Any, least: int) -> None:
     """Raise ValueError unless ``value`` is a whole number of at least ``least``."""
     if type(value) is not int or value < least:
         raise ValueError(f"{name}={value!r} must be a whole number of at least {least}.")

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import check_choice, check_indices, check_whole
+from zsc.knobs.anatomy import check_choice, check_indices, check_integer
 from zsc.knobs.base import USE_OF_KNOWLEDGE, AdditiveKnob, Dose
 from zsc.knobs.bias import (
     check_strength,
@@ -60,7 +60,7 @@ class AttentionBias(AdditiveKnob):
         for profile in self._parts():
             parse_span(profile, self.tokenizer)
         check_choice("schedule", self.schedule, SCHEDULES)
-        check_whole("steps", self.steps, 1)
+        check_integer("steps", self.steps, 1)
         check_strength(self.strength)
         check_indices("layers", self.layers)
         check_indices("heads", self.heads)
@@ -70,12 +70,12 @@ class AttentionBias(AdditiveKnob):
         return f"attn_bias({self.profile}{gradual}, {self.strength:g}{restricted(self.layers, self.heads)})"
 
     @classmethod
-    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    def moves(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
         return USE_OF_KNOWLEDGE
 
     @property
     def neutral(self) -> bool:
-        """Whether these settings are meant to change nothing."""
+        """Whether these fields are meant to change nothing."""
         return self.strength == 1
 
     def weights(
@@ -105,7 +105,7 @@ class AttentionBias(AdditiveKnob):
         start, end = (self.weights(source, part, dtype).masked_fill(hidden, 0)[:, None, :] for part in self._parts())
 
         def weights_at(steps: torch.Tensor) -> torch.Tensor:
-            share = progress(steps.to(start.device, dtype), self.schedule, self.steps)[None, :, None]
+            share = schedule_share(steps.to(start.device, dtype), self.schedule, self.steps)[None, :, None]
             return (1 - share) * start + share * end
 
         return scheduled_bias(model, weights_at, self.layers, self.heads)
@@ -114,7 +114,7 @@ class AttentionBias(AdditiveKnob):
         return (self.start, self.end) if self.profile == GRADUAL else (self.profile,)
 
 
-def progress(steps: torch.Tensor, schedule: str, length: int) -> torch.Tensor:
+def schedule_share(steps: torch.Tensor, schedule: str, length: int) -> torch.Tensor:
     """Return how far, from 0 to 1, a schedule of ``length`` steps has come at each of ``steps``, real numbers."""
     if schedule == "step":
         return (steps >= length).to(steps.dtype)

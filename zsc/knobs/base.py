@@ -1,4 +1,4 @@
-"""What a knob is: a frozen dataclass of its settings that acts on a model, and says of itself what others need to know.
+"""What a knob is: a frozen dataclass of its options that acts on a model, and says of itself what others need to know.
 
 Whatever searches, tables, draws, checks or measures knobs asks these attributes; nothing knows a knob by its name.
 """
@@ -20,7 +20,7 @@ USE_OF_KNOWLEDGE = ("knowledge_precision", "knowledge_rouge1")  # metrics of it,
 
 @dataclass(frozen=True)
 class Dose:
-    """The setting ``field`` of a knob that says how much it does: a number from ``least`` to ``most``.
+    """The option ``field`` of a knob that says how much it does: a number from ``least`` to ``most``.
 
     At ``neutral`` the knob changes nothing. A search goes from ``weakest`` to ``strongest``, in equal ratios where
     ``geometric``, else in equal steps.
@@ -46,7 +46,7 @@ class Dose:
 
 
 class Knob(ABC):
-    """A knob. Subclasses are frozen dataclasses whose fields are its settings; ``str(knob)`` names its setting in
+    """A knob. Subclasses are frozen dataclasses whose fields are its options; ``str(knob)`` names its setting in
     tables.
 
     A field called ``tokenizer`` is given the model's, ``phrases`` the lines of the set or file that a config names,
@@ -56,27 +56,27 @@ class Knob(ABC):
     dose: ClassVar[Dose | None] = None
     lists: ClassVar[frozenset[str]] = frozenset()  # fields whose values are lists
     naming: ClassVar[tuple[str, ...]] = ()  # fields that name a curve over doses, even where all curves share them
-    tried: ClassVar[tuple[Mapping[str, Any], ...]] = ()  # settings that look at decoding steps in ways of their own
+    tried: ClassVar[tuple[Mapping[str, Any], ...]] = ()  # values that look at decoding steps in ways of their own
     precedence: ClassVar[int] = 0  # higher ones are applied first: for those that replace weights others read
 
     @classmethod
-    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the names of the metrics that the knob with ``settings`` is meant to move, the most telling first."""
+    def moves(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the names of the metrics that a knob with ``values`` is meant to move, the most telling first."""
         return ()
 
     @classmethod
-    def needs_other(cls, settings: Mapping[str, Any]) -> bool:
-        """Say whether the knob with ``settings`` needs another model, in its field ``other``."""
+    def needs_other(cls, values: Mapping[str, Any]) -> bool:
+        """Say whether a knob whose fields have ``values`` needs another model, in its field ``other``."""
         return "other" in cls.__dataclass_fields__  # type: ignore[attr-defined]
 
     @property
     @abstractmethod
     def neutral(self) -> bool:
-        """Whether its settings are meant to change nothing."""
+        """Whether its fields are meant to change nothing."""
 
     @classmethod
-    def attention_note(cls, settings: Mapping[str, Any]) -> str:
-        """Return what a reader of the attention measured under the knob with ``settings`` must know, if anything."""
+    def attention_note(cls, values: Mapping[str, Any]) -> str:
+        """Return what a reader of the attention measured under a knob with ``values`` must know, if anything."""
         return ""
 
     @property
@@ -97,7 +97,7 @@ class Knob(ABC):
 
 
 class AdditiveKnob(Knob):
-    """A knob that only adds to the decoder, so that rows of one batch may be under different settings of it."""
+    """A knob that only adds to the decoder, so that rows of one batch may be under different knobs of the kind."""
 
     @abstractmethod
     def additions(self, model: PreTrainedModel, source: Source) -> Additions:

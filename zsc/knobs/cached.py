@@ -29,18 +29,18 @@ def stepwise(
     source: Source,
     states: torch.Tensor,
     config: GenerationConfig,
-    said: torch.Tensor | None = None,
+    target_ids: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the tokens (rows, 1 + steps) and the logits (rows, steps, vocabulary) of ``generate`` with a cache.
 
-    The tokens are those of ``said``, the start token among them, or chosen by ``config``.
+    The tokens are those of ``target_ids``, the start token among them, or chosen by ``config``.
     """
 
     def forced(input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        if said is None:
+        if target_ids is None:
             return scores
         ruled_out = torch.full_like(scores, torch.finfo(scores.dtype).min)
-        return ruled_out.scatter(1, said[:, input_ids.shape[1], None], 0.0)
+        return ruled_out.scatter(1, target_ids[:, input_ids.shape[1], None], 0.0)
 
     with apply(model, knobs, source):
         output = model.generate(  # type: ignore[operator]

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import UnsupportedModel, check_choice, check_whole
+from zsc.knobs.anatomy import UnsupportedModel, check_choice, check_integer
 from zsc.knobs.base import USE_OF_KNOWLEDGE, AdditiveKnob, Dose
 from zsc.knobs.bias import check_strength
 from zsc.knobs.masks import Code
@@ -33,7 +33,7 @@ class ContextAugmentation(AdditiveKnob):
       mean over all tokens of all phrases [D].
 
     ``literal`` repeats the earlier code's padding: phrases are padded to the longest, encoded without a mask, and
-    the pads averaged into the code. Raises ValueError for bad settings, or fewer than ``count`` phrases.
+    the pads averaged into the code. Raises ValueError for bad values, or fewer than ``count`` phrases.
     """
 
     dose = Dose("strength", neutral=0.0, weakest=0.1, strongest=100.0, geometric=True)
@@ -51,7 +51,7 @@ class ContextAugmentation(AdditiveKnob):
     def __post_init__(self) -> None:
         check_strength(self.strength)
         check_choice("variant", self.variant, VARIANTS)
-        check_whole("seed", self.seed, 0)
+        check_integer("seed", self.seed, 0)
         if isinstance(self.phrases, str):
             raise ValueError(f"phrases must be a list of texts, got one text, {self.phrases!r}.")
         if not isinstance(self.literal, bool):
@@ -68,14 +68,14 @@ class ContextAugmentation(AdditiveKnob):
         return f"ctx_aug({self.label}, {', '.join(details)})"
 
     @classmethod
-    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        label = str(settings.get("label", ""))
+    def moves(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
+        label = str(values.get("label", ""))
         named = next((metric for start, metric in SET_MOVES.items() if label.startswith(start)), None)
         return USE_OF_KNOWLEDGE if named is None else (named,)
 
     @property
     def neutral(self) -> bool:
-        """Whether these settings are meant to change nothing."""
+        """Whether these fields are meant to change nothing."""
         return self.strength == 0
 
     @property

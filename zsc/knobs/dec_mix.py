@@ -61,18 +61,18 @@ class DecoderMixing(Knob):
         return f"dec_mix({self.level}, {self.weight:g})"
 
     @classmethod
-    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    def moves(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
         return USE_OF_KNOWLEDGE
 
     @classmethod
-    def attention_note(cls, settings: Mapping[str, Any]) -> str:
-        if settings["level"] == "weights":
+    def attention_note(cls, values: Mapping[str, Any]) -> str:
+        if values["level"] == "weights":
             return ""
         return "Attention is that of the model's own decoder, not of the one that is mixed in."
 
     @property
     def neutral(self) -> bool:
-        """Whether these settings are meant to change nothing."""
+        """Whether these fields are meant to change nothing."""
         return self.weight == 0
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:

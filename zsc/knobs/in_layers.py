@@ -36,14 +36,14 @@ class LayerMask:
     logs: Logs
     base: Callable[[], torch.Tensor]
     dtype: torch.dtype
-    made: torch.Tensor | None = None
+    combined: torch.Tensor | None = None
 
     def __call__(self, own: torch.Tensor | None) -> torch.Tensor:
         """Return the mask in place of ``own`` (rows, 1, queries, keys), which may be one that was made here."""
-        if self.made is None or own is not self.made:
+        if self.combined is None or own is not self.combined:
             base = self.base() if own is None else as_additive(own, self.dtype)
-            self.made = biased(base, [(bias, log[..., -base.shape[-1] :]) for bias, log in self.logs])
-        return self.made
+            self.combined = biased(base, [(bias, log[..., -base.shape[-1] :]) for bias, log in self.logs])
+        return self.combined
 
 
 def layer_masks(

@@ -53,11 +53,11 @@ def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source, cached:
     """
     names = " and ".join(map(str, knobs))
     states = encode(model, source)
-    said, off_cached = stepwise(model, [], source, states, _greedy(model))
+    target_ids, off_cached = stepwise(model, [], source, states, _greedy(model))
     check_finite(off_cached, "without knobs")
-    kept = torch.ones_like(said, dtype=torch.bool)
+    kept = torch.ones_like(target_ids, dtype=torch.bool)
     if (end := model.generation_config.eos_token_id) is not None:
-        ends = torch.isin(said[:, 1:], torch.tensor(end, device=said.device)).cumsum(dim=1)
+        ends = torch.isin(target_ids[:, 1:], torch.tensor(end, device=target_ids.device)).cumsum(dim=1)
         kept[:, 1:] = ends == 0
 
     def run(active: Sequence[Knob], attentions: bool = False) -> Any:
@@ -65,7 +65,7 @@ def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source, cached:
             return model(
                 encoder_outputs=encoder_outputs(states),
                 attention_mask=source.attention_mask,
-                decoder_input_ids=said,
+                decoder_input_ids=target_ids,
                 use_cache=False,
                 output_attentions=attentions,
             )
@@ -81,7 +81,7 @@ def probe(model: PreTrainedModel, knobs: Sequence[Knob], source: Source, cached:
         if not knob.neutral and (alone - off).abs().max() <= rounding(model.dtype) * off.abs().max():
             raise NoEffect(f"{knob} changes nothing on this batch.")
     if cached and not all(knob.neutral for knob in knobs):
-        _, on_cached = stepwise(model, knobs, source, states, _greedy(model), said)
+        _, on_cached = stepwise(model, knobs, source, states, _greedy(model), target_ids)
         check_finite(on_cached, f"with {names}")
         own, theirs = (
             apart(log_probabilities(by_step), at_once[:, :-1], kept[:, :-1])

@@ -33,13 +33,13 @@ def steps_fault(model: PreTrainedModel, states: torch.Tensor, mask: torch.Tensor
     ``states`` (rows, positions, width) are encoder states, ``mask`` (rows, positions) says which are attended to,
     ``targets`` (rows, steps) is what the decoder reads, special tokens aside.
     """
-    whole = _logits(model, states, mask, targets)
+    full = _logits(model, states, mask, targets)
     other = _logits(model, states, mask, targets.roll(1, dims=1))
     for length in (1, targets.shape[1] - 1):
         fewer = _logits(model, states, mask, targets[:, :length])
-        if (fault := differs(fewer, whole[:, :length], other[:, :length], model.dtype)) is not None:
+        if (fault := differs(fewer, full[:, :length], other[:, :length], model.dtype)) is not None:
             return f"logits depend on later tokens ({fault})"
-    if (fault := differs(_cached(model, states, mask, targets), whole, other, model.dtype)) is not None:
+    if (fault := differs(_cached(model, states, mask, targets), full, other, model.dtype)) is not None:
         return f"steps with a cache do not give what they give without ({fault})"
     return None
 
@@ -50,7 +50,7 @@ def source_fault(model: PreTrainedModel, states: torch.Tensor, mask: torch.Tenso
 
     The arguments are those of :func:`steps_fault`, at least three positions of each row attended to.
     """
-    weights = whole_weights(*states.shape[:2]).to(states.device)
+    weights = integer_weights(*states.shape[:2]).to(states.device)
     plain = _logits(model, states, mask, targets)
     expected = _logits(model, *repeated_states(states, mask, weights), targets)
     shown = weights.masked_fill(mask == 0, 0)[:, None]
@@ -98,7 +98,7 @@ FAULTS: dict[str, Callable[[PreTrainedModel, torch.Tensor, torch.Tensor, torch.T
 }
 
 
-def whole_weights(rows: int, positions: int) -> torch.Tensor:
+def integer_weights(rows: int, positions: int) -> torch.Tensor:
     """Return weights (rows, positions) that are whole numbers, in every other row some 0 among them."""
     numbers = torch.tensor(ON_SOURCE, dtype=torch.float32)
     down, across = (-(-size // have) for size, have in zip((rows, positions), numbers.shape, strict=True))

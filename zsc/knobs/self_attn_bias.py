@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.data.layout import Source
-from zsc.knobs.anatomy import check_choice, check_indices, check_whole
+from zsc.knobs.anatomy import check_choice, check_indices, check_integer
 from zsc.knobs.base import AdditiveKnob, Dose
 from zsc.knobs.bias import check_strength, head_mask, restricted
 from zsc.knobs.masks import Bias, precision
@@ -52,8 +52,8 @@ class SelfAttentionBias(AdditiveKnob):
 
     def __post_init__(self) -> None:
         check_choice("profile", self.profile, PROFILES)
-        check_whole("size", self.size, 1)
-        check_whole("seed", self.seed, 0)
+        check_integer("size", self.size, 1)
+        check_integer("seed", self.seed, 0)
         check_strength(self.strength)
         check_indices("layers", self.layers)
         check_indices("heads", self.heads)
@@ -64,12 +64,12 @@ class SelfAttentionBias(AdditiveKnob):
         return f"self_attn_bias({self.profile}{numbers.get(self.profile, '')}, {self.strength:g}{where})"
 
     @classmethod
-    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    def moves(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
         return ("distinct2",)
 
     @property
     def neutral(self) -> bool:
-        """Whether these settings are meant to change nothing."""
+        """Whether these fields are meant to change nothing."""
         return self.strength == 1
 
     def weights(self, steps: torch.Tensor, positions: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

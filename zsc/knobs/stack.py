@@ -14,7 +14,7 @@ from zsc.knobs.base import AdditiveKnob
 from zsc.knobs.masks import Bias, Code, Weights
 from zsc.knobs.steering import Additions, steered, united
 
-Place = tuple[Any, Any, int]  # layers, heads, and which of several biases there
+Slot = tuple[Any, Any, int]  # layers, heads, and which of several biases there
 
 
 def additive(knobs: Sequence[Any]) -> bool:
@@ -56,7 +56,7 @@ class StackedWeights:
 
 def stacked_biases(settings: Sequence[Sequence[Bias]], rows: int) -> list[Bias]:
     """Return biases of the copies of a batch of ``rows``, those of each setting on its own copy."""
-    places: dict[Place, tuple[Bias, list[Weights | None]]] = {}
+    slots: dict[Slot, tuple[Bias, list[Weights | None]]] = {}
     for number, biases in enumerate(settings):
         taken: Counter[tuple[Any, Any]] = Counter()
         for bias in biases:
@@ -64,10 +64,10 @@ def stacked_biases(settings: Sequence[Sequence[Bias]], rows: int) -> list[Bias]:
                 None if bias.layers is None else tuple(bias.layers),
                 None if bias.heads is None else tuple(bias.heads.tolist()),
             )
-            _, weights = places.setdefault((*where, taken[where]), (bias, [None] * len(settings)))
+            _, weights = slots.setdefault((*where, taken[where]), (bias, [None] * len(settings)))
             weights[number] = bias.weights
             taken[where] += 1
-    return [Bias(StackedWeights(weights, rows), bias.layers, bias.heads) for bias, weights in places.values()]
+    return [Bias(StackedWeights(weights, rows), bias.layers, bias.heads) for bias, weights in slots.values()]
 
 
 def stacked_codes(settings: Sequence[Sequence[Code]], rows: int) -> list[Code]:

@@ -86,24 +86,24 @@ class Steering:
         every: dict[str, Mapping[int, torch.Tensor]] = {}
         if added.cross or added.codes:
             base = attended_mask(kwargs.get("encoder_attention_mask"), states, queries)
-            whole, layered = _masks(added.cross, base, steps)
+            common, layered = _masks(added.cross, base, steps)
             if seen == 0 or len(added.cross) > 1:
-                for mask in (whole, *layered.values()):
+                for mask in (common, *layered.values()):
                     check_rows(mask, "source")
             for code in added.codes:
                 rows = code.states.to(states).repeat_interleave(states.shape[0] // code.states.shape[0], dim=0)
                 states = torch.cat([rows, states], dim=1)
-                whole = with_columns(whole, rows.shape[1], code.strength)
+                common = with_columns(common, rows.shape[1], code.strength)
                 layered |= {i: with_columns(mask, rows.shape[1], code.strength) for i, mask in layered.items()}
-            changed |= {"encoder_hidden_states": states, "encoder_attention_mask": whole}
+            changed |= {"encoder_hidden_states": states, "encoder_attention_mask": common}
             every["cross"] = layered
         if added.past:
             base = causal_mask(kwargs.get("attention_mask"), steps, inputs.shape[0], states.dtype)
-            whole, layered = _masks(added.past, base, steps)
+            common, layered = _masks(added.past, base, steps)
             if len(added.past) > 1:
-                for mask in (whole, *layered.values()):
+                for mask in (common, *layered.values()):
                     check_rows(mask, "past")
-            changed["attention_mask"] = whole
+            changed["attention_mask"] = common
             every["past"] = layered
         return kwargs | changed, every
 
@@ -113,9 +113,9 @@ def _masks(
 ) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
     """Return the mask of all layers and, by number, those of layers with biases of their own."""
     logs = [(bias, log_weights(bias, steps, base.shape[-1], base)) for bias in biases]
-    whole = biased(base, [(bias, log) for bias, log in logs if bias.layers is None])
+    common = biased(base, [(bias, log) for bias, log in logs if bias.layers is None])
     numbers = sorted({layer for bias in biases for layer in bias.layers or ()})
-    return whole, {
+    return common, {
         number: biased(base, [(bias, log) for bias, log in logs if bias.layers is None or number in bias.layers])
         for number in numbers
     }

@@ -14,7 +14,7 @@ from zsc.knobs.anatomy import (
     COMPONENTS,
     check_choice,
     check_indices,
-    check_whole,
+    check_integer,
     check_within,
     decoder_layers,
     head_count,
@@ -58,7 +58,7 @@ class ComponentSwap(Knob):
     def __post_init__(self) -> None:
         check_choice("component", self.component, COMPONENTS)
         check_choice("by", self.by, SOURCES)
-        check_whole("seed", self.seed, 0)
+        check_integer("seed", self.seed, 0)
         if self.by in OF_ANOTHER and self.other is None:
             raise ValueError(f"by={self.by!r} needs another model in other.")
         check_indices("layers", self.layers)
@@ -69,12 +69,12 @@ class ComponentSwap(Knob):
         return f"swap({self.component}, {self.by}{seed}{where})"
 
     @classmethod
-    def moves(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    def moves(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
         return ("distinct2",)
 
     @classmethod
-    def needs_other(cls, settings: Mapping[str, Any]) -> bool:
-        return settings.get("by", "other") in OF_ANOTHER
+    def needs_other(cls, values: Mapping[str, Any]) -> bool:
+        return values.get("by", "other") in OF_ANOTHER
 
     @property
     def neutral(self) -> bool:

@@ -28,10 +28,10 @@ class Bleu(Tokenized):
 def unsmoothed(rows: np.ndarray) -> np.ndarray:
     """Return what sacrebleu computes, to the last digit, of statistics none of which is 0: lengths of responses and of
     references, and of each order the n-grams that match and all."""
-    said, known, (matching, every) = rows[:, 0], rows[:, 1], np.split(rows[:, 2:], 2, axis=1)
+    length, reference_length, (matching, every) = rows[:, 0], rows[:, 1], np.split(rows[:, 2:], 2, axis=1)
     logarithms = [each(math.log, column) for column in (100 * matching / every).T]
     mean = sum(logarithms, np.zeros(len(rows))) / len(logarithms)
-    penalty = np.where(said < known, each(math.exp, 1 - known / said), 1)
+    penalty = np.where(length < reference_length, each(math.exp, 1 - reference_length / length), 1)
     return penalty * each(math.exp, mean)
 
 

@@ -23,9 +23,9 @@ class CopyRate(Overlap):
     def compare(self, response: str, text: str) -> float:
         if wordless(text):
             return np.nan
-        said = f" {' '.join(words(response))} "
+        response_words = f" {' '.join(words(response))} "
         wanted = (" ".join(words(line)) for line in text.splitlines())
-        return float(any(f" {line} " in said for line in wanted if line))
+        return float(any(f" {line} " in response_words for line in wanted if line))
 
     def options(self) -> list[str]:
         return [TOKENIZATION]
@@ -40,9 +40,9 @@ class CopiedRun(Overlap):
     better = "lower"
 
     def compare(self, response: str, text: str) -> float:
-        said, known = words(response), words(text)
-        longest = SequenceMatcher(None, said, known, autojunk=False).find_longest_match().size
-        return longest / max(len(said), 1)
+        response_words, known = words(response), words(text)
+        longest = SequenceMatcher(None, response_words, known, autojunk=False).find_longest_match().size
+        return longest / max(len(response_words), 1)
 
     def options(self) -> list[str]:
         return [TOKENIZATION]

@@ -22,9 +22,11 @@ class Distinct(Metric):
         self.order, self.beside = order, beside
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        said = [ngrams(words(response), self.order) for response in predictions]
-        counts = Counter(gram for grams in said for gram in grams)
-        return np.array([[sum(1 / counts[gram] for gram in grams), len(grams)] for grams in said], dtype=np.float64)
+        ngram_lists = [ngrams(words(response), self.order) for response in predictions]
+        counts = Counter(gram for grams in ngram_lists for gram in grams)
+        return np.array(
+            [[sum(1 / counts[gram] for gram in grams), len(grams)] for grams in ngram_lists], dtype=np.float64
+        )
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return ratio(sums)

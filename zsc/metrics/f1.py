@@ -33,5 +33,5 @@ def normalised(text: str) -> list[str]:
 
 
 def f1(response: str, text: str) -> float:
-    said, known = Counter(normalised(response)), Counter(normalised(text))
-    return 2 * (said & known).total() / max(said.total() + known.total(), 1)
+    response_words, known = Counter(normalised(response)), Counter(normalised(text))
+    return 2 * (response_words & known).total() / max(response_words.total() + known.total(), 1)

@@ -7,7 +7,7 @@ from zsc.data.record import Record, Turn
 
 Columns = Mapping[str, list[Any]]
 
-OF_A_RUN = {"phrases", "topic"}  # columns of what a run looks for, not of its examples
+RUN_COLUMNS = {"phrases", "topic"}  # columns of what a run looks for, not of its examples
 
 
 def build_columns(
@@ -24,13 +24,13 @@ def build_columns(
     the same for every response, one per line.
     """
     ordered = [rows[record.id] for record in records]
-    history = [said(record.history) for record in records]
+    history = [joined_text(record.history) for record in records]
     return {
         "response": [row["response"] for row in ordered],
         "knowledge": [record.knowledge for record in records],
         "reference": [record.reference for record in records],
         "history": history,
-        "dialog": [said(record.history[-turns:]) for record in records],
+        "dialog": [joined_text(record.history[-turns:]) for record in records],
         "context": [
             None if record.knowledge is None and text is None else f"{record.knowledge or ''} {text or ''}"
             for record, text in zip(records, history, strict=True)
@@ -42,6 +42,6 @@ def build_columns(
     }
 
 
-def said(turns: Sequence[Turn]) -> str | None:
+def joined_text(turns: Sequence[Turn]) -> str | None:
     """Return the text of ``turns``, None where there are none."""
     return " ".join(turn.text for turn in turns) or None

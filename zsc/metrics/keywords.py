@@ -46,9 +46,9 @@ def keywords(phrases: str) -> frozenset[str]:
     return frozenset(term for term in found if is_long(term) and term not in ENGLISH_STOP_WORDS)
 
 
-def terms(said: Iterable[str]) -> list[str]:
-    """Return the words of ``said``, with the pairs of neighbours in the place of words of scripts without spaces."""
-    return [term for unspaced, run in groupby(said, is_unspaced) for term in (_pairs(run) if unspaced else run)]
+def terms(tokens: Iterable[str]) -> list[str]:
+    """Return the words of ``tokens``, with the pairs of neighbours in the place of words of scripts without spaces."""
+    return [term for unspaced, run in groupby(tokens, is_unspaced) for term in (_pairs(run) if unspaced else run)]
 
 
 def _pairs(run: Iterable[str]) -> Iterator[str]:
@@ -62,5 +62,5 @@ def is_long(term: str) -> bool:
     )
 
 
-def share(said: list[str], wanted: frozenset[str]) -> float:
-    return sum(term in wanted for term in said) / max(len(said), 1)
+def share(response_terms: list[str], wanted: frozenset[str]) -> float:
+    return sum(term in wanted for term in response_terms) / max(len(response_terms), 1)

@@ -15,8 +15,8 @@ class Novelty(Overlap):
         super().__init__(name, references)
 
     def compare(self, response: str, text: str) -> float:
-        said, known = ngrams(words(response), self.order), set(ngrams(words(text), self.order))
-        return sum(gram not in known for gram in said) / max(len(said), 1)
+        response_ngrams, known = ngrams(words(response), self.order), set(ngrams(words(text), self.order))
+        return sum(gram not in known for gram in response_ngrams) / max(len(response_ngrams), 1)
 
     def options(self) -> list[str]:
         return [f"order:{self.order}", TOKENIZATION]

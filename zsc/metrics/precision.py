@@ -18,9 +18,9 @@ class Precision(Overlap):
         super().__init__(name, references)
 
     def compare(self, response: str, text: str) -> float:
-        said = Counter(ngrams(words(response), self.order))
+        response_ngrams = Counter(ngrams(words(response), self.order))
         known = Counter(ngrams(words(text), self.order))
-        return (said & known).total() / max(said.total(), 1)
+        return (response_ngrams & known).total() / max(response_ngrams.total(), 1)
 
     def options(self) -> list[str]:
         return [f"order:{self.order}", TOKENIZATION]

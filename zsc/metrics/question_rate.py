@@ -24,8 +24,8 @@ class QuestionSentenceRate(Metric):
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         split = [sentences(response) for response in predictions]
-        asked = [sum(is_question(sentence) for sentence in of_one) for of_one in split]
-        return np.column_stack([asked, [len(of_one) for of_one in split]]).astype(np.float64)
+        questions = [sum(is_question(sentence) for sentence in parts) for parts in split]
+        return np.column_stack([questions, [len(parts) for parts in split]]).astype(np.float64)
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return ratio(sums)

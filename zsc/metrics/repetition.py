@@ -19,8 +19,8 @@ class Repetition(Metric):
         super().__init__(name)
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        said = [ngrams(words(response), self.order) for response in predictions]
-        return np.array([[1 - len(set(grams)) / len(grams) if grams else 0.0] for grams in said])
+        ngram_lists = [ngrams(words(response), self.order) for response in predictions]
+        return np.array([[1 - len(set(grams)) / len(grams) if grams else 0.0] for grams in ngram_lists])
 
     def options(self) -> list[str]:
         return [f"order:{self.order}", TOKENIZATION]

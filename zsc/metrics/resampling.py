@@ -49,7 +49,7 @@ def bootstrap(scored: Sequence[Scored], count: int, seed: int) -> list[np.ndarra
     weighing = Weighing(scored)
     examples = scored[0][1][0].shape[0]
     parts = [weighing.values(weights) for weights in bootstrap_weights(examples, count, seed)]
-    return [np.concatenate(of_one, axis=1) for of_one in zip(*parts, strict=True)]
+    return [np.concatenate(values, axis=1) for values in zip(*parts, strict=True)]
 
 
 def bootstrap_weights(examples: int, count: int, seed: int) -> Iterator[np.ndarray]:
@@ -76,7 +76,7 @@ def sign_flip(scored: Sequence[Scored], count: int, seed: int) -> list[list[floa
         exchanged.append((metric, [np.concatenate([first, one]) for one in others]))
         observed.append(np.array([abs(metric.value(one) - metric.value(first)) for one in others]))
     weighing = Weighing(exchanged)
-    extreme = [np.zeros(len(of_one), dtype=int) for of_one in observed]
+    extreme = [np.zeros(len(values), dtype=int) for values in observed]
     rng = np.random.default_rng(seed)
     for rows in _blocks(2 * examples, count):
         swapped = rng.integers(2, size=(rows, examples), dtype=np.int8).astype(np.float64)

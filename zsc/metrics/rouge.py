@@ -22,14 +22,14 @@ class Rouge(Overlap):
         super().__init__(name, references)
 
     def compare(self, response: str, text: str) -> float:
-        said: Sequence[object] = words(response)
+        response_words: Sequence[object] = words(response)
         known: Sequence[object] = words(text)
         if self.kind in ORDERS:
-            said, known = (ngrams(words(one), ORDERS[self.kind]) for one in (response, text))
-            common = (Counter(said) & Counter(known)).total()
+            response_words, known = (ngrams(words(one), ORDERS[self.kind]) for one in (response, text))
+            common = (Counter(response_words) & Counter(known)).total()
         else:
-            common = common_subsequence(said, known)
-        precision, recall = common / max(len(said), 1), common / max(len(known), 1)
+            common = common_subsequence(response_words, known)
+        precision, recall = common / max(len(response_words), 1), common / max(len(known), 1)
         return 2 * precision * recall / (precision + recall) if common else 0.0
 
     def options(self) -> list[str]:

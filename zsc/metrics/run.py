@@ -10,6 +10,7 @@ from typing import Any
 
 from zsc.data.record import Record
 from zsc.errors import ZscError
+from zsc.generation.cells import Place
 from zsc.generation.folder import RunFolder
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns, build_columns
@@ -17,7 +18,6 @@ from zsc.metrics.judges import Judge, Topic
 from zsc.metrics.judges.base import items_of, judged
 from zsc.metrics.options import Resampling
 from zsc.metrics.score import (
-    Cell,
     Row,
     Statistics,
     cell_statistics,
@@ -33,13 +33,13 @@ Watch = Callable[[Judge, int], AbstractContextManager[Callable[[int], None]]]
 def control_phrases(folder: RunFolder) -> dict[str, list[str]]:
     """Return the control phrases of each setting of the run in ``folder``, sorted: those drawn for it or, where it has
     none, those drawn for any."""
-    made = folder.manifest()
+    manifest = folder.manifest()
     drawn = {
         setting: {phrase for phrases in sets.values() for phrase in phrases}
-        for setting, sets in made.get("made_from", {}).get("phrases", {}).items()
+        for setting, sets in manifest.get("made_from", {}).get("phrases", {}).items()
     }
     every = set().union(*drawn.values())
-    return {setting: sorted(drawn.get(setting, every)) for setting in made["settings"]}
+    return {setting: sorted(drawn.get(setting, every)) for setting in manifest["settings"]}
 
 
 def score_run(
@@ -50,42 +50,40 @@ def score_run(
     turns: int,
     resampling: Resampling,
     watch: Watch,
-    tell: Callable[[str], None] = lambda line: None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Row], dict[str, str]]:
     """Score the run in ``folder``; return the table and the signature of each of its metrics.
 
     Writes ``scores.json``, with the table and what it depends on, and ``items.csv``, with the metrics of every response
     by itself. ``watch`` is told of each judge's pass over so many items; its context counts those that are ready.
-    ``tell`` is given a line on each metric that was fitted to the texts, or that some responses have no value of.
+    ``note`` is given a line on each metric that was fitted to the texts, or that some responses have no value of.
     """
-    made, records = folder.manifest(), folder.records()
-    settings, seeds = made["settings"], made["seeds"]
+    manifest, records = folder.manifest(), folder.records()
+    settings, seeds = manifest["settings"], manifest["seeds"]
     cells = finished(records, folder.rows(), settings, seeds)
     phrases = control_phrases(folder)
     columns = {
         (setting, seed): build_columns(records, rows, turns, phrases[setting], topic.phrases)
         for (setting, seed), rows in cells.items()
     }
-    signs = {"nll": f"model:{made['weights'][:12]}"} if made.get("weights") else {}
+    signs = {"nll": f"model:{manifest['weights'][:12]}"} if manifest.get("weights") else {}
     for judge in judges:
-        asked = dict.fromkeys(
-            item for of_one in columns.values() for item in items_of(judge, of_one) if item is not None
-        )
-        with folder.writing(), watch(judge, len(asked)) as advance:
-            values = judged(judge, asked, folder.path, advance)
-        columns = {cell: _with_judged(of_one, judge, values) for cell, of_one in columns.items()}
+        items = dict.fromkeys(item for texts in columns.values() for item in items_of(judge, texts) if item is not None)
+        with folder.writing(), watch(judge, len(items)) as advance:
+            values = judged(judge, items, folder.path, advance)
+        columns = {place: _with_judged(texts, judge, values) for place, texts in columns.items()}
         signs |= dict.fromkeys(judge.columns, judge.signature)
     fitted = [metric.fitted(list(columns.values())) for metric in metrics]
     metrics = [metric for metric, _ in fitted]
     for _, why in filter(itemgetter(1), fitted):
-        tell(why)
+        note(why)
     statistics = {
-        metric: {cell: cell_statistics(metric, of_one) for cell, of_one in columns.items()} for metric in metrics
+        metric: {place: cell_statistics(metric, texts) for place, texts in columns.items()} for metric in metrics
     }
     for metric in filter(attrgetter("needs"), metrics):
-        if lost := sum(unmeasured(metric, of_one, statistics[metric][cell]) for cell, of_one in columns.items()):
+        if lost := sum(unmeasured(metric, texts, statistics[metric][place]) for place, texts in columns.items()):
             every = len(records) * len(columns)
-            tell(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
+            note(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
     columns_judged = {name for judge in judges for name in judge.columns}
     judged_by_one = [metric for metric in metrics if metric.predictions in columns_judged]
     table = score_statistics(statistics, settings, seeds, resampling, judged_by_one)
@@ -105,9 +103,9 @@ def score_run(
 
 def finished(
     records: Sequence[Record], rows: Sequence[dict[str, Any]], settings: Sequence[str], seeds: Sequence[int]
-) -> dict[Cell, Rows]:
+) -> dict[Place, Rows]:
     """Return the rows of each setting and seed by record id. Raises ZscError if one lacks the response to a record."""
-    cells: dict[Cell, Rows] = defaultdict(dict)
+    cells: dict[Place, Rows] = defaultdict(dict)
     for row in rows:
         cells[row["setting"], row["seed"]][row["id"]] = row
     for setting, seed in product(settings, seeds):
@@ -117,7 +115,7 @@ def finished(
                 f"the run is not finished: setting {setting}, seed {seed} lacks {len(missing)} of {len(records)}"
                 f" responses (first: {missing[0]}). Repeat the command that made it to go on where it stopped."
             )
-    return {cell: cells[cell] for cell in product(settings, seeds)}
+    return {place: cells[place] for place in product(settings, seeds)}
 
 
 def _with_judged(columns: Columns, judge: Judge, values: dict[Any, Any]) -> Columns:
@@ -128,11 +126,11 @@ def _with_judged(columns: Columns, judge: Judge, values: dict[Any, Any]) -> Colu
 
 
 def _items(records: Sequence[Record], statistics: Statistics) -> list[dict[str, Any]]:
-    cells = next(iter(statistics.values()), {})
+    places = next(iter(statistics.values()), {})
     items: list[dict[str, Any]] = []
-    for cell in cells:
-        values = {metric.measure: each_response(metric, of_one[cell]) for metric, of_one in statistics.items()}
+    for place in places:
+        values = {metric.measure: each_response(metric, rows[place]) for metric, rows in statistics.items()}
         for i, record in enumerate(records):
-            of_record = {name: of_one[i] for name, of_one in values.items()}
-            items.append({"setting": cell[0], "seed": cell[1], "id": record.id} | of_record)
+            numbers = {name: rows[i] for name, rows in values.items()}
+            items.append({"setting": place[0], "seed": place[1], "id": record.id} | numbers)
     return items

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from zsc.generation.cells import Place
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
 from zsc.metrics.options import Resampling
 from zsc.metrics.resampling import bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
 
 DIFFERENCE = "difference"  # no name of a setting: rows that compare two are called so
-Cell = tuple[str, int]  # setting and seed
-Statistics = Mapping[Metric, Mapping[Cell, np.ndarray]]
+Statistics = Mapping[Metric, Mapping[Place, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def score_statistics(
     """
     rows: dict[Metric, list[Row]] = {}
     alike: dict[bytes, dict[Metric, Grouped]] = defaultdict(dict)  # metrics that have values on the same examples
-    for metric, cells in statistics.items():
-        grouped = Grouped([[cells[setting, seed] for seed in seeds] for setting in settings])
+    for metric, by_place in statistics.items():
+        grouped = Grouped([[by_place[setting, seed] for seed in seeds] for setting in settings])
         if grouped.kept.any():
             alike[grouped.kept.tobytes()][metric] = grouped
         elif metric in judged or not all(one.all() for one in grouped.lacking):
@@ -79,13 +79,13 @@ class Grouped:
 
     def __init__(self, settings: Sequence[Sequence[np.ndarray]]):
         self.settings = settings
-        self.lacking = [np.stack([lacks(one) for one in of_seeds], axis=1) for of_seeds in settings]
+        self.lacking = [np.stack([lacks(one) for one in by_seed], axis=1) for by_seed in settings]
         self.kept = ~np.any([one.any(axis=1) for one in self.lacking], axis=0)
         self.dropped = [int(one.sum()) for one in self.lacking]
 
     def scored(self) -> list[np.ndarray]:
         """Return the statistics (examples kept, seeds, numbers) of each setting."""
-        return [np.stack([one[self.kept] for one in of_seeds], axis=1) for of_seeds in self.settings]
+        return [np.stack([one[self.kept] for one in by_seed], axis=1) for by_seed in self.settings]
 
 
 def cell_statistics(metric: Metric, columns: Columns) -> np.ndarray:

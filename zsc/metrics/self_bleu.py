@@ -27,16 +27,21 @@ class SelfBleu(Tokenized):
         if len(predictions) < 2:
             return np.full((len(predictions), 1), np.nan)
         split = self.splitting(predictions)._preprocess_segment
-        said = [extract_all_word_ngrams(split(text), 1, ORDER) for text in predictions]
-        highest = _highest_counts([counts for counts, _ in said])
-        lengths = Counter(length for _, length in said)
-        return np.array([[self._against_others(i, *own, highest, lengths)] for i, own in enumerate(said)])
+        counted = [extract_all_word_ngrams(split(text), 1, ORDER) for text in predictions]
+        highest = _highest_counts([counts for counts, _ in counted])
+        lengths = Counter(length for _, length in counted)
+        return np.array([[self._against_others(i, *counts, highest, lengths)] for i, counts in enumerate(counted)])
 
     def _against_others(
-        self, i: int, own: Counter[Any], length: int, highest: dict[Any, tuple[int, int, int]], lengths: Counter[int]
+        self,
+        i: int,
+        counts: Counter[Any],
+        length: int,
+        highest: dict[Any, tuple[int, int, int]],
+        lengths: Counter[int],
     ) -> float:
         correct, total = [0] * ORDER, [0] * ORDER
-        for gram, count in own.items():
+        for gram, count in counts.items():
             most, holder, second = highest[gram]
             total[len(gram) - 1] += count
             correct[len(gram) - 1] += min(count, second if holder == i else most)
@@ -48,10 +53,10 @@ class SelfBleu(Tokenized):
         return ["refs:others", *super().options()]
 
 
-def _highest_counts(said: list[Counter[Any]]) -> dict[Any, tuple[int, int, int]]:
+def _highest_counts(counted: list[Counter[Any]]) -> dict[Any, tuple[int, int, int]]:
     """Return for each n-gram its highest count, the response that holds it, and the highest count of any other."""
     highest: dict[Any, tuple[int, int, int]] = {}
-    for i, counts in enumerate(said):
+    for i, counts in enumerate(counted):
         for gram, count in counts.items():
             most, holder, second = highest.get(gram, (0, -1, 0))
             highest[gram] = (count, i, most) if count > most else (most, holder, max(second, count))

@@ -113,14 +113,14 @@ def choose(texts: Iterable[str]) -> tuple[str, str]:
     if all(text.isascii() for text in given):
         return USUAL, ""
     text = " ".join(given)
-    whole = share(text, WHOLE)
-    if whole <= MAINLY:
-        few = f"{whole:.0%} of the letters are of scripts without spaces, which the tokenizer 13a leaves together;"
-        return USUAL, "" if whole <= SOME else f"{few} bleu.tokenize=char splits all."
+    unspaced = share(text, WHOLE)
+    if unspaced <= MAINLY:
+        few = f"{unspaced:.0%} of the letters are of scripts without spaces, which the tokenizer 13a leaves together;"
+        return USUAL, "" if unspaced <= SOME else f"{few} bleu.tokenize=char splits all."
     chinese, kana = share(text, CHINESE), share(text, KANA)
-    if chinese + kana <= whole / 2:
+    if chinese + kana <= unspaced / 2:
         name = "char"
-    elif kana <= SOME * whole:
+    elif kana <= SOME * unspaced:
         name = "zh"
     else:
         name = "char" if unusable("ja-mecab") else "ja-mecab"

@@ -88,7 +88,7 @@ def hash_files(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def settings_in(file: Path) -> dict[str, Any]:
+def json_in(file: Path) -> dict[str, Any]:
     """Return the object in a JSON ``file``, empty where there is none or it cannot be read."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -114,7 +114,7 @@ def _lacking(folder: Path) -> str | None:
 def _needs_no_vocabulary(folder: Path) -> bool:
     """Say whether the tokenizer of ``folder`` is of a kind, such as ByT5's, that reads no file of its own."""
     for file in ("tokenizer_config.json", "config.json"):
-        if isinstance(name := settings_in(folder / file).get("tokenizer_class"), str):
+        if isinstance(name := json_in(folder / file).get("tokenizer_class"), str):
             kind = tokenizer_class_from_name(name)
             return kind is not None and not getattr(kind, "vocab_files_names", {"any": "file"})
     return False

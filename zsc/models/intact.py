@@ -52,7 +52,7 @@ def _check_json(file: Path, what: str) -> None:
     if file.name in OBJECTS and not isinstance(found, dict):
         raise ZscError(f"{what}: {file.name} must hold an object, not {type(found).__name__}. Fetch it again.")
     if file.name in ("config.json", "tokenizer_config.json"):
-        _check_settings(file.name, found, what)
+        _check_config(file.name, found, what)
     if file.name.endswith(".index.json"):
         shards = found.get("weight_map")
         if not isinstance(shards, dict) or not shards:
@@ -64,7 +64,7 @@ def _check_json(file: Path, what: str) -> None:
                 raise ZscError(f"{what}: there is no {shard}, which {file.name} names. Fetch it again.")
 
 
-def _check_settings(name: str, found: dict[str, Any], what: str) -> None:
+def _check_config(name: str, found: dict[str, Any], what: str) -> None:
     if code := found.get("auto_map"):
         named = next(iter(code.values()), "") if isinstance(code, dict) else code
         raise ZscError(

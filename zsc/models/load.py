@@ -58,8 +58,8 @@ def load_model(
     """Load ``checkpoint``: an embedded name, a folder, or a hub name.
 
     ``decoder`` names a safetensors file in the checkpoint's folder whose tensors replace those of the decoder.
-    The generation settings stored with a checkpoint are dropped, except the token ids it was trained with: every
-    other setting must come from the caller. Raises ZscError if the checkpoint cannot be had, is no encoder-decoder, or
+    The generation options stored with a checkpoint are dropped, except the token ids it was trained with: every
+    other option must come from the caller. Raises ZscError if the checkpoint cannot be had, is no encoder-decoder, or
     is not whole: files, weights, tokenizer and special tokens are checked, and no code of its own is run.
     """
     _check(dtype, DTYPES, "model.dtype")

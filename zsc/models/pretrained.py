@@ -23,7 +23,7 @@ def read_config(folder: Path, what: str) -> PreTrainedConfig:
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # the library passes on those of every format
-        raise ZscError(f"{what} cannot be loaded: {_told(error)}") from error
+        raise ZscError(f"{what} cannot be loaded: {first_words(error)}") from error
 
 
 def read_model(
@@ -55,7 +55,7 @@ def read_tokenizer(folder: Path, what: str, **options: Any) -> PreTrainedTokeniz
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options)
     except Exception as error:  # the library passes on those of every format
-        raise ZscError(f"the tokenizer of {what} cannot be loaded: {_told(error)}") from error
+        raise ZscError(f"the tokenizer of {what} cannot be loaded: {first_words(error)}") from error
     check_vocabulary_files(what, tokenizer, folder)
     return tokenizer
 
@@ -77,7 +77,7 @@ def read_tokenizers(folder: Path, what: str) -> tuple[PreTrainedTokenizerBase, P
     try:
         source, target = (kind(**{name: str(folder / file) for name, file in files.items()}, **kept) for files in SIDES)
     except Exception as error:  # the library passes on those of every format
-        raise ZscError(f"the tokenizer of {what} cannot be loaded: {_told(error)}") from error
+        raise ZscError(f"the tokenizer of {what} cannot be loaded: {first_words(error)}") from error
     return source, target
 
 
@@ -91,10 +91,10 @@ def _failure(what: str, error: Exception) -> str:
         )
     if isinstance(error, EOFError) or "PytorchStreamReader" in text:
         return f"the weights of {what} are broken or cut short: no file of tensors. Fetch them again."
-    return f"{what} cannot be loaded: {_told(error)}"
+    return f"{what} cannot be loaded: {first_words(error)}"
 
 
-def _told(error: Exception) -> str:
+def first_words(error: Exception) -> str:
     """Return the beginning of an error's text in one line, and its kind where the text alone says little."""
     lines = str(error).split("\n")
     text = " ".join(" ".join(lines[: 2 if lines[0].rstrip().endswith(":") else 1]).split())

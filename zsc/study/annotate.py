@@ -39,10 +39,10 @@ def export(run: RunFolder, options: AnnotateOptions) -> Exported:
     """Write pairs.csv, form.html and key.json. Raises ZscError where somebody's answers may lie."""
     if not options.questions:
         raise ZscError("questions=[] asks nothing: give some of fluent, informative, fits.")
-    made = run.manifest()
-    if not made:
+    manifest = run.manifest()
+    if not manifest:
         raise ZscError(f"{run.path} is not the folder of a run. `zsc run` makes one.")
-    (off, *others), seeds = made["settings"], made["seeds"]
+    (off, *others), seeds = manifest["settings"], manifest["seeds"]
     setting, seed = options.setting, seeds[0] if options.seed is None else options.seed
     if setting is None and len(others) == 1:
         setting = others[0]
@@ -59,7 +59,7 @@ def export(run: RunFolder, options: AnnotateOptions) -> Exported:
     identical = [pair.number for pair in pairs if pair.a == pair.b]
     questions = list(options.questions)
     key = {
-        "run": made["identity"],
+        "run": manifest["identity"],
         "off": off,
         "on": setting,
         "seed": seed,
@@ -68,8 +68,8 @@ def export(run: RunFolder, options: AnnotateOptions) -> Exported:
         "on_side": {str(pair.number): pair.on_side for pair in pairs},
         "ids": {str(pair.number): pair.record.id for pair in pairs},
     }
-    chosen = json.dumps([made["identity"], setting, seed, options.count, options.shuffle, questions], allow_nan=False)
-    name = hashlib.sha256(chosen.encode()).hexdigest()[:8]
+    chosen = [manifest["identity"], setting, seed, options.count, options.shuffle, questions]
+    name = hashlib.sha256(json.dumps(chosen, allow_nan=False).encode()).hexdigest()[:8]
     folder = Path(options.output or run.path / f"annotation-{name}")
     write(folder, {
         "pairs.csv": sheet(pairs, questions),

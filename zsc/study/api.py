@@ -80,14 +80,14 @@ def _run(
     if "knob" in options:
         raise ZscError(f"knob={options['knob']}: knobs are the first argument, as in zsc.run(zsc.knob('attn_bias')).")
     model = ModelOptions(model) if isinstance(model, str) else model
-    asked = read(RunOptions, {**plain(options), "model": plain(model)})
-    asked = replace(asked, dataset=_dataset(dataset))
-    chosen = [_choice(one, asked) for one in choices]
+    given = read(RunOptions, {**plain(options), "model": plain(model)})
+    given = replace(given, dataset=_dataset(dataset))
+    chosen = [_choice(one, given) for one in choices]
     (only,) = chosen if len(chosen) == 1 else (None,)
     if only is not None:
-        asked, chosen = replace(asked, knob=only), []
+        given, chosen = replace(given, knob=only), []
     records = None if isinstance(dataset, str | DatasetOptions) else [_record(one) for one in dataset]
-    return perform(asked, _watch(quiet), chosen or None, records)
+    return perform(given, _watch(quiet), chosen or None, records)
 
 
 def _watch(quiet: bool) -> Watch:

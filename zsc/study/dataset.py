@@ -10,7 +10,7 @@ from zsc.data.card import Card, has_card, load_card, verify
 from zsc.data.embedded import PARLOR
 from zsc.data.files import dataset_folder
 from zsc.models.load import load_tokenizer
-from zsc.study.described import counts, example, lengths
+from zsc.study.contents import counts, example, lengths
 from zsc.study.options import DataOptions
 
 Rows = Sequence[dict[str, Any]]

@@ -9,10 +9,9 @@ from typing import Any
 from zsc.data.cut import Cut
 from zsc.data.layout import Source
 from zsc.data.record import Record
-from zsc.generation.cells import Cell, canonical, code_version, identified, library_versions
+from zsc.generation.cells import Cell, Place, canonical, code_version, identified, library_versions
 from zsc.generation.checks import check_lengths, check_settings
 from zsc.models.load import Loaded
-from zsc.study.folders import Place
 from zsc.study.knobs import Built, build_settings, load_once, merged
 from zsc.study.known import key_of
 from zsc.study.options import KnobChoice, RunOptions

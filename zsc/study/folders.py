@@ -11,25 +11,23 @@ import yaml
 from zsc import __version__
 from zsc.data.record import Record
 from zsc.errors import ZscError
-from zsc.generation.cells import Cell, State, library_versions
+from zsc.generation.cells import Cell, Place, State, library_versions
 from zsc.generation.folder import RunFolder
 from zsc.options import plain
 from zsc.study.options import RunOptions
 
-Place = tuple[str, int]  # setting and seed
-
 
 @contextmanager
 def written(
-    folder: RunFolder, made: dict[str, Any], config: str, records: Sequence[Record], cells: Mapping[Place, Cell]
+    folder: RunFolder, manifest: dict[str, Any], config: str, records: Sequence[Record], cells: Mapping[Place, Cell]
 ) -> Iterator[RunFolder]:
-    """Open a context with ``folder``, written and locked, of the run whose manifest is ``made``, from its ``cells``."""
+    """Open a context with ``folder``, written and locked, of the run of ``manifest``, from its ``cells``."""
     with folder.locked():
-        folder.create(config, made, records)
+        folder.create(config, manifest, records)
         folder.write_rows(
             {"setting": setting, "seed": seed, **item}
-            for seed in made["seeds"]
-            for setting in made["settings"]
+            for seed in manifest["seeds"]
+            for setting in manifest["settings"]
             for item in finished(cells[setting, seed])
         )
         yield folder
@@ -59,8 +57,8 @@ def versions() -> dict[str, str]:
     return library_versions() | {"zsc": __version__, "python": platform.python_version()}
 
 
-def how_made(made: Mapping[str, Any]) -> list[str]:
+def provenance(manifest: Mapping[str, Any]) -> list[str]:
     """Return the command in a manifest, and on what it ran."""
-    shown = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
-    lines = [made["command"], f"weights {made['weights'][:12]}, {shown}, {made['device']}"]
+    shown = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
+    lines = [manifest["command"], f"weights {manifest['weights'][:12]}, {shown}, {manifest['device']}"]
     return [line for line in lines if line]

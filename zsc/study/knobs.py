@@ -64,15 +64,15 @@ def build_choice(choice: KnobChoice, model: ModelOptions, loaded: Loaded) -> Bui
 
 def merged(parts: Sequence[Built]) -> Built:
     """Return the model as it is, called off, and the settings of all ``parts``, those that several have once."""
-    whole = Built({OFF: []}, {}, {OFF: []})
+    joint = Built({OFF: []}, {}, {OFF: []})
     for part in parts:
         for name, knobs in part.settings.items():
-            if whole.deciding.get(name) != part.deciding[name]:
-                _check_new(name, whole.settings)
-                whole.settings[name], whole.deciding[name] = knobs, part.deciding[name]
-        phrases = {**whole.made_from.get("phrases", {}), **part.made_from.get("phrases", {})}
-        whole.made_from.update(part.made_from | ({"phrases": phrases} if phrases else {}))
-    return whole
+            if joint.deciding.get(name) != part.deciding[name]:
+                _check_new(name, joint.settings)
+                joint.settings[name], joint.deciding[name] = knobs, part.deciding[name]
+        phrases = {**joint.made_from.get("phrases", {}), **part.made_from.get("phrases", {})}
+        joint.made_from.update(part.made_from | ({"phrases": phrases} if phrases else {}))
+    return joint
 
 
 def described(knob: Knob) -> dict[str, Any]:
@@ -134,8 +134,8 @@ def expanded(options: KnobOptions, depth: int) -> list[KnobOptions]:
     }
     if empty := [key for key, value in listed.items() if not value]:
         raise ZscError(f"knob.{empty[0]}=[] lists no value.")
-    whole = KnobOptions(options.name, values)
-    return [whole.replace(**dict(zip(listed, chosen, strict=True))) for chosen in product(*listed.values())]
+    template = KnobOptions(options.name, values)
+    return [template.replace(**dict(zip(listed, chosen, strict=True))) for chosen in product(*listed.values())]
 
 
 def build_knob(options: KnobOptions, model: ModelOptions, loaded: Loaded, made_from: dict[str, Any]) -> Knob:

@@ -20,10 +20,9 @@ from zsc.data.control_phrases import load_phrases
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.files import write_atomic
-from zsc.generation.cells import Cell, State, canonical, library_versions
+from zsc.generation.cells import Cell, Place, State, canonical, library_versions
 from zsc.models.local import stamp
 from zsc.options import plain
-from zsc.study.folders import Place
 from zsc.study.options import KnobChoice, RunOptions
 
 FOLDER = ".known"  # in the store of cells
@@ -35,7 +34,7 @@ DECIDING = ("model", "decoding", "layout", "seeds")  # options; knobs and record
 class Known:
     """A finished run: its manifest, what its layout cut off, and its cells."""
 
-    made: dict[str, Any]
+    manifest: dict[str, Any]
     cut: str
     cells: dict[Place, Cell]
 
@@ -96,13 +95,13 @@ def source_hash() -> str:
 
 
 def remember(
-    key: str | None, options: RunOptions, made: Mapping[str, Any], cut: str, cells: Mapping[Place, Cell]
+    key: str | None, options: RunOptions, manifest: Mapping[str, Any], cut: str, cells: Mapping[Place, Cell]
 ) -> None:
     """Keep what a finished run found, unless the store cannot be written."""
     if key is None:
         return
     specs = [[*place, cell.spec] for place, cell in cells.items()]
-    content = {"key": key, "made": made, "cut": cut, "cells": specs}
+    content = {"key": key, "made": manifest, "cut": cut, "cells": specs}
     folder = Path(options.cells) / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,9 +122,9 @@ def recall(
             return None
         ids = [record.id for record in records]
         cells = {(str(name), int(seed)): Cell(Path(options.cells), spec, ids) for name, seed, spec in content["cells"]}
-        made = {**content["made"], "command": command}
+        manifest = {**content["made"], "command": command}
     except (OSError, ValueError, KeyError, TypeError, ZscError):
         return None
     if not all(cell.stored().state is State.DONE for cell in cells.values()):
         return None
-    return Known(made, str(content["cut"]), cells)
+    return Known(manifest, str(content["cut"]), cells)

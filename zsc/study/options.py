@@ -19,8 +19,8 @@ PaperFormat = Literal["table", "md", "latex", "csv", "json"]
 
 def different_seeds(key: str, value: Any) -> tuple[int, ...]:
     """Return ``value``, of the option ``key``. Raises ZscError unless it lists different whole numbers."""
-    whole = isinstance(value, list | tuple) and value and all(type(seed) is int and seed >= 0 for seed in value)
-    if not whole or len(set(value)) < len(value):
+    valid = isinstance(value, list | tuple) and value and all(type(seed) is int and seed >= 0 for seed in value)
+    if not valid or len(set(value)) < len(value):
         raise ZscError(f"{key}={value} must be a non-empty list of different whole numbers, such as {key}=[0,1,2].")
     return tuple(value)
 

@@ -61,15 +61,15 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
     records = parse_rows(_examples(rows, lines, chosen), {**chosen, "id": "id"}, split, "turns")
     settings = list(dict.fromkeys(line["setting"] for line in lines))
     seeds = sorted({line["seed"] for line in lines})
-    _check_whole(records, lines, settings, seeds, file)
+    _check_complete(records, lines, settings, seeds, file)
     content = json.dumps(
         [__version__, lines, [record.to_json() for record in records]], sort_keys=True, allow_nan=False
     )
     identity = hashlib.sha256(content.encode()).hexdigest()
     folder = RunFolder(parent / f"outputs-{file.stem}-{identity[:10]}")
-    made = {"identity": identity, "outputs": file.name, "settings": settings, "seeds": seeds, "zsc": __version__}
+    manifest = {"identity": identity, "outputs": file.name, "settings": settings, "seeds": seeds, "zsc": __version__}
     with folder.locked():
-        folder.create(json.dumps({"layout": {"turns": turns}}, allow_nan=False) + "\n", made, records)
+        folder.create(json.dumps({"layout": {"turns": turns}}, allow_nan=False) + "\n", manifest, records)
         folder.write_rows(lines)
     return folder
 
@@ -140,7 +140,7 @@ def _number(value: Any, column: str | None, kind: type, where: str) -> Any:
     return kind(found)
 
 
-def _check_whole(
+def _check_complete(
     records: Sequence[Record], lines: Sequence[Row], settings: Sequence[str], seeds: Sequence[int], file: Path
 ) -> None:
     found = Counter((line["setting"], line["seed"], line["id"]) for line in lines)

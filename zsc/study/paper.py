@@ -13,14 +13,14 @@ from zsc.generation.cells import State, writing
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.options import read
-from zsc.study.folders import config_text, folder_of, how_made, written
+from zsc.study.folders import config_text, folder_of, provenance, written
 from zsc.study.known import recall
 from zsc.study.options import KnobChoice, TableGroup, TableOptions, TableSpec
 from zsc.study.scoring import build_scoring, check_scoring, score_folder, warnings
 from zsc.study.watch import Watch, say_cut
 from zsc.tables.paper import PaperTable, Section, adjusted
 from zsc.tables.paper import written as formats_of
-from zsc.training.report import FIGURES
+from zsc.training.finished import FIGURES
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def make(
     sections: list[Section] = []
     signatures: dict[str, str] = {}
     folders: list[RunFolder] = []
-    opened = found(groups, name, records, watch, command) or made(groups, name, records, watch, command)
+    opened = stored(groups, name, records, watch, command) or generated(groups, name, records, watch, command)
     for group, (made_from, context) in zip(groups, opened, strict=True):
         scoring = build_scoring(group.options, made_from)
         with context as folder:
@@ -99,7 +99,7 @@ def make(
         watch.say(f"published, but no setting of this table: {', '.join(unknown)}")
     for line in warnings(spec.columns, [row for section in sections for row in section.rows], options.resampling):
         watch.say(line)
-    lines = how_made(folders[0].manifest())
+    lines = provenance(folders[0].manifest())
     return PaperTable(name, spec.title, adjusted(sections), spec.columns, spec.published, signatures, lines), folders
 
 
@@ -118,7 +118,7 @@ def group_of(options: TableOptions, group: TableGroup, choices: Sequence[KnobCho
     return Group(group.label, replace(options, metrics=options.table.columns, topic=topic, output=output), choices)
 
 
-def found(
+def stored(
     groups: Sequence[Group], name: str, records: Sequence[Record], watch: Watch, command: str | None
 ) -> list[Opened]:
     """Return the folders of ``groups`` where the cells of all are there and known, else nothing."""
@@ -130,13 +130,13 @@ def found(
     opened: list[Opened] = []
     for group, one in zip(groups, known, strict=True):
         watch.say(one.summary)
-        folder = folder_of(group.options, f"table-{name}", one.made["identity"])
+        folder = folder_of(group.options, f"table-{name}", one.manifest["identity"])
         config = config_text(group.options, knobs=group.choices)
-        opened.append((one.made["made_from"], written(folder, one.made, config, records, one.cells)))
+        opened.append((one.manifest["made_from"], written(folder, one.manifest, config, records, one.cells)))
     return opened
 
 
-def made(
+def generated(
     groups: Sequence[Group], name: str, records: Sequence[Record], watch: Watch, command: str | None
 ) -> list[Opened]:
     """Return the folders of ``groups``, whose missing responses are generated, if the options say so, when they open.
@@ -150,16 +150,16 @@ def made(
 
     options = groups[0].options
     parts = [prepare(group.options, group.choices, records, command) for group in groups]
-    whole = union(parts)
-    say_cut(whole.cut, watch)
-    if missing := [cell for cell in whole.cells.values() if cell.stored().state is not State.DONE]:
+    joint = union(parts)
+    say_cut(joint.cut, watch)
+    if missing := [cell for cell in joint.cells.values() if cell.stored().state is not State.DONE]:
         if not options.make:
-            lacking = f"{len(missing)} of the {len(whole.cells)} cells of this table"
+            lacking = f"{len(missing)} of the {len(joint.cells)} cells of this table"
             raise ZscError(
                 f"{lacking} are not in {options.cells}, or not whole. Repeat the command with make=true to generate"
-                f" them. {estimate(whole)}"
+                f" them. {estimate(joint)}"
             )
-        fill(whole, watch)
+        fill(joint, watch)
     return [
         (part.built.made_from, performed(part, f"table-{name}", watch, knobs=group.choices))
         for group, part in zip(groups, parts, strict=True)

@@ -21,17 +21,17 @@ def performed(experiment: Experiment, name: str, watch: Watch, **more: Any) -> I
 
     ``name`` begins the name of a folder for which the options have none; ``more`` goes into its config.yaml.
     """
-    settings, made = experiment.built.settings, manifest(experiment)
+    settings, manifest = experiment.built.settings, manifest_of(experiment)
     folder = folder_of(experiment.options, name, experiment.identity)
-    folder.check(made)
+    folder.check(manifest)
     effects = fill(experiment, watch)
-    made["effects"] = {name: effects[name] for name, knobs in settings.items() if knobs}
-    remember(experiment.key, experiment.options, made, str(experiment.cut), experiment.cells)
-    with written(folder, made, config_text(experiment.options, **more), experiment.records, experiment.cells):
+    manifest["effects"] = {name: effects[name] for name, knobs in settings.items() if knobs}
+    remember(experiment.key, experiment.options, manifest, str(experiment.cut), experiment.cells)
+    with written(folder, manifest, config_text(experiment.options, **more), experiment.records, experiment.cells):
         yield folder
 
 
-def manifest(experiment: Experiment) -> dict[str, Any]:
+def manifest_of(experiment: Experiment) -> dict[str, Any]:
     """Return what identifies a run and what made it."""
     loaded, built = experiment.loaded, experiment.built
     return {

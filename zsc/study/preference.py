@@ -100,12 +100,12 @@ def preference_rows(
         for (_, pair), vote in answers.items():
             by_pair.setdefault(pair, []).append(vote)
         row: dict[str, Any] = {"question": question, "preferred": None, "low": None, "high": None}
-        sums = np.array([[sum(WORTH[vote] for vote in of_one), len(of_one)] for of_one in by_pair.values()])
+        sums = np.array([[sum(WORTH[vote] for vote in pair_votes), len(pair_votes)] for pair_votes in by_pair.values()])
         if len(sums):
             totals = np.concatenate([weights @ sums for weights in bootstrap_weights(len(sums), resamples, seed)])
             low, high = interval(totals[:, 0] / totals[:, 1], confidence)
             row |= {"preferred": float(sums[:, 0].sum() / sums[:, 1].sum()), "low": low, "high": high}
-        leaning = [statistics.mean(WORTH[vote] for vote in of_one) - 0.5 for of_one in by_pair.values()]
+        leaning = [statistics.mean(WORTH[vote] for vote in pair_votes) - 0.5 for pair_votes in by_pair.values()]
         won, lost = sum(lean > 0 for lean in leaning), sum(lean < 0 for lean in leaning)
         annotators = {annotator for annotator, _ in answers}
         row |= {

@@ -73,11 +73,11 @@ def check_metrics(options: ReportOptions) -> None:
 
 def load(name: str, folder: RunFolder) -> Run:
     """Read the folder of a run. Raises ZscError if it is none, not finished, or not scored."""
-    path, made = folder.path, folder.manifest()
-    if not made or not folder.config.is_file():
+    path, manifest = folder.path, folder.manifest()
+    if not manifest or not folder.config.is_file():
         raise ZscError(f"{path} is not the folder of a run. `zsc run` makes one.")
     records = folder.records()
-    finished(records, folder.rows(), made["settings"], made["seeds"])
+    finished(records, folder.rows(), manifest["settings"], manifest["seeds"])
     file = path / "scores.json"
     if not file.is_file():
         raise ZscError(f"{path} has no scores.json. Run `zsc score {path}`.")
@@ -87,7 +87,7 @@ def load(name: str, folder: RunFolder) -> Run:
         own = (rows, scores["signatures"], scores["resampling"])
     except (ValueError, TypeError, KeyError) as error:
         raise ZscError(f"{file} cannot be read ({first_line(error)}). Run `zsc score {path}`.") from error
-    return Run(name, stored_config(folder.config), made, *own, len(records))
+    return Run(name, stored_config(folder.config), manifest, *own, len(records))
 
 
 def grouped_runs(runs: list[Run], folders: Mapping[str, RunFolder], options: ReportOptions) -> list[Group]:
@@ -124,7 +124,7 @@ def examples_of(
     if setting is None or not options.examples:
         return None
     run = group.holder(setting)
-    folder, off, seed = folders[run.name], run.settings[0], run.made["seeds"][0]
+    folder, off, seed = folders[run.name], run.settings[0], run.manifest["seeds"][0]
     records = folder.records()
     cells = finished(records, folder.rows(), [off, setting], [seed])
     drawn = random.Random(options.shuffle).sample(records, min(options.examples, len(records)))
@@ -166,7 +166,7 @@ def measure(
         for identity, response in responses.items()
     }
     notes = [type(knob).attention_note(described_briefly(knob)) for knob in knobs]
-    if experiment.identity != run.made["identity"]:
+    if experiment.identity != run.manifest["identity"]:
         notes.insert(0, "Attention was measured with another version of the code or of its libraries.")
     return measured, " ".join(dict.fromkeys(filter(None, notes)))
 
@@ -194,11 +194,11 @@ def absent(options: RunOptions, choices: Sequence[KnobChoice]) -> str | None:
 
 def difference(experiment: Experiment, run: Run, setting: str) -> str:
     """Say in what the model and the knobs of ``setting`` differ from those that made ``run``, if they do."""
-    if experiment.loaded.fingerprint != run.made["weights"]:
+    if experiment.loaded.fingerprint != run.manifest["weights"]:
         return f"the weights of {run.model} have changed since the run"
     knobs = experiment.built.settings.get(setting)
     if knobs is None or canonical([described_briefly(knob) for knob in knobs]) != canonical(run.knobs.get(setting)):
-        return f"the settings in the run's config.yaml do not make {setting}"
-    if canonical(experiment.built.made_from) != canonical(run.made["made_from"]):
+        return f"the options in the run's config.yaml do not make {setting}"
+    if canonical(experiment.built.made_from) != canonical(run.manifest["made_from"]):
         return "the control phrases, or another model that is used, have changed since the run"
     return ""

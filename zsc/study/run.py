@@ -47,11 +47,11 @@ def run_known(
     known: Known, options: RunOptions, watch: Watch, records: Sequence[Record], name: str, **more: object
 ) -> Result:
     """Score a run whose cells are all there."""
-    scoring = build_scoring(options, known.made["made_from"])
+    scoring = build_scoring(options, known.manifest["made_from"])
     say_cut(known.cut, watch)
     watch.say(known.summary)
-    folder = folder_of(options, name, known.made["identity"])
-    with written(folder, known.made, config_text(options, **more), records, known.cells):
+    folder = folder_of(options, name, known.manifest["identity"])
+    with written(folder, known.manifest, config_text(options, **more), records, known.cells):
         return result_of(folder, scoring, options.layout.turns, watch)
 
 

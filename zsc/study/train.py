@@ -24,14 +24,14 @@ from zsc.study.stored import stored_training
 from zsc.study.watch import Watch
 from zsc.tables.render import render
 from zsc.training.assemble import assembled, new_parameters
+from zsc.training.corruption import check_corruption
 from zsc.training.denoise import EVAL_SEGMENTS, denoising_data, segments_of, tokenizer_for
 from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
 from zsc.training.freeze import freeze, holding
 from zsc.training.language_model import LanguageModelCollator, new_language_model
-from zsc.training.noise import check_noise
 from zsc.training.options import DenoiseOptions, DialogueOptions, LanguageModelOptions, TrainOptions
-from zsc.training.plan import describe, plan_of, plan_rows
 from zsc.training.segments import Targets
+from zsc.training.shares import describe_shares, share_rows, weight_shares
 from zsc.training.train import Prepared, new_model
 from zsc.training.train import train as train_prepared
 
@@ -56,22 +56,22 @@ def train(options: TrainOptions, watch: Watch) -> Path:
     if untrained := holding(prepared.model, [one for one in prepared.new if not one.requires_grad]):
         raise ZscError(f"freeze={names} would leave new weights as drawn: do not freeze {', '.join(untrained)}.")
     with_errors(output, lambda: write_atomic(output / "config.yaml", config_text(options)))
-    plan = plan_of(prepared.model)
-    watch.say("\n".join([render(plan_rows(plan), "table"), describe(plan)]))
-    write_json(output / "plan.json", {"freeze": names, **plan})
+    shares = weight_shares(prepared.model)
+    watch.say("\n".join([render(share_rows(shares), "table"), describe_shares(shares)]))
+    write_json(output / "plan.json", {"freeze": names, **shares})
     measured = train_prepared(prepared, output, dict(options.trainer), options.precision, options.seed)
-    report = output / "training.json"
-    if measured["steps_timed"] or not report.is_file():
-        write_json(report, training_report(plan, measured, options.seed))
+    file = output / "training.json"
+    if measured["steps_timed"] or not file.is_file():
+        write_json(file, training_result(shares, measured, options.seed))
     return output / "model"
 
 
-def training_report(plan: Mapping[str, Any], measured: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def training_result(shares: Mapping[str, Any], measured: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return the content of ``training.json``: what trained, what it took and gave, and with which versions."""
     return {
-        "trained_weights": plan["all"]["trained"],
-        "trained_share": plan["all"]["share"],
-        "trained_share_without_embeddings": plan["without_embeddings"]["share"],
+        "trained_weights": shares["all"]["trained"],
+        "trained_share": shares["all"]["share"],
+        "trained_share_without_embeddings": shares["without_embeddings"]["share"],
         **measured,
         "peak_megabytes": peak_megabytes(),
         "device_peak_megabytes": device_peak_megabytes(),
@@ -113,7 +113,7 @@ def check_folder(output: Path, options: TrainOptions) -> None:
         if not kept.is_file() and not EARLY.fullmatch(path.name):
             raise ZscError(f"{path} is there and of no training. Set output=DIR to a new one.")
     if kept.is_file() and deciding(stored_training(kept)) != deciding(options):
-        raise ZscError(f"{output} holds a training with other settings, see {kept}. Set output=DIR to a new one.")
+        raise ZscError(f"{output} holds a training with other options, see {kept}. Set output=DIR to a new one.")
 
 
 def deciding(options: TrainOptions) -> TrainOptions:
@@ -133,12 +133,12 @@ def prepare_denoise(task: DenoiseOptions, output: Path) -> Prepared:
         model, tokenizer = loaded.model, loaded.tokenizer
         if loaded.target_tokenizer is not tokenizer:
             raise ZscError(f"the decoder of {task.checkpoint} has a vocabulary of its own: it cannot denoise.")
-    noise = plain(task.noise)
-    check_noise(**noise)
+    corruption = plain(task.noise)
+    check_corruption(**corruption)
     positions = task.segment_tokens + 2
     check_lengths(model, positions, positions, "task.segment_tokens")
     train_data, held, collator, check = denoising_data(
-        text, heldout, output, model, tokenizer, task.segment_tokens, noise
+        text, heldout, output, model, tokenizer, task.segment_tokens, corruption
     )
     return Prepared(model, tokenizer, train_data, held, collator, [check])
 

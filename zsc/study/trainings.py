@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from zsc.errors import ZscError
-from zsc.generation.cells import Cell, State, canonical, identified
+from zsc.generation.cells import Cell, Place, State, canonical, identified
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.score import Row
 from zsc.options import plain
 from zsc.study.experiment import prepare
 from zsc.study.filling import fill
-from zsc.study.folders import Place, config_text, finished, folder_of, how_made, versions
+from zsc.study.folders import config_text, finished, folder_of, provenance, versions
 from zsc.study.options import KnobChoice, TableOptions
 from zsc.study.paper import metrics_of
 from zsc.study.plan import estimate
@@ -22,7 +22,7 @@ from zsc.study.scoring import build_scoring, score_folder, warnings
 from zsc.study.stored import stored_training
 from zsc.study.watch import Watch, say_cut
 from zsc.tables.paper import PaperTable, Section, adjusted
-from zsc.training.report import FIGURES, Training, by_name, figures, read_costs, read_trainings
+from zsc.training.finished import FIGURES, Training, by_name, figures, read_costs, read_trainings
 
 SIGNATURES = {figure: f"{figure}|zsc train" for figure in FIGURES}
 OWN = ("output", "seed", "freeze")  # options in which trainings that are compared may differ
@@ -67,7 +67,7 @@ def compare(
     else:
         watch.say(f"no time per step: python scripts/bench_training.py --trainings {root} measures it")
     sections = adjusted([Section("", rows)])
-    lines = [*how_made(folder.manifest()), *how_trained(groups)]
+    lines = [*provenance(folder.manifest()), *how_trained(groups)]
     table = PaperTable(name, spec.title, sections, spec.columns, spec.published, signatures, lines, [remark(groups)])
     return table, [folder]
 
@@ -111,7 +111,7 @@ def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str
                 for item in finished(cell)
             ]
     seeds = [training.seed for training in next(iter(groups.values()))]
-    made = {
+    manifest = {
         **identified(cells),
         "weights": hashlib.sha256(canonical(weights).encode()).hexdigest(),
         "command": command,
@@ -121,10 +121,10 @@ def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str
         "device": str(experiment.loaded.model.device),
     }
     model = replace(options.model, checkpoint=str(options.trained))
-    whole = replace(options, seeds=tuple(seeds), model=model)
-    folder = folder_of(whole, "table", str(made["identity"]))
+    joint = replace(options, seeds=tuple(seeds), model=model)
+    folder = folder_of(joint, "table", str(manifest["identity"]))
     with folder.locked():
-        folder.create(config_text(whole), made, records)
+        folder.create(config_text(joint), manifest, records)
         folder.write_rows(rows)
     return folder
 

@@ -19,7 +19,7 @@ from zsc.study.options import KnobChoice, TuneOptions
 from zsc.study.performed import performed
 from zsc.study.scoring import build_scoring, check_scoring, score_folder
 from zsc.study.watch import Watch, say_cut
-from zsc.tables.render import cell
+from zsc.tables.render import entry
 
 LEAST = 4  # examples
 
@@ -117,7 +117,7 @@ def dose_of(choice: KnobChoice) -> Dose:
         raise ZscError(f"zsc tune searches the dose of one knob: knob={', knob='.join(doses)}.")
     dose = doses[choice.name]
     if count_settings(choice) != 1:
-        raise ZscError(f"zsc tune finds knob.{dose.field} by itself: give no lists of settings.")
+        raise ZscError(f"zsc tune finds knob.{dose.field} by itself: give no lists of values.")
     return dose
 
 
@@ -180,9 +180,9 @@ def trial_row(trial: Trial, budget: Budget, half: str) -> dict[str, Any]:
     return {
         "examples": f"{trial.target.n} {half}",
         "setting": trial.setting,
-        trial.target.metric: cell(vars(trial.target), signed=False),
-        "change": cell(vars(trial.gain), signed=True),
-        f"cost: {budget.metric}": cell(vars(trial.spent), signed=False),
+        trial.target.metric: entry(vars(trial.target), signed=False),
+        "change": entry(vars(trial.gain), signed=True),
+        f"cost: {budget.metric}": entry(vars(trial.spent), signed=False),
         "spent": budget.show(trial.cost),
         "inside": "yes" if budget.allows(trial.cost) else "no",
     }
@@ -200,8 +200,8 @@ def verdict(tuned: Tuned) -> list[str]:
     judgement = "confirmed" if inside else "NOT confirmed: try another split, more examples or a smaller budget"
     lines = [
         f"{best.setting} is the strongest found inside {budget}. On {held_out.target.n} held-out examples"
-        f" {held_out.target.metric} changes by {cell(vars(held_out.gain), True)}, {budget.metric} by"
-        f" {cell(vars(held_out.rise), True)}, which is {budget.show(held_out.cost)}: {judgement}."
+        f" {held_out.target.metric} changes by {entry(vars(held_out.gain), True)}, {budget.metric} by"
+        f" {entry(vars(held_out.rise), True)}, which is {budget.show(held_out.cost)}: {judgement}."
     ]
     if best.dose == tuned.strongest < tuned.dose.most:
         lines.append(f"The budget is not used up at strongest={tuned.strongest:g}: a stronger one may fit too.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from zsc.generation.cells import canonical
 from zsc.metrics import METRICS, described, family, fluency_metrics
-from zsc.metrics.items import OF_A_RUN
+from zsc.metrics.items import RUN_COLUMNS
 from zsc.metrics.score import Row, settings_of
 from zsc.tables.curves import Frontier, Scores, Series, dose_series, frontier
 from zsc.tables.kinds import moved_by
@@ -19,7 +19,7 @@ class Run:
 
     name: str
     config: Mapping[str, Any]
-    made: Mapping[str, Any]
+    manifest: Mapping[str, Any]
     rows: Sequence[Row]
     signatures: Mapping[str, str]
     resampling: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Run:
 
     @property
     def knobs(self) -> dict[str, Any]:
-        return dict(self.made.get("knobs", {}))
+        return dict(self.manifest.get("knobs", {}))
 
     @property
     def scores(self) -> dict[tuple[str, str], Row]:
@@ -39,32 +39,32 @@ class Run:
 
     @property
     def model(self) -> str:
-        settings = self.config.get("model", {})
-        decoder = f" with {settings['decoder']}" if settings.get("decoder") else ""
-        return f"{Path(str(settings['checkpoint'])).name}{decoder}" if settings else "other systems"
+        options = self.config.get("model", {})
+        decoder = f" with {options['decoder']}" if options.get("decoder") else ""
+        return f"{Path(str(options['checkpoint'])).name}{decoder}" if options else "other systems"
 
     @property
     def dataset(self) -> str:
-        settings = self.config.get("dataset", {})
-        parts = [settings.get("loader"), settings.get("split")]
-        return " ".join(map(str, filter(None, parts))) or str(self.made.get("outputs", "responses"))
+        options = self.config.get("dataset", {})
+        parts = [options.get("loader"), options.get("split")]
+        return " ".join(map(str, filter(None, parts))) or str(self.manifest.get("outputs", "responses"))
 
     @property
     def moved(self) -> tuple[str, ...]:
         """The metrics of what the first knob of the run is to change, the most telling first."""
-        return moved_by(next((of_one[0] for of_one in self.knobs.values() if of_one), None))
+        return moved_by(next((knobs[0] for knobs in self.knobs.values() if knobs), None))
 
     def baseline(self, metrics: Sequence[str]) -> str:
         """Return what runs must share for their settings to be compared: the responses of the model without knobs, the
         definition of ``metrics``, and what those look for."""
-        cells = self.made.get("cells", {})
-        own = [cells.get(f"{self.settings[0]} seed {seed}", self.name) for seed in self.made["seeds"]]
+        cells = self.manifest.get("cells", {})
+        own = [cells.get(f"{self.settings[0]} seed {seed}", self.name) for seed in self.manifest["seeds"]]
         signed = [
             [part for part in self.signatures[metric].split("|") if not part.startswith(("resamples:", "rs:"))]
             for metric in metrics
         ]
-        sought = [self.made.get("made_from", {}).get("phrases"), self.config.get("topic")]
-        wanted = any(OF_A_RUN.intersection(described(metric).reads) for metric in metrics)
+        sought = [self.manifest.get("made_from", {}).get("phrases"), self.config.get("topic")]
+        wanted = any(RUN_COLUMNS.intersection(described(metric).reads) for metric in metrics)
         return canonical([own, signed, sought if wanted else None])
 
 
@@ -138,4 +138,4 @@ def grouped(runs: Sequence[Run], controls: Sequence[str], fluency: str) -> list[
     groups: dict[tuple[str, str], list[Run]] = {}
     for run, control in zip(runs, controls, strict=True):
         groups.setdefault((control, run.baseline((control, fluency))), []).append(run)
-    return [Group(control, fluency, of_one) for (control, _), of_one in groups.items()]
+    return [Group(control, fluency, comparable) for (control, _), comparable in groups.items()]

@@ -52,14 +52,14 @@ class Point:
 
 def dose_series(knobs: KnobsOf) -> list[Series]:
     """Return the series among the settings with exactly one knob that has a dose, in the order of the settings."""
-    off = next((setting for setting, of_one in knobs.items() if not of_one), None)
+    off = next((setting for setting, setting_knobs in knobs.items() if not setting_knobs), None)
     alike: dict[str, tuple[dict[str, Any], Dose, dict[float, str]]] = {}
-    for setting, of_one in knobs.items():
-        if len(of_one) != 1 or (dose := dose_of(of_one[0]["knob"])) is None:
+    for setting, setting_knobs in knobs.items():
+        if len(setting_knobs) != 1 or (dose := dose_of(setting_knobs[0]["knob"])) is None:
             continue
-        rest = {key: value for key, value in of_one[0].items() if key != dose.field}
+        rest = {key: value for key, value in setting_knobs[0].items() if key != dose.field}
         _, _, doses = alike.setdefault(canonical(rest), (rest, dose, {}))
-        doses[float(of_one[0][dose.field])] = setting
+        doses[float(setting_knobs[0][dose.field])] = setting
     found = []
     for rest, dose, doses in alike.values():
         if off is not None:

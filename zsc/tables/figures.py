@@ -25,7 +25,7 @@ STYLES: tuple[tuple[str, str, str], ...] = (
 ON_PAGE = {INK: "currentColor", DIM: "var(--dim)", LINE: "var(--line)", PAPER: "var(--card)"} | {
     light: f"var(--series-{i})" for i, (light, _, _) in enumerate(STYLES)
 }
-SETTINGS: list[Any] = [
+STYLE: list[Any] = [
     "default",
     {
         "svg.fonttype": "none", "svg.hashsalt": "zsc", "font.size": 10, "axes.titlesize": 10.5,
@@ -40,8 +40,8 @@ SETTINGS: list[Any] = [
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """While the context is open, figures look the same whatever the user's own settings of matplotlib."""
-    with style.context(SETTINGS):
+    """While the context is open, figures look the same whatever the user's own configuration of matplotlib."""
+    with style.context(STYLE):
         yield
 
 

@@ -15,19 +15,19 @@ def dose_of(name: str) -> "Dose | None":
 
 
 def naming_of(name: str) -> tuple[str, ...]:
-    """Return the settings that name the series of the knob called ``name``."""
+    """Return the fields that name the series of the knob called ``name``."""
     from zsc.knobs import KNOBS
 
     return KNOBS[name].naming if name in KNOBS else ()
 
 
-def moved_by(settings: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return the metrics that the knob with ``settings`` is meant to move, the most telling first.
+def moved_by(values: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the metrics that the knob with ``values`` is meant to move, the most telling first.
 
     Those of the use of the knowledge stand for a knob that says nothing or is not known here, and for no knob.
     """
     from zsc.knobs import KNOBS
     from zsc.knobs.base import USE_OF_KNOWLEDGE
 
-    known = KNOBS.get(settings["knob"]) if settings else None
-    return (known.moves(settings) if known and settings else ()) or USE_OF_KNOWLEDGE
+    known = KNOBS.get(values["knob"]) if values else None
+    return (known.moves(values) if known and values else ()) or USE_OF_KNOWLEDGE

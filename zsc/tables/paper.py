@@ -6,7 +6,7 @@ from typing import Any
 
 from zsc.metrics.resampling import holm
 from zsc.metrics.score import Row, difference, settings_of
-from zsc.tables.render import ALPHA, cell, code_span, markdown_text, number, numbered, render, star
+from zsc.tables.render import ALPHA, code_span, entry, markdown_text, number, numbered, render, star
 from zsc.terminal import one_line
 
 ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
@@ -53,8 +53,8 @@ class Published:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table called ``name``, whose ``columns`` are metrics; those that were not scored are left out. ``made`` says in
-    lines how it was made, ``remarks`` what else a reader must know."""
+    """A table called ``name``, whose ``columns`` are metrics; those that were not scored are left out. ``provenance``
+    says in lines how it was made, ``remarks`` what else a reader must know."""
 
     name: str
     title: str
@@ -62,7 +62,7 @@ class PaperTable:
     columns: Sequence[str]
     published: Published
     signatures: Mapping[str, str]
-    made: Sequence[str] = ()
+    provenance: Sequence[str] = ()
     remarks: Sequence[str] = ()
 
     @property
@@ -82,7 +82,7 @@ class PaperTable:
         return [*notes, *self.remarks] + [f"Published: {self.published.source}."] * bool(self.published.source)
 
     @property
-    def told(self) -> list[str]:
+    def published_lines(self) -> list[str]:
         """What was published, a line for each setting that the table has."""
         shown = {setting for section in self.sections for setting in section.settings}
         return [f"{name}: published {text}" for name, text in self.published.rows.items() if name in shown]
@@ -107,7 +107,7 @@ def wide_rows(table: PaperTable, intervals: bool) -> list[dict[str, str]]:
             line = {"group": section.label} if any(one.label for one in table.sections) else {}
             line["setting"] = setting
             for metric in table.shown:
-                line[metric] = _cell(section, setting, metric, intervals)
+                line[metric] = _entry(section, setting, metric, intervals)
             found = [section.find(setting, metric) for metric in table.shown]
             line["dropped"] = str(sum(row.dropped for row in found if row is not None))
             if table.published.rows:
@@ -116,11 +116,11 @@ def wide_rows(table: PaperTable, intervals: bool) -> list[dict[str, str]]:
     return lines
 
 
-def _cell(section: Section, setting: str, metric: str, intervals: bool) -> str:
+def _entry(section: Section, setting: str, metric: str, intervals: bool) -> str:
     row, change = section.find(setting, metric), section.change(setting, metric)
     mark = star(None if change is None else change.p_holm)
     if intervals:
-        return cell(None if row is None else asdict(row), signed=False) + mark
+        return entry(None if row is None else asdict(row), signed=False) + mark
     return number(None if row is None else row.value, "") + mark
 
 
@@ -159,7 +159,7 @@ def _terminal(table: PaperTable) -> str:
         {"setting": f"{row.pop('group', '')} {row.pop('setting')}".strip(), **row}
         for row in _unpublished(wide_rows(table, intervals=False))
     ]
-    return "\n".join([one_line(table.title), numbered(rows), *map(one_line, (*table.notes, *table.told))])
+    return "\n".join([one_line(table.title), numbered(rows), *map(one_line, (*table.notes, *table.published_lines))])
 
 
 def _unpublished(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -170,8 +170,10 @@ def _unpublished(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
 def _markdown(table: PaperTable) -> str:
     notes = map(markdown_text, table.notes)
     parts = [f"# {markdown_text(table.title)}", render(wide_rows(table, intervals=True), "md"), *notes]
-    made = "\n".join(f"- {code_span(line)}" for line in (*table.made, *(table.signatures[one] for one in table.shown)))
-    return "\n\n".join([*parts, "Made by, and signatures of the metrics:", made])
+    lines = "\n".join(
+        f"- {code_span(line)}" for line in (*table.provenance, *(table.signatures[one] for one in table.shown))
+    )
+    return "\n\n".join([*parts, "Made by, and signatures of the metrics:", lines])
 
 
 def _latex(table: PaperTable) -> str:
@@ -180,12 +182,12 @@ def _latex(table: PaperTable) -> str:
     rows = _unpublished(wide_rows(table, intervals=True))
     rows = [{key: one_line(value) for key, value in row.items()} for row in rows]
     styled = pandas.DataFrame(rows).style.hide(axis="index")
-    escaped = styled.format(_latex_cell).format_index(escape="latex", axis=1)
+    escaped = styled.format(_latex_entry).format_index(escape="latex", axis=1)
     caption = latex_text(table.title)
     text = escaped.to_latex(hrules=True, caption=caption, label=f"tab:{table.name}", position_float="centering")
-    notes = [latex_text(note) for note in (*table.notes, *table.told)]
+    notes = [latex_text(note) for note in (*table.notes, *table.published_lines)]
     below = "\n".join([r"\par\smallskip\footnotesize", *(rf"{note}\par" for note in notes), r"\end{table}"])
-    comments = map(one_line, (*table.made, *(table.signatures[metric] for metric in table.shown)))
+    comments = map(one_line, (*table.provenance, *(table.signatures[metric] for metric in table.shown)))
     head = [r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}", *(f"% {line}" for line in comments)]
     return "\n".join([*head, text.rstrip().removesuffix(r"\end{table}") + below])
 
@@ -195,8 +197,8 @@ def latex_text(text: str) -> str:
     return one_line(text).translate(LATEX_ESCAPES)
 
 
-def _latex_cell(value: str) -> str:
-    """Return a cell for LaTeX; what the end of the line before would take for its argument is kept from it."""
+def _latex_entry(value: str) -> str:
+    """Return an entry for LaTeX; what the end of the line before would take for its argument is kept from it."""
     return "{}" * value.startswith(("[", "*")) + latex_text(value)
 
 

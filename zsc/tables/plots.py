@@ -238,17 +238,17 @@ def _draw_spot(axes: Axes, plane: Plane, spot: Spot) -> None:
 
 def describe_curves(curves: Curves, metric: str) -> str:
     """Say in words what a panel shows."""
-    told = []
+    texts = []
     for one in curves.series:
         values = ", ".join(f"{point.metric.value:.3g} at {point.dose:g}" for point in curves.shown(one, metric))
-        told.append(f"{one.label}: {values or 'no value'}")
-    return f"{metric} against {curves.dose.field} of {curves.knob}. {'; '.join(told)}."
+        texts.append(f"{one.label}: {values or 'no value'}")
+    return f"{metric} against {curves.dose.field} of {curves.knob}. {'; '.join(texts)}."
 
 
 def describe_plane(plane: Plane) -> str:
     """Say in words what a frontier shows."""
-    told = [f"{s.setting}: {s.control.value:.3g} and {s.fluency.value:.3g}" for s in plane.frontier.front]
-    return f"{plane.control} against {plane.fluency}. Non-dominated settings: {'; '.join(told)}."
+    texts = [f"{s.setting}: {s.control.value:.3g} and {s.fluency.value:.3g}" for s in plane.frontier.front]
+    return f"{plane.control} against {plane.fluency}. Non-dominated settings: {'; '.join(texts)}."
 
 
 def _handle(number: int, label: str) -> Line2D:

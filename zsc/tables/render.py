@@ -20,7 +20,7 @@ ALPHA = 0.05
 FORMATS = ("table", "md", "csv", "json")
 PAPER_FORMATS = ("table", "md", "latex", "csv", "json")
 
-Cells = Sequence[Mapping[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
 
 
 def check_format(name: str, formats: Sequence[str] = FORMATS) -> None:
@@ -29,7 +29,7 @@ def check_format(name: str, formats: Sequence[str] = FORMATS) -> None:
         raise ZscError(f"format={name} is not one of {', '.join(formats)}.{suggestion(str(name), formats)}")
 
 
-def rounded(rows: Cells) -> list[dict[str, Any]]:
+def rounded(rows: Rows) -> list[dict[str, Any]]:
     """Return ``rows`` with numbers to three digits, and a dash for what is missing."""
 
     def shown(value: Any) -> Any:
@@ -38,7 +38,7 @@ def rounded(rows: Cells) -> list[dict[str, Any]]:
     return [{name: shown(value) for name, value in row.items()} for row in rows]
 
 
-def render_scores(rows: Cells, signatures: Mapping[str, str], style: str) -> str:
+def render_scores(rows: Rows, signatures: Mapping[str, str], style: str) -> str:
     """Render score rows. ``table`` and ``md`` show one line per metric and one column per setting.
 
     With more than two settings they show plain values, a star where the difference to the first setting has an adjusted
@@ -58,38 +58,38 @@ def render_scores(rows: Cells, signatures: Mapping[str, str], style: str) -> str
     return shown
 
 
-def _by_metric(rows: Cells, settings: Sequence[str]) -> Cells:
-    cells = {(row["metric"], row["setting"]): row for row in rows}
+def _by_metric(rows: Rows, settings: Sequence[str]) -> Rows:
+    entries = {(row["metric"], row["setting"]): row for row in rows}
     lines = []
     for name in dict.fromkeys(row["metric"] for row in rows):
         line = {"metric": name}
-        line |= {one: cell(cells.get((name, one)), signed=one == DIFFERENCE) for one in settings}
+        line |= {one: entry(entries.get((name, one)), signed=one == DIFFERENCE) for one in settings}
         if DIFFERENCE in settings:
-            change = cells.get((name, DIFFERENCE))
+            change = entries.get((name, DIFFERENCE))
             line |= {"p (Holm)": _p_value(change), "effect": number(change["effect"] if change else None, "+")}
-        lost = sum(cells[name, one]["dropped"] for one in settings if one != DIFFERENCE)
-        lines.append(line | {"n": cells[name, settings[0]]["n"], "dropped": lost})
+        lost = sum(entries[name, one]["dropped"] for one in settings if one != DIFFERENCE)
+        lines.append(line | {"n": entries[name, settings[0]]["n"], "dropped": lost})
     return lines
 
 
-def _by_setting(rows: Cells, settings: Sequence[str]) -> Cells:
-    cells = {(row["setting"], row["metric"]): row for row in rows}
+def _by_setting(rows: Rows, settings: Sequence[str]) -> Rows:
+    entries = {(row["setting"], row["metric"]): row for row in rows}
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
 
     def short(setting: str, metric: str) -> str:
-        change = cells.get((f"{DIFFERENCE}: {setting}", metric), {})
-        return number(cells[setting, metric]["value"], "") + star(change.get("p_holm"))
+        change = entries.get((f"{DIFFERENCE}: {setting}", metric), {})
+        return number(entries[setting, metric]["value"], "") + star(change.get("p_holm"))
 
     return [
         {"setting": setting}
         | {metric: short(setting, metric) for metric in metrics}
-        | {"dropped": str(sum(cells[setting, metric]["dropped"] for metric in metrics))}
+        | {"dropped": str(sum(entries[setting, metric]["dropped"] for metric in metrics))}
         for setting in settings
         if not setting.startswith(DIFFERENCE)
     ]
 
 
-def numbered(rows: Cells) -> str:
+def numbered(rows: Rows) -> str:
     """Render ``rows``, each of a ``setting``, as columns under numbers, and what the numbers stand for."""
     names = [f"{place}  {one_line(row['setting'])}" for place, row in enumerate(rows)]
     metrics = [name for name in rows[0] if name != "setting"]
@@ -97,7 +97,7 @@ def numbered(rows: Cells) -> str:
     return "\n".join([*names, _table(columns)])
 
 
-def cell(row: Mapping[str, Any] | None, signed: bool) -> str:
+def entry(row: Mapping[str, Any] | None, signed: bool) -> str:
     """Return ``value [low, high]``, with the sign of differences written out; a dash where there is no value, and the
     value alone where there is no interval."""
     if row is None or row["value"] is None:
@@ -119,7 +119,7 @@ def _p_value(row: Mapping[str, Any] | None) -> str:
     return "<0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
 
 
-def render(rows: Cells, style: str) -> str:
+def render(rows: Rows, style: str) -> str:
     """Render any list of flat mappings that share their keys."""
     check_format(style)
     return RENDERERS[style](rows)
@@ -140,7 +140,7 @@ def number(value: float | None, sign: str) -> str:
     return f"{value:{sign}.{digits}f}"
 
 
-def _table(rows: Cells) -> str:
+def _table(rows: Rows) -> str:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in rows[0]:
         table.add_column(Text(one_line(name)), no_wrap=True)
@@ -153,7 +153,7 @@ def _table(rows: Cells) -> str:
     return "\n".join(lines).strip("\n")
 
 
-def _markdown(rows: Cells) -> str:
+def _markdown(rows: Rows) -> str:
     names = [markdown_text(name) for name in rows[0]]
     lines = [names, ["---"] * len(names), *([markdown_text(str(value)) for value in row.values()] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -173,12 +173,12 @@ def code_span(text: str) -> str:
     return f"{fence}{space}{one_line(text)}{space}{fence}"
 
 
-def _csv(rows: Cells) -> str:
+def _csv(rows: Rows) -> str:
     return csv_text(rows, list(rows[0])).rstrip("\n")
 
 
-def _json(rows: Cells) -> str:
+def _json(rows: Rows) -> str:
     return json.dumps([dict(row) for row in rows], indent=2, allow_nan=False)
 
 
-RENDERERS: dict[str, Callable[[Cells], str]] = {"table": _table, "md": _markdown, "csv": _csv, "json": _json}
+RENDERERS: dict[str, Callable[[Rows], str]] = {"table": _table, "md": _markdown, "csv": _csv, "json": _json}

@@ -91,7 +91,7 @@ def intervals(group: Group) -> str:
     """Say what the intervals are."""
     counts = sorted({row.n for place, row in group.scores.items() if place[1] == group.control})
     examples = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    seeds = len(group.runs[0].made["seeds"])
+    seeds = len(group.runs[0].manifest["seeds"])
     confidence = group.runs[0].resampling["confidence"]
     return f"{confidence:.0%} bootstrap intervals over {examples} examples, {seeds} response{'s' * (seeds > 1)} to each"
 
@@ -263,7 +263,7 @@ def breakable(text: str, after: str) -> Markup:
 
 def summary(run: Run) -> str:
     """Say in a sentence what a run is of."""
-    seeds = run.made["seeds"]
+    seeds = run.manifest["seeds"]
     kinds = [" + ".join(one["knob"] for one in run.knobs.get(setting, [])) or setting for setting in run.settings[1:]]
     settings = [f"{kinds.count(kind)} of {kind}" for kind in dict.fromkeys(kinds)]
     return (
@@ -273,12 +273,12 @@ def summary(run: Run) -> str:
 
 
 def decoded_by(run: Run) -> str:
-    settings = run.config.get("decoding")
-    if not settings:
+    decoding = run.config.get("decoding")
+    if not decoding:
         return ""
-    if settings["sample"]:
-        return f", sampled (temperature {settings['temperature']:g}, top-p {settings['top_p']:g})"
-    return f", {settings['num_beams']} beams" if settings["num_beams"] > 1 else ", greedy search"
+    if decoding["sample"]:
+        return f", sampled (temperature {decoding['temperature']:g}, top-p {decoding['top_p']:g})"
+    return f", {decoding['num_beams']} beams" if decoding["num_beams"] > 1 else ", greedy search"
 
 
 def chosen(group: Group, examples: Examples | None) -> str:

@@ -44,11 +44,11 @@ def assembled(checkpoint: str, language_model: str) -> Loaded:
         raise ZscError(f"task.language_model={language_model} is an encoder-decoder, not a causal language model.")
     # an encoder that becomes a decoder may have no output projection, which then trains with the rest
     head = () if kinds[0].is_encoder_decoder else ("cls.", "lm_head.")
-    whole = read_model(AutoModelForCausalLM, folders[1], names[1], unread=head, dtype=torch.float32)
+    decoder = read_model(AutoModelForCausalLM, folders[1], names[1], unread=head, dtype=torch.float32)
     try:
         if kinds[0].is_encoder_decoder:
             loaded = load_model(checkpoint, device="cpu")
-            graft(loaded.model, whole)
+            graft(loaded.model, decoder)
             return loaded
         return joined(checkpoint, language_model)
     except (OSError, ValueError, SafetensorError) as error:

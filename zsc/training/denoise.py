@@ -14,7 +14,7 @@ from zsc.errors import ZscError
 from zsc.files import remove_folder, write_atomic
 from zsc.models.pretrained import read_tokenizer
 from zsc.terminal import say
-from zsc.training.progress import Reconstruction
+from zsc.training.callbacks import Reconstruction
 from zsc.training.segments import DenoisingCollator, Segments, Targets, segment_documents
 from zsc.training.tokenizer import train_tokenizer
 
@@ -64,14 +64,14 @@ def denoising_data(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
-    noise: dict[str, Any],
+    corruption: dict[str, Any],
 ) -> tuple[Segments, Segments, DenoisingCollator, Reconstruction]:
-    """Return training data, held-out data, the collator that adds the noise, and the reconstruction check."""
+    """Return training data, held-out data, the collator that corrupts texts, and the reconstruction check."""
     held = segments_of(heldout, output, tokenizer, max_tokens)
     held = held.select(range(min(EVAL_SEGMENTS, len(held))))
     originals = [list(chain(*row["sentences"])) for row in held.select(range(min(RECONSTRUCTED, len(held))))]
     if tokenizer.mask_token_id is None:
         raise ZscError(f"the tokenizer of {type(model).__name__} has no mask token, which text infilling needs.")
-    collator = DenoisingCollator(tokenizer, Targets.of(model, tokenizer), **noise)
+    collator = DenoisingCollator(tokenizer, Targets.of(model, tokenizer), **corruption)
     train_data = segments_of(text, output, tokenizer, max_tokens)
     return Segments(train_data), Segments(held), collator, Reconstruction(originals, tokenizer)

@@ -46,8 +46,8 @@ def topical_chat(split: str, limit: int | None = None) -> DatasetOptions:
 
 
 @dataclass(frozen=True)
-class NoiseOptions:
-    """The noise of denoising: see :mod:`zsc.training.noise`."""
+class CorruptionOptions:
+    """What denoising corrupts a text by: see :mod:`zsc.training.corruption`."""
 
     share: float = 0.3
     mean_span: float = 3.0
@@ -71,7 +71,7 @@ class DenoiseOptions:
     text: str
     heldout: str
     segment_tokens: Count = 64
-    noise: NoiseOptions = field(default_factory=NoiseOptions)
+    noise: CorruptionOptions = field(default_factory=CorruptionOptions)
     checkpoint: str | None = None
     architecture: str = "mbart"
     config: Mapping[str, Any] = field(default_factory=lambda: dict(SMALL))

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.text import split_sentences
-from zsc.training.noise import infill, permute_sentences
+from zsc.training.corruption import infill, permute_sentences
 
 Segment = list[list[int]]
 
@@ -46,7 +46,7 @@ def segment_documents(
 
 
 class Segments(torch.utils.data.Dataset):
-    """Rows of ``sentences`` with a ``draw``, the epoch and the row's number, which seeds the noise of the row.
+    """Rows of ``sentences`` with a ``draw``, the epoch and the row's number, which seeds the corruption of the row.
 
     The Trainer's data loader calls ``set_epoch``.
     """
@@ -91,10 +91,10 @@ class Targets:
 
 
 class DenoisingCollator:
-    """Noise a batch of segments: source = ``<s> noised </s>``, target = ``original </s>``.
+    """Corrupt a batch of segments: source = ``<s> corrupted </s>``, target = ``original </s>``.
 
-    The noise of an example depends on its ``draw`` alone (see :class:`Segments`), so that a resumed training sees what
-    an undisturbed one would have seen, and held-out losses are always on the same noise.
+    How an example is corrupted depends on its ``draw`` alone (see :class:`Segments`), so that a resumed training sees
+    what an undisturbed one would have seen, and held-out losses are always of the same corruption.
     """
 
     def __init__(
@@ -114,8 +114,8 @@ class DenoisingCollator:
         for example in examples:
             sentences, rng = example["sentences"], np.random.default_rng(example["draw"])
             original = [token for sentence in sentences for token in sentence]
-            noised = original if rng.random() < self.clean else self._noise(sentences, original, rng)
-            sources.append(wrap(noised, self.tokenizer))
+            corrupted = original if rng.random() < self.clean else self._corrupt(sentences, original, rng)
+            sources.append(wrap(corrupted, self.tokenizer))
             targets.append([*original, self.tokenizer.eos_token_id])
         return {
             "input_ids": pad_right(sources, self.tokenizer.pad_token_id),
@@ -123,7 +123,7 @@ class DenoisingCollator:
             **self.targets.batch(targets),
         }
 
-    def _noise(self, sentences: list[list[int]], original: list[int], rng: np.random.Generator) -> list[int]:
+    def _corrupt(self, sentences: list[list[int]], original: list[int], rng: np.random.Generator) -> list[int]:
         shuffled = permute_sentences(sentences, rng) if rng.random() < self.permute else original
         return infill(shuffled, self.tokenizer.mask_token_id, self.share, self.mean_span, rng)
 

@@ -26,11 +26,11 @@ from zsc.files import remove_folder
 from zsc.models.files import TARGET_TOKENIZER
 from zsc.models.pretrained import read_model
 from zsc.terminal import say
+from zsc.training.callbacks import StepLines
 from zsc.training.measure import StepTimes, optimiser_bytes
-from zsc.training.progress import ProgressLines
 
 
-def new_model(tokenizer: PreTrainedTokenizerBase, architecture: str, settings: dict[str, Any]) -> PreTrainedModel:
+def new_model(tokenizer: PreTrainedTokenizerBase, architecture: str, config_values: dict[str, Any]) -> PreTrainedModel:
     """Return a randomly initialised encoder-decoder of a Hugging Face model type, sized for ``tokenizer``."""
     config = AutoConfig.for_model(
         architecture,
@@ -40,7 +40,7 @@ def new_model(tokenizer: PreTrainedTokenizerBase, architecture: str, settings: d
         eos_token_id=tokenizer.eos_token_id,
         decoder_start_token_id=tokenizer.eos_token_id,
         forced_eos_token_id=None,
-        **settings,
+        **config_values,
     )
     return AutoModelForSeq2SeqLM.from_config(config)
 
@@ -117,7 +117,7 @@ def train(prepared: Prepared, output: Path, arguments: dict[str, Any], precision
         data_collator=prepared.collator,
         # whose end, begin and padding tokens the Trainer gives to the model: never those of sources alone
         processing_class=prepared.tokenizer if prepared.target_tokenizer is None else None,
-        callbacks=[*prepared.callbacks, ProgressLines(), times],
+        callbacks=[*prepared.callbacks, StepLines(), times],
     )
     trainer.remove_callback(PrinterCallback)
     resume = last_checkpoint(output)

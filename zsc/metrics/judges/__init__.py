@@ -67,10 +67,10 @@ JUDGES: dict[str, Callable[[str, str, Topic], Judge]] = {
 }
 
 
-def build_judges(settings: dict[str, Any], topic: Topic) -> list[Judge]:
-    """Load the judges that ``settings`` name; those set to null are left out. Raises ZscError for what cannot be."""
-    device = settings["device"]
-    chosen = {kind: name for kind, name in settings.items() if kind != "device" and name is not None}
+def build_judges(options: dict[str, Any], topic: Topic) -> list[Judge]:
+    """Load the judges that ``options`` name; those set to null are left out. Raises ZscError for what cannot be."""
+    device = options["device"]
+    chosen = {kind: name for kind, name in options.items() if kind != "device" and name is not None}
     for kind, name in chosen.items():
         if kind not in JUDGES:
             raise ZscError(f"no judge '{kind}'.{suggestion(kind, JUDGES)} Known: {', '.join(JUDGES)}.")

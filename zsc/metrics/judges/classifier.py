@@ -21,10 +21,10 @@ class Classifier:
 
     columns: tuple[str, ...]
 
-    def __init__(self, setting: str, task: str, name: str, device: str):
+    def __init__(self, option: str, task: str, name: str, device: str):
         from transformers import AutoModelForSequenceClassification, pipeline
 
-        what = f"{setting}={name}"
+        what = f"{option}={name}"
         folder = find_judge(what, name, "a classifier")
         model = read_model(AutoModelForSequenceClassification, folder, what)
         tokenizer, on = read_tokenizer(folder, what), resolve_device(device)
@@ -45,8 +45,8 @@ class Classifier:
         return by_length(texts, [len(text) for text in texts], BUDGET)
 
     def judge(self, batch: list[str]) -> list[Values]:
-        said = [text for text in batch if text.strip()]
-        values = iter(self.probabilities(said) if said else [])
+        nonempty = [text for text in batch if text.strip()]
+        values = iter(self.probabilities(nonempty) if nonempty else [])
         return [[next(values)] if text.strip() else None for text in batch]
 
     def probabilities(self, texts: list[str]) -> list[float]:

@@ -16,7 +16,7 @@ from zsc.errors import ZscError, first_line
 from zsc.install import check_installed, extra_command
 from zsc.metrics.judges.base import Values, by_length, digest
 from zsc.metrics.judges.checkpoint import fingerprint
-from zsc.models.files import settings_in
+from zsc.models.files import json_in
 from zsc.models.load import resolve_device
 from zsc.models.pretrained import read_model
 from zsc.models.weights import check_finite_weights
@@ -115,9 +115,9 @@ def check_weights(folder: Path, what: str, model: nn.Module) -> None:
     """Raise ZscError if the transformer inside ``model`` lacks weights in ``folder``, or any are not finite."""
     check_finite_weights(what, model)
     inner = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
-    held = [file.parent for file in sorted(folder.rglob("config.json")) if "model_type" in settings_in(file)]
-    if inner is not None and held:
-        read_model(type(inner), held[0], what, unread=("pooler.",), heads=True)
+    inside = [file.parent for file in sorted(folder.rglob("config.json")) if "model_type" in json_in(file)]
+    if inner is not None and inside:
+        read_model(type(inner), inside[0], what, unread=("pooler.",), heads=True)
 
 
 def _local(name: str) -> Path:

@@ -38,15 +38,17 @@ class Entailment:
         return by_length(pairs, [len(premise) + len(response) for premise, response in pairs], BUDGET)
 
     def judge(self, batch: list[Pair]) -> list[Values]:
-        read = [{"text": premise, "text_pair": response} for premise, response in batch if whole((premise, response))]
-        settings: dict[str, Any] = {"top_k": None, "truncation": True, "function_to_apply": "softmax"}
-        found = iter(self.classifier.pipeline(read, batch_size=len(read), **settings) if read else [])
-        return [[self._probability(next(found))] if whole(pair) else None for pair in batch]
+        read = [
+            {"text": premise, "text_pair": response} for premise, response in batch if complete((premise, response))
+        ]
+        arguments: dict[str, Any] = {"top_k": None, "truncation": True, "function_to_apply": "softmax"}
+        found = iter(self.classifier.pipeline(read, batch_size=len(read), **arguments) if read else [])
+        return [[self._probability(next(found))] if complete(pair) else None for pair in batch]
 
     def _probability(self, labels: list[dict[str, Any]]) -> float:
         return float(next(one["score"] for one in labels if one["label"] == self.label))
 
 
-def whole(pair: Pair) -> bool:
+def complete(pair: Pair) -> bool:
     """Say whether neither text of ``pair`` is empty."""
     return all(text.strip() for text in pair)

@@ -1,4 +1,4 @@
-"""What a training run says while it runs: loss, speed, time left, and reconstruction of held-out text."""
+"""What a training says while it goes on: loss, speed, time left, and reconstruction of held-out text."""
 
 import time
 from datetime import timedelta
@@ -12,7 +12,7 @@ from zsc.terminal import say
 from zsc.training.segments import pad_right, wrap
 
 
-class ProgressLines(TrainerCallback):
+class StepLines(TrainerCallback):
     """One line on stderr per log: step, loss or metrics, and the estimated time to the end."""
 
     def __init__(self) -> None:
@@ -23,21 +23,21 @@ class ProgressLines(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         steps = state.global_step - self.first_step
-        left = "-"
+        remaining = "-"
         if steps:
             seconds = (time.monotonic() - self.started) / steps * (state.max_steps - state.global_step)
-            left = str(timedelta(seconds=round(seconds)))
+            remaining = str(timedelta(seconds=round(seconds)))
         shown = {k: v for k, v in (logs or {}).items() if k in SHOWN}
         if shown:
             numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-            say(f"step {state.global_step}/{state.max_steps}  {numbers}  left {left}")
+            say(f"step {state.global_step}/{state.max_steps}  {numbers}  left {remaining}")
 
 
 SHOWN = {"loss", "learning_rate", "eval_loss", "train_runtime"}
 
 
 class Reconstruction(TrainerCallback):
-    """After each evaluation, give held-out segments un-noised to the model and score what comes back.
+    """After each evaluation, give held-out segments uncorrupted to the model and score what comes back.
 
     A low loss does not show that the model learnt to copy; BLEU of the greedy output does.
     """
@@ -56,7 +56,7 @@ class Reconstruction(TrainerCallback):
 def reconstruct(
     model: Any, tokenizer: PreTrainedTokenizerBase, segments: list[list[int]], batch_size: int = 64
 ) -> tuple[list[str], list[str]]:
-    """Return the greedy outputs of ``model`` for un-noised token id ``segments``, and the texts of these."""
+    """Return the greedy outputs of ``model`` for uncorrupted token id ``segments``, and the texts of these."""
     was_training = model.training
     model.eval()
     outputs: list[str] = []

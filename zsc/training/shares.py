@@ -1,4 +1,4 @@
-"""What a training will move: weights by component, trained or frozen, and the shares."""
+"""What a training will change: weights by component, and what shares of them train."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 from zsc.knobs.components import components
 
 
-def plan_of(model: PreTrainedModel) -> dict[str, Any]:
+def weight_shares(model: PreTrainedModel) -> dict[str, Any]:
     """Count the weights of ``model`` and those that train.
 
     ``components`` has a row each; ``all`` and ``without_embeddings`` are sums of rows. In every row, ``share`` is
@@ -29,9 +29,9 @@ def _row(weights: int, trained: int) -> dict[str, Any]:
     return {"weights": weights, "trained": trained, "share": trained / weights}
 
 
-def plan_rows(plan: dict[str, Any]) -> list[dict[str, str]]:
-    """Return ``plan`` as rows of a table."""
-    rows = {**plan["components"], "all": plan["all"], "without embeddings": plan["without_embeddings"]}
+def share_rows(shares: dict[str, Any]) -> list[dict[str, str]]:
+    """Return ``shares`` as rows of a table."""
+    rows = {**shares["components"], "all": shares["all"], "without embeddings": shares["without_embeddings"]}
     return [
         {
             "component": name,
@@ -50,10 +50,10 @@ def _state(row: dict[str, Any]) -> str:
     return "in part"
 
 
-def describe(plan: dict[str, Any]) -> str:
+def describe_shares(shares: dict[str, Any]) -> str:
     """Say how many weights train, as a share of all and of all without the embeddings."""
-    of_all, bare = plan["all"], plan["without_embeddings"]
+    every, bare = shares["all"], shares["without_embeddings"]
     return (
-        f"training {of_all['trained']:,} of {of_all['weights']:,} weights ({of_all['share']:.1%});"
+        f"training {every['trained']:,} of {every['weights']:,} weights ({every['share']:.1%});"
         f" without embeddings {bare['trained']:,} of {bare['weights']:,} ({bare['share']:.1%})"
     )

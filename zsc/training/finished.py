@@ -23,11 +23,11 @@ COSTS = "costs.json"  # beside the trainings: what steps take, measured in one r
 
 @dataclass(frozen=True)
 class Training:
-    """A finished training: its ``folder``, its plan (``plan.json``) and its report (``training.json``)."""
+    """A finished training: its ``folder``, its plan (``plan.json``) and its ``result`` (``training.json``)."""
 
     folder: Path
     plan: dict[str, Any]
-    report: dict[str, Any]
+    result: dict[str, Any]
 
     @property
     def model(self) -> Path:
@@ -35,7 +35,7 @@ class Training:
 
     @property
     def seed(self) -> int:
-        return int(self.report["seed"])
+        return int(self.result["seed"])
 
     @property
     def name(self) -> str:
@@ -60,18 +60,21 @@ def read_trainings(root: Path) -> tuple[list[Training], list[str]]:
         if not (folder / "model").is_dir() or not all((folder / file).is_file() for file in FILES):
             unfinished.append(folder.name)
             continue
-        plan, report = (read_json(folder / file) for file in FILES[1:])
-        if not is_whole(plan, report):
-            raise ZscError(f"{folder} holds no reports of this version of zsc train. Train it again in a new folder.")
-        found.append(Training(folder, plan, report))
+        plan, result = (read_json(folder / file) for file in FILES[1:])
+        if not is_complete(plan, result):
+            raise ZscError(
+                f"{folder} holds no plan.json and training.json of this version of zsc train. Train it again in"
+                " a new folder."
+            )
+        found.append(Training(folder, plan, result))
     return found, unfinished
 
 
-def is_whole(plan: Any, report: Any) -> bool:
+def is_complete(plan: Any, result: Any) -> bool:
     """Say whether ``plan.json`` and ``training.json`` hold what is read from them."""
     try:
-        numbers = [plan["all"]["trained"], plan["all"]["weights"], plan["all"]["share"], report["validation_loss"]]
-        numbers += [plan["without_embeddings"]["share"], report["seed"], report["optimiser_bytes"] or 0]
+        numbers = [plan["all"]["trained"], plan["all"]["weights"], plan["all"]["share"], result["validation_loss"]]
+        numbers += [plan["without_embeddings"]["share"], result["seed"], result["optimiser_bytes"] or 0]
         return isinstance(plan["freeze"], list) and all(isinstance(number, int | float) for number in numbers)
     except (TypeError, KeyError):
         return False
@@ -89,15 +92,15 @@ def by_name(trainings: Sequence[Training], baseline: str) -> tuple[dict[str, lis
     if baseline not in groups:
         there = ", ".join(groups) or "none"
         raise ZscError(f"no finished training is called {baseline}-SEED, to compare with. Finished: {there}.")
-    for name, of_one in groups.items():
-        if len({one.seed for one in of_one}) < len(of_one):
-            folders = ", ".join(str(one.folder) for one in of_one)
+    for name, group in groups.items():
+        if len({one.seed for one in group}) < len(group):
+            folders = ", ".join(str(one.folder) for one in group)
             raise ZscError(f"{name} was trained twice with one seed: {folders}.")
-        if len({one.frozen for one in of_one}) > 1:
+        if len({one.frozen for one in group}) > 1:
             raise ZscError(f"the trainings called {name} did not freeze the same parts.")
     seeds = [one.seed for one in groups[baseline]]
-    others = [name for name, of_one in groups.items() if [one.seed for one in of_one] != seeds]
-    kept = {name: of_one for name, of_one in groups.items() if name not in others}
+    others = [name for name, group in groups.items() if [one.seed for one in group] != seeds]
+    kept = {name: group for name, group in groups.items() if name not in others}
     return {baseline: kept.pop(baseline), **kept}, others
 
 
@@ -109,8 +112,8 @@ def figures(trainings: Sequence[Training], costs: Mapping[str, Any]) -> dict[str
     training with nothing frozen, as in ``costs`` for a model of as many weights with the same parts frozen.
     """
     first = trainings[0]
-    losses = [one.report["validation_loss"] for one in trainings]
-    optimiser = first.report["optimiser_bytes"]
+    losses = [one.result["validation_loss"] for one in trainings]
+    optimiser = first.result["optimiser_bytes"]
     spread = (min(losses), max(losses)) if len(losses) > 1 else (None, None)
     own = first.plan["all"]["weights"], first.plan["all"]["trained"], first.frozen
     measured = {
@@ -133,13 +136,13 @@ def read_costs(root: Path) -> dict[str, Any]:
         return {}
     costs = read_json(root / COSTS)
     try:
-        whole = {"model", "device", "precision", "weights"} <= set(costs) and all(
+        complete = {"model", "device", "precision", "weights"} <= set(costs) and all(
             isinstance(one["trained"], int) and isinstance(one["frozen"], list) and len(one["time"]) == 3
             for one in costs["ways"]
         )
     except (TypeError, KeyError):
-        whole = False
-    if not whole:
+        complete = False
+    if not complete:
         raise ZscError(f"{root / COSTS} is not what scripts/bench_training.py --trainings writes. Repeat that.")
     return dict(costs)
 

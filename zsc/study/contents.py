@@ -58,10 +58,10 @@ def lengths(
 def _tokens(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Return the lengths of ``texts`` in tokens; those beyond ``PIECE`` characters are counted piece by piece [D]."""
     pieces = [[text[i : i + PIECE] for i in range(0, len(text), PIECE)] for text in texts]
-    every = [piece for of_one in pieces for piece in of_one]
+    every = [piece for pieces_of_text in pieces for piece in pieces_of_text]
     ids = tokenizer(every, add_special_tokens=False, verbose=False)["input_ids"] if every else []
     counts = iter([len(one) for one in ids])
-    return [sum(next(counts) for _ in of_one) for of_one in pieces]
+    return [sum(next(counts) for _ in pieces_of_text) for pieces_of_text in pieces]
 
 
 def _distribution(name: str, found: list[int], bucket: int) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""The noise of BART (Lewis et al., 2020, section 2.2): text infilling and sentence permutation."""
+"""The corruption of BART (Lewis et al., 2020, section 2.2): text infilling and sentence permutation."""
 
 import numpy as np
 
 from zsc.errors import ZscError
 
 
-def check_noise(share: float, mean_span: float, permute: float, clean: float) -> None:
-    """Raise ZscError for settings of the noise that are out of range."""
+def check_corruption(share: float, mean_span: float, permute: float, clean: float) -> None:
+    """Raise ZscError for options of ``task.noise`` that are out of range."""
     for name, value in {"share": share, "permute": permute, "clean": clean}.items():
         if not 0 <= value <= 1:
             raise ZscError(f"task.noise.{name}={value} must lie between 0 and 1.")
@@ -42,12 +42,12 @@ def infill(tokens: list[int], mask_id: int, share: float, mean: float, rng: np.r
     slots = len(tokens) - sum(lengths) + len(lengths)
     is_span = np.zeros(slots, dtype=bool)
     is_span[rng.choice(slots, size=len(lengths), replace=False)] = True
-    noised, position, spans = [], 0, iter(lengths)
+    corrupted, position, spans = [], 0, iter(lengths)
     for span in is_span:
         if span:
-            noised.append(mask_id)
+            corrupted.append(mask_id)
             position += next(spans)
         else:
-            noised.append(tokens[position])
+            corrupted.append(tokens[position])
             position += 1
-    return noised
+    return corrupted
