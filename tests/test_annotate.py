@@ -182,7 +182,7 @@ def test_one_annotator_in_two_files(tmp_path):
         (["{run}", "setting=other"], "setting=other must name one of: my_knob(5)"),
         (["{run}", "seed=3"], "seed=3 must be one of 0, 7"),
         (["{run}", "count=0"], "count=0 must be a whole number"),
-        (["{run}", "questions=[nice]"], "must be a list of some of fluent"),
+        (["{run}", "questions=[nice]"], "questions=nice is not one of fluent, informative, fits"),
         (["{run}", "answer=[x]"], "Did you mean 'answers'"),
         (["{run}", "answers=[x.csv]"], "holds no key.json"),
         (["/nowhere"], "is not the folder of a run"),

@@ -54,7 +54,11 @@ def run(tmp_path_factory, checkpoint):
 
 
 def test_the_libraries_of_models_would_be_seen(tmp_path):
-    metric = "from zsc.metrics import METRICS\nMETRICS['length']('length').as_evaluate()"
+    metric = (
+        "from zsc.metrics import METRICS\n"
+        "from zsc.metrics.as_evaluate import AsEvaluate\n"
+        "AsEvaluate(METRICS['length']('length'))"
+    )
     assert {"torch", "datasets", "evaluate", "zsc.metrics.length"} <= imported(metric, tmp_path)[0]
 
 

@@ -12,6 +12,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from tests.data import RESPONSES, TEXTS
 from zsc.errors import ZscError
 from zsc.metrics import GROUPS, METRICS, build_metrics, described, family, fluency_metrics
+from zsc.metrics.as_evaluate import AsEvaluate
 from zsc.metrics.items import build_columns
 from zsc.metrics.judges import JUDGES
 from zsc.metrics.sentences import sentences
@@ -20,7 +21,7 @@ from zsc.metrics.sentences import sentences
 def value(name, predictions, references=None):
     metric = METRICS[name](name)
     columns = {"predictions": predictions} | ({} if references is None else {"references": references})
-    return metric.as_evaluate().compute(**columns)[name]
+    return AsEvaluate(metric).compute(**columns)[name]
 
 
 def test_precision_by_hand():

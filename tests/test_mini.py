@@ -11,6 +11,7 @@ from zsc.generation.generate import Job, generate
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
 from zsc.knobs.encoder import encode
 from zsc.metrics import METRICS
+from zsc.metrics.as_evaluate import AsEvaluate
 from zsc.models.files import EMBEDDED
 from zsc.models.load import load_model
 from zsc.training.callbacks import reconstruct, reconstruction_bleu
@@ -61,11 +62,8 @@ def responses_of(mini, records, knobs):
 def overlap(mini, records, knobs):
     """Return ROUGE-1 of responses against their knowledge, and how many responses differ."""
     responses = responses_of(mini, records, knobs)
-    rouge = (
-        METRICS["knowledge_rouge1"]("knowledge_rouge1")
-        .as_evaluate()
-        .compute(predictions=responses, references=[record.knowledge for record in records])
-    )
+    metric = AsEvaluate(METRICS["knowledge_rouge1"]("knowledge_rouge1"))
+    rouge = metric.compute(predictions=responses, references=[record.knowledge for record in records])
     return rouge["knowledge_rouge1"], len(set(responses))
 
 
@@ -85,7 +83,7 @@ def test_question_phrases_make_it_ask_in_its_own_words(mini, parlor):
     rate = lambda responses: sum("?" in response for response in responses) / len(responses)  # noqa: E731
     assert rate(asking) > rate(responses_of(mini, records, [])) + 0.12
     copy_rate = METRICS["phrase_copy_rate"]("phrase_copy_rate")
-    copied = copy_rate.as_evaluate().compute(predictions=asking, references=["\n".join(knob.drawn)] * len(asking))
+    copied = AsEvaluate(copy_rate).compute(predictions=asking, references=["\n".join(knob.drawn)] * len(asking))
     assert copied["phrase_copy_rate"] <= 0.05
 
 
@@ -96,7 +94,7 @@ def test_mixing_goes_from_responding_to_copying(mini, denoiser, parlor):
 
 
 def test_self_attention_bias_spoils_the_text(mini, parlor):
-    """Under the unmodified model, what is said with a strong bias is far less likely."""
+    """Under the unmodified model, what is responses_of with a strong bias is far less likely."""
     records = parlor[::6]
     source = BucketLayout().encode(records, mini.tokenizer)
     states = encode(mini.model, source)

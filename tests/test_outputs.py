@@ -195,7 +195,7 @@ def test_some_histories_and_lines_of_a_text(tmp_path, monkeypatch, capsys):
     counts = {len(record.history) for folder in (tmp_path / "runs").iterdir() for record in RunFolder(folder).records()}
     assert counts == {0, 1, 2}
     assert main(["score", str(file), "turns=many"]) == 2
-    assert "turns=many must be one of one, lines" in capsys.readouterr().err
+    assert "turns=many is not one of one, lines" in capsys.readouterr().err
 
 
 def test_the_same_id_in_another_unicode_form_and_systems_called_by_numbers(tmp_path):

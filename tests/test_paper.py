@@ -9,8 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.families import tiny_model
-from zsc.cli.compose import compose_knob
 from zsc.cli.groups import CONFIGS, group_options
+from zsc.cli.knobs import compose_knob
 from zsc.errors import ZscError
 from zsc.metrics.score import Row
 from zsc.study.options import RunOptions
@@ -112,17 +112,17 @@ def test_every_shipped_table_is_well_formed_and_its_knobs_compose(name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"title": ...}, "It holds title, columns, either groups or baseline"),
-        ({"colums": []}, "It holds title, columns, either groups or baseline"),
-        ({"baseline": "nothing"}, "either groups or baseline"),
-        ({"groups": ..., "baseline": ["nothing"]}, "baseline must be the name of a training"),
+        ({"title": ...}, "see the files in configs/table for the form. table.title has no value"),
+        ({"colums": []}, r"no option 'table.colums'. Did you mean 'columns'\? Known: title, columns, groups, baseline"),
+        ({"baseline": "nothing"}, "It holds title, columns, either groups, a list, or baseline"),
+        ({"groups": ..., "baseline": ["nothing"]}, r"table.baseline=\['nothing'\] must be a text"),
         ({"groups": ..., "baseline": "x", "columns": ["trained_shared"]}, "trained_shared"),
         ({"columns": ["lenght"]}, "Did you mean 'length'"),
-        ({"groups": []}, "non-empty list"),
-        ({"groups": [{"run": ["knob=attn_bias"]}]}, "A group holds runs"),
+        ({"groups": []}, "either groups, a list, or baseline"),
+        ({"groups": [{"run": ["knob=attn_bias"]}]}, "no option 'table.groups.run'. Did you mean 'runs'"),
         ({"groups": [{"runs": []}, {"runs": []}]}, "different labels"),
-        ({"groups": [{"runs": [{"knob": "attn_bias"}]}]}, "A group holds runs, a list of texts"),
-        ({"groups": [{"runs": [], "label": 1}]}, "Groups need different labels, texts"),
+        ({"groups": [{"runs": [{"knob": "attn_bias"}]}]}, "table.groups.runs=.* must be a list of texts"),
+        ({"groups": [{"runs": [], "label": 1}]}, "table.groups.label=1 must be a text"),
         ({"columns": []}, "columns must be a list of metrics"),
         ({"published": {"sauce": "x"}}, "published holds source, a text, and rows"),
         ({"published": {"source": "x", "rows": ["a"]}}, "published holds source, a text, and rows"),

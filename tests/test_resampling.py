@@ -6,6 +6,7 @@ from scipy.stats import permutation_test
 
 from tests.data import RESPONSES, TEXTS
 from zsc.metrics import METRICS
+from zsc.metrics.as_evaluate import AsEvaluate
 from zsc.metrics.resampling import (
     bootstrap,
     bootstrap_weights,
@@ -40,7 +41,7 @@ def test_a_weighted_sample_is_the_metric_of_the_repeated_responses(name):
         if references:
             columns["references"] = [references[i] for i in repeated]
         actual = metric.weighted(statistics, np.array([weights], dtype=float))[0]
-        assert actual == pytest.approx(metric.as_evaluate().compute(**columns)[name])
+        assert actual == pytest.approx(AsEvaluate(metric).compute(**columns)[name])
 
 
 @pytest.mark.parametrize(("examples", "seeds"), [(1, 1), (3, 1), (4, 2), (17, 3), (60, 1)])

@@ -21,6 +21,7 @@ from zsc.data.similarity import most_similar
 from zsc.data.words import is_unspaced, length, words
 from zsc.errors import ZscError
 from zsc.metrics import METRICS, build_metrics
+from zsc.metrics.as_evaluate import AsEvaluate
 from zsc.metrics.items import build_columns
 from zsc.metrics.sentences import is_question, sentences
 from zsc.metrics.tokenized import check_tokenizer, choose, tokenizers, unusable
@@ -56,7 +57,7 @@ FULL = ["knowledge_precision", "knowledge_rouge1", "knowledge_rouge2", "knowledg
 
 def value(name, response, texts=None):
     metric = METRICS[name](name)
-    return metric.as_evaluate().compute(predictions=response, **({} if texts is None else {"references": texts}))[name]
+    return AsEvaluate(metric).compute(predictions=response, **({} if texts is None else {"references": texts}))[name]
 
 
 @pytest.mark.parametrize("language", COPIES)
@@ -276,8 +277,7 @@ def test_other_scripts_through_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = "猫坐在垫子上，狗在睡觉。"
     rows = [
-        {"history": "你好吗？", "knowledge": text, "reference": text, "response": response}
-        for response in (text, "I love it")
+        {"history": "你好吗？", "knowledge": text, "reference": text, "response": one} for one in (text, "I love it")
     ]
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
@@ -315,15 +315,15 @@ def test_some_text_that_13a_leaves_together_is_said():
 def test_a_named_tokenizer_is_sacrebleus(name):
     responses, texts = ["猫坐在垫子上 and sat. Да", "Он ушёл, да"], ["猫在垫子上 and sat! Да", "Он «ушёл», да"]
     bleu, own = build_metrics(["knowledge_bleu", "self_bleu"], name)
-    expected = sacrebleu.corpus_bleu(responses, [texts], tokenize=name).score
-    assert bleu.as_evaluate().compute(predictions=responses, references=texts)["knowledge_bleu"] == pytest.approx(
+    score = sacrebleu.corpus_bleu(responses, [texts], tokenize=name).score
+    assert AsEvaluate(bleu).compute(predictions=responses, references=texts)["knowledge_bleu"] == pytest.approx(
         expected
     )
     alone = [
         sacrebleu.sentence_bleu(one, [other], tokenize=name, use_effective_order=True).score
         for one, other in (responses, responses[::-1])
     ]
-    assert own.as_evaluate().compute(predictions=responses)["self_bleu"] == pytest.approx(sum(alone) / 2)
+    assert AsEvaluate(own).compute(predictions=responses)["self_bleu"] == pytest.approx(sum(alone) / 2)
 
 
 def test_a_tokenizer_that_is_none_or_cannot_be_used():

@@ -40,7 +40,8 @@ def check_overrides(command: str, flags: Sequence[str], overrides: Sequence[str]
         if override.is_sweep_override() and not multirun(flags, overrides):
             raise ZscError(f"'{override.input_line}' gives several values: add -m to run each, or quote the value.")
         if key in GROUPS.get(command, ()):
-            chosen[key] = _values(override)
+            value: Any = override.value()
+            chosen[key] = [str(one) for one in (value.list if override.is_choice_sweep() else [value])]
             for value in chosen[key]:
                 check_option(key, value, folder)
     with shipped_configs():
@@ -67,12 +68,6 @@ def _check_keys(command: str, parsed: list[Any], known: list[str]) -> None:
         key = override.key_or_group
         if key not in known and not override.is_add():
             raise ZscError(f"no option '{key}'.{suggestion(key, known)} `zsc {command} --help` lists them.")
-
-
-def _values(override: Any) -> list[str]:
-    if override.is_choice_sweep():
-        return [str(value) for value in override.value().list]
-    return [str(override.value())]
 
 
 def _keys(node: Any, prefix: str) -> list[str]:

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zsc.cli.expand import contract, expand
+from zsc.cli.expand import contract
 from zsc.cli.groups import CONFIGS, config_folder
 from zsc.cli.words import quoted
 from zsc.errors import ZscError, first_line
-from zsc.options import plain, read
-from zsc.study.options import KnobChoice, RunOptions
+from zsc.options import read
 
 SHOWING = ("format", "save")  # options that only decide how a result is shown
 T = TypeVar("T")
@@ -66,29 +65,6 @@ def composed(command: str, overrides: Sequence[str], folder: Path | None) -> Any
 
     own = [] if folder is None else [f"hydra.searchpath=[{quoted(f'file://{folder.resolve()}')}]"]
     return compose(command, [*own, *overrides])
-
-
-def compose_knob(text: str, options: RunOptions) -> KnobChoice:
-    """Return the choice of knobs that ``text``, such as ``knob=attn_bias knob.strength=[2,5]``, stands for beside other
-    ``options``. Raises ZscError as for the same words on the command line."""
-    from omegaconf import OmegaConf
-
-    from zsc.cli.check import check_overrides
-
-    folder = own_folder()
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise ZscError(f"cannot read '{text}' in a table's runs: {first_line(error)}.") from error
-    overrides = expand(words, several=False, folder=folder)
-    for override in overrides:
-        if not override.startswith(("knob=", "knob.", "+knob@")):
-            raise ZscError(f"'{override}' in a table's runs: only knobs and their options can stand there.")
-    check_overrides("run", [], overrides)
-    with shipped_configs():
-        knob = OmegaConf.to_container(composed("run", overrides, folder).knob)
-    values = resolved(OmegaConf.create({**plain(options), "knob": knob}))
-    return KnobChoice.from_mapping(values["knob"])
 
 
 def command_line() -> str | None:

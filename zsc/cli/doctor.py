@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 from omegaconf import DictConfig
 
-from zsc.cli.compose import compose_knob, options_of
+from zsc.cli.compose import options_of
+from zsc.cli.knobs import compose_knob
 from zsc.errors import ZscError
 from zsc.knobs import KNOBS
 from zsc.study.doctor import Finding, examine

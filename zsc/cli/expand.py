@@ -21,9 +21,9 @@ def expand(overrides: Sequence[str], several: bool = True, folder: Path | None =
 
     ``model=X``, where X is no option but a folder or a hub name, becomes ``model=checkpoint`` and X; ``seed=0`` becomes
     ``seeds=[0]``; ``knob=[a,b]`` becomes ``knob=several`` with the configs of the knobs ``a`` and ``b`` inside it,
-    unless ``short`` is false. Free texts are quoted, see :mod:`zsc.cli.words`. With ``several``, commas may separate
-    values. ``folder`` has options of the user's own. Raises ZscError for a knob that is listed twice or unknown, and
-    for a file as a dataset.
+    unless ``short`` is false, as for commands without models and knobs, whose seed is one number. Free texts are
+    quoted, see :mod:`zsc.cli.words`. With ``several``, commas may separate values. ``folder`` has options of the user's
+    own. Raises ZscError for a knob that is listed twice or unknown, and for a file as a dataset.
     """
     expanded: list[str] = []
     for override in overrides:

@@ -38,7 +38,8 @@ def named(command: str, words: Sequence[str]) -> list[str]:
         return list(words)
     values = [quoted(words[place]) if command in PATHS else words[place] for place in places]
     value = f"[{','.join(values)}]" if key == "runs" else values[0]
-    return [*(word for place, word in enumerate(words) if place not in places), f"{key}={value}"]
+    others = [word for place, word in enumerate(words) if place not in places]
+    return [*others[: places[0]], f"{key}={value}", *others[places[0] :]]
 
 
 def _is_bare(words: Sequence[str], place: int, path: bool) -> bool:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from zsc.cli.check import check_overrides
 from zsc.cli.expand import expand, multirun
 from zsc.cli.flags import split_arguments
-from zsc.cli.groups import CONFIGS, config_folder
+from zsc.cli.groups import CONFIGS, GROUPS, config_folder
 from zsc.cli.outcomes import Outcomes, new_folder
 from zsc.errors import INTERRUPTED, ZscError
 from zsc.interrupts import deferred_interrupts
@@ -27,8 +27,7 @@ def launch(command: str, arguments: list[str]) -> None:
     path = f"zsc.cli.{'run' if command == 'sweep' else command}:{command}"
     flags, overrides = split_arguments(arguments)
     several = multirun(flags, overrides)
-    # the seed of a training is one number, and it has no model or knob
-    overrides = expand(overrides, several, config_folder(flags), short=command != "train")
+    overrides = expand(overrides, several, config_folder(flags), short="model" in GROUPS.get(command, ()))
     with deferred_interrupts():
         check_overrides(command, flags, overrides)
     if not several:

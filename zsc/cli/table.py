@@ -5,7 +5,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from zsc.cli.compose import command_line, compose_knob, options_of, resolved
+from zsc.cli.compose import command_line, options_of, resolved
+from zsc.cli.knobs import compose_knob
 from zsc.errors import ZscError
 from zsc.study.options import TableOptions
 from zsc.study.paper import check_spec, make, save

@@ -36,7 +36,7 @@ def _literal(value: str, multirun: bool, may_be_list: bool) -> str:
         return quoted(value)
     if may_be_list and value.startswith("[") and value.endswith("]"):
         inner = value[1:-1]
-        return value if re.search(r"[\[{]", inner) else f"[{','.join(map(_item, listed(inner)))}]"
+        return value if re.search(r"[\[{]", inner) else f"[{','.join(_item(one) for one in listed(inner) if one)}]"
     if multirun and SWEEP.fullmatch(value):
         return value
     return ",".join(map(_item, listed(value))) if multirun else _item(value)

@@ -6,16 +6,13 @@ weighting rows of statistics, without computing the metric again.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from zsc import __version__
 from zsc.errors import ZscError
 from zsc.metrics.items import Columns
-
-if TYPE_CHECKING:
-    from evaluate import Metric as EvaluateMetric
 
 Direction = Literal["higher", "lower"]
 
@@ -89,12 +86,6 @@ class Metric(ABC):
     def value(self, statistics: np.ndarray) -> float:
         """Return the metric of ``statistics`` (examples, seeds, numbers)."""
         return float(self.weighted(statistics, np.ones((1, statistics.shape[0])))[0])
-
-    def as_evaluate(self) -> "EvaluateMetric":
-        """Return this metric as one of the library `evaluate`, whose import takes seconds."""
-        from zsc.metrics.as_evaluate import AsEvaluate
-
-        return AsEvaluate(self)
 
     @property
     def signature(self) -> str:

@@ -38,6 +38,11 @@ class Known:
     cut: str
     cells: dict[Place, Cell]
 
+    @property
+    def summary(self) -> str:
+        """What became of its cells."""
+        return f"cells: {len(self.cells)}, {len(self.cells)} found, 0 made"
+
 
 def key_of(options: RunOptions, choices: Sequence[KnobChoice], records: Sequence[Record]) -> str | None:
     """Return the hash of all that decides what a run finds; None where a model is in no folder of its own, or a knob is

@@ -10,7 +10,7 @@ from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.metrics.options import JudgeOptions, ScoringOptions, share
 from zsc.models.options import ModelOptions
-from zsc.options import Count, Seed, plain
+from zsc.options import Count, Seed, plain, value_of
 from zsc.tables.paper import Published
 
 Format = Literal["table", "md", "csv", "json"]
@@ -23,6 +23,12 @@ def different_seeds(key: str, value: Any) -> tuple[int, ...]:
     if not valid or len(set(value)) < len(value):
         raise ZscError(f"{key}={value} must be a non-empty list of different whole numbers, such as {key}=[0,1,2].")
     return tuple(value)
+
+
+def one_or_several(key: str, value: Any) -> tuple[str, ...]:
+    """Return the texts in ``value``, of the option ``key``: a list of them, or one. Raises ZscError for others."""
+    found: tuple[str, ...] = value_of(tuple[str, ...], [value] if isinstance(value, str) else value, key)
+    return found
 
 
 @dataclass(frozen=True)
@@ -215,7 +221,7 @@ class ScoreOptions:
 class ReportOptions:
     """configs/report.yaml: which ``runs``, what the page compares, and whose responses it shows."""
 
-    runs: tuple[str, ...]
+    runs: Annotated[tuple[str, ...], one_or_several]
     output: str = "runs/report"
     control: str | None = None
     fluency: str | None = None
@@ -236,5 +242,5 @@ class AnnotateOptions:
     shuffle: int = 0
     questions: tuple[Literal["fluent", "informative", "fits"], ...] = ("fluent", "informative", "fits")
     output: str | None = None
-    answers: tuple[str, ...] | None = None
+    answers: Annotated[tuple[str, ...], one_or_several] | None = None
     format: Format = "table"

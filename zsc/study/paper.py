@@ -20,6 +20,7 @@ from zsc.study.scoring import build_scoring, check_scoring, score_folder, warnin
 from zsc.study.watch import Watch, say_cut
 from zsc.tables.paper import PaperTable, Section, adjusted
 from zsc.tables.paper import written as formats_of
+from zsc.training.finished import FIGURES
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,24 @@ def check_spec(values: Any, name: str) -> None:
 
 def check_rows(spec: TableSpec) -> None:
     if (spec.baseline is None) == (not spec.groups):
-        raise ZscError("It holds title, columns, either groups or baseline, and perhaps published.")
+        raise ZscError("It holds title, columns, either groups, a list, or baseline, and perhaps published.")
     if not spec.columns:
         raise ZscError("columns must be a list of metrics, such as [length, question_rate].")
-    if spec.baseline is None:
-        build_metrics(list(spec.columns))
+    build_metrics(metrics_of(spec))
     labels = [group.label for group in spec.groups]
     if len(set(labels)) < len(labels):
         raise ZscError(f"Groups need different labels, got {labels}.")
+
+
+def metrics_of(spec: TableSpec) -> list[str]:
+    """Return the columns that are metrics of responses: all, but for the figures in a table of trainings.
+
+    Raises ZscError if there is none.
+    """
+    metrics = [column for column in spec.columns if spec.baseline is None or column not in FIGURES]
+    if not metrics:
+        raise ZscError("columns must name a metric of responses beside the figures of trainings.")
+    return metrics
 
 
 def make(
@@ -111,15 +122,17 @@ def stored(
     groups: Sequence[Group], name: str, records: Sequence[Record], watch: Watch, command: str | None
 ) -> list[Opened]:
     """Return the folders of ``groups`` where the cells of all are there and known, else nothing."""
-    known = [recall(group.options, group.choices, records, command) for group in groups]
+    recalled = [recall(group.options, group.choices, records, command) for group in groups]
+    known = [one for one in recalled if one is not None]
+    if len(known) < len(groups):
+        return []
+    say_cut(known[0].cut, watch)
     opened: list[Opened] = []
     for group, one in zip(groups, known, strict=True):
-        if one is None:
-            return []
+        watch.say(one.summary)
         folder = folder_of(group.options, f"table-{name}", one.manifest["identity"])
         config = config_text(group.options, knobs=group.choices)
         opened.append((one.manifest["made_from"], written(folder, one.manifest, config, records, one.cells)))
-    say_cut(known[0].cut if known[0] else "", watch)
     return opened
 
 

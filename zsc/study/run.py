@@ -49,7 +49,7 @@ def run_known(
     """Score a run whose cells are all there."""
     scoring = build_scoring(options, known.manifest["made_from"])
     say_cut(known.cut, watch)
-    watch.say(f"cells: {len(known.cells)}, {len(known.cells)} found, 0 made")
+    watch.say(known.summary)
     folder = folder_of(options, name, known.manifest["identity"])
     with written(folder, known.manifest, config_text(options, **more), records, known.cells):
         return result_of(folder, scoring, options.layout.turns, watch)

@@ -16,21 +16,14 @@ from zsc.study.experiment import prepare
 from zsc.study.filling import fill
 from zsc.study.folders import config_text, finished, folder_of, provenance, versions
 from zsc.study.options import KnobChoice, TableOptions
+from zsc.study.paper import metrics_of
 from zsc.study.plan import estimate
 from zsc.study.scoring import build_scoring, score_folder, warnings
 from zsc.study.stored import stored_training
 from zsc.study.watch import Watch, say_cut
 from zsc.tables.paper import PaperTable, Section, adjusted
-from zsc.training.finished import Training, by_name, figures, read_costs, read_trainings
+from zsc.training.finished import FIGURES, Training, by_name, figures, read_costs, read_trainings
 
-FIGURES = (
-    "trained_weights",
-    "trained_share",
-    "trained_share_without_embeddings",
-    "optimiser_mb",
-    "time_per_step",
-    "validation_loss",
-)
 SIGNATURES = {figure: f"{figure}|zsc train" for figure in FIGURES}
 OWN = ("output", "seed", "freeze")  # options in which trainings that are compared may differ
 NAMED = ("task.checkpoint", "task.decoder", "trainer.max_steps", "trainer.per_device_train_batch_size",
@@ -47,10 +40,8 @@ def compare(
     if the options say so. Raises ZscError where trainings or responses are missing.
     """
     spec = options.table
-    metrics = tuple(column for column in spec.columns if column not in FIGURES)
-    if not metrics:
-        raise ZscError(f"table {name}: columns must name a metric of responses beside the figures of trainings.")
-    build_metrics(list(metrics), options.bleu.tokenize)
+    metrics = metrics_of(spec)
+    build_metrics(metrics, options.bleu.tokenize)
     if options.trained is None:
         raise ZscError(f"table {name} compares trainings: give trained=DIR, which scripts/train_less.sh makes.")
     root = Path(options.trained)
@@ -63,7 +54,7 @@ def compare(
     check_alike(groups)
     costs = read_costs(root)
     folder = respond(options, groups, watch, command)
-    scoring = build_scoring(replace(options, metrics=metrics), {})
+    scoring = build_scoring(replace(options, metrics=tuple(metrics)), {})
     with folder.locked():
         rows, signatures = score_folder(folder, scoring, options.layout.turns, watch)
     rows += figure_rows(groups, costs)

@@ -10,6 +10,14 @@ from typing import Any
 from zsc.errors import ZscError, first_line
 
 FILES = ("config.yaml", "plan.json", "training.json")
+FIGURES = (  # of a training, beside metrics of its responses
+    "trained_weights",
+    "trained_share",
+    "trained_share_without_embeddings",
+    "optimiser_mb",
+    "time_per_step",
+    "validation_loss",
+)
 COSTS = "costs.json"  # beside the trainings: what steps take, measured in one run
 
 
