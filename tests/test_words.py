@@ -315,7 +315,7 @@ def test_some_text_that_13a_leaves_together_is_said():
 def test_a_named_tokenizer_is_sacrebleus(name):
     responses, texts = ["猫坐在垫子上 and sat. Да", "Он ушёл, да"], ["猫在垫子上 and sat! Да", "Он «ушёл», да"]
     bleu, own = build_metrics(["knowledge_bleu", "self_bleu"], name)
-    score = sacrebleu.corpus_bleu(responses, [texts], tokenize=name).score
+    expected = sacrebleu.corpus_bleu(responses, [texts], tokenize=name).score
     assert AsEvaluate(bleu).compute(predictions=responses, references=texts)["knowledge_bleu"] == pytest.approx(
         expected
     )
