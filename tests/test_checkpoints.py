@@ -103,8 +103,8 @@ def pickled(change):
 
 def cut(name):
     def apply(folder):
-        whole = (folder / name).read_bytes()
-        (folder / name).write_bytes(whole[: len(whole) // 2])
+        intact = (folder / name).read_bytes()
+        (folder / name).write_bytes(intact[: len(intact) // 2])
 
     return apply
 

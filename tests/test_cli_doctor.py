@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from zsc import install
-from zsc.cli.compose import compose_knob
+from zsc.cli.knobs import compose_knob
 from zsc.cli.main import main
 from zsc.knobs import KNOBS, AttentionBias
 from zsc.models.options import ModelOptions

@@ -94,7 +94,7 @@ def test_mixing_goes_from_responding_to_copying(mini, denoiser, parlor):
 
 
 def test_self_attention_bias_spoils_the_text(mini, parlor):
-    """Under the unmodified model, what is said with a strong bias is far less likely."""
+    """Under the unmodified model, what is responses_of with a strong bias is far less likely."""
     records = parlor[::6]
     source = BucketLayout().encode(records, mini.tokenizer)
     states = encode(mini.model, source)

@@ -277,8 +277,7 @@ def test_other_scripts_through_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = "猫坐在垫子上，狗在睡觉。"
     rows = [
-        {"history": "你好吗？", "knowledge": text, "reference": text, "response": response}
-        for response in (text, "I love it")
+        {"history": "你好吗？", "knowledge": text, "reference": text, "response": one} for one in (text, "I love it")
     ]
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 

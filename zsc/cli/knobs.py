@@ -27,5 +27,5 @@ def compose_knob(text: str, options: RunOptions) -> KnobChoice:
     check_overrides("run", [], overrides)
     with shipped_configs():
         knob = OmegaConf.to_container(composed("run", overrides, folder).knob)
-    whole = resolved(OmegaConf.create({**plain(options), "knob": knob}))
-    return KnobChoice.from_mapping(whole["knob"])
+    values = resolved(OmegaConf.create({**plain(options), "knob": knob}))
+    return KnobChoice.from_mapping(values["knob"])

@@ -142,8 +142,8 @@ def first_tokens(texts: Sequence[str], sizes: Sequence[int], tokenizer: PreTrain
     as many as are asked for: what a tokenizer makes of words far behind does not reach back to the front [D]. A text
     whose beginnings never agree is read to its end, but no farther than to ``MOST`` times the first beginning [D].
     """
-    whole = [i for i, (text, size) in enumerate(zip(texts, sizes, strict=True)) if len(text) <= 3 * _reach(size)]
-    ids = dict(zip(whole, _tokenized([texts[i] for i in whole], tokenizer), strict=True))
+    ordinary = [i for i, (text, size) in enumerate(zip(texts, sizes, strict=True)) if len(text) <= 3 * _reach(size)]
+    ids = dict(zip(ordinary, _tokenized([texts[i] for i in ordinary], tokenizer), strict=True))
     return [
         First(ids[i]) if i in ids else _beginning(text, size, tokenizer)
         for i, (text, size) in enumerate(zip(texts, sizes, strict=True))
