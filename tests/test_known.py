@@ -72,6 +72,15 @@ def test_a_cell_that_is_broken_is_made_again(first_run, tmp_path):
     assert again == out
 
 
+def test_a_table_of_finished_cells_needs_no_model(tmp_path):
+    words = ("table", "combinations", "dataset.limit=2", "seed=0", "decoding.max_new_tokens=4")
+    out, _, heavy = watched(tmp_path, *words, "make=true", "save=one")
+    assert "torch" in heavy
+    again, _, heavy = watched(tmp_path, *words, "save=two")
+    assert heavy == [] and again == out
+    assert (tmp_path / "two" / "combinations.csv").read_bytes() == (tmp_path / "one" / "combinations.csv").read_bytes()
+
+
 OPTIONS = read(RunOptions, {"cells": "cells"})
 CHOICE = KnobChoice.from_mapping({"name": "attn_bias", "profile": "knowledge", "strength": 5.0})
 

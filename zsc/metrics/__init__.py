@@ -84,6 +84,13 @@ GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
     "length": {"length": lambda name: Length(name)},
 }
 METRICS = {name: build for group in GROUPS.values() for name, build in group.items()}
+# scored where none are named; those that lack what they need are left out
+DEFAULT = (
+    "knowledge_precision", "knowledge_rouge1", "knowledge_rougeL", "knowledge_bleu", "knowledge_copied_run",
+    "knowledge_entailment", "dialog_precision", "novelty", "question_rate", "phrase_copy_rate", "topic_similarity",
+    "topic_keywords", "length", "repetition", "distinct2", "self_bleu", "uniqueness", "most_repeated",
+    "perplexity_median", "perplexity_corpus", "judge_perplexity_median",
+)  # fmt: skip
 
 
 def build_metrics(names: list[str], tokenize: str = AUTO) -> list[Metric]:

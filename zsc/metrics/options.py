@@ -5,14 +5,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from zsc.errors import ZscError
+from zsc.metrics import DEFAULT
 from zsc.options import Count, Seed, shown, value_of
-
-DEFAULT = (
-    "knowledge_precision", "knowledge_rouge1", "knowledge_rougeL", "knowledge_bleu", "knowledge_copied_run",
-    "knowledge_entailment", "dialog_precision", "novelty", "question_rate", "phrase_copy_rate", "topic_similarity",
-    "topic_keywords", "length", "repetition", "distinct2", "self_bleu", "uniqueness", "most_repeated",
-    "perplexity_median", "perplexity_corpus", "judge_perplexity_median",
-)  # fmt: skip
 
 
 def share(key: str, value: Any) -> float:
