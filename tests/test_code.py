@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+from importlib import import_module
 
 import pytest
 
@@ -272,7 +273,7 @@ def test_a_knob_from_elsewhere_counts_with_its_whole_file(tmp_path, monkeypatch)
     text = "from zsc.knobs.spans import parse_span\nSCALE = 1\nclass Own:\n    'A knob.'\n"
     file.write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    from elsewhere import Own
+    Own = import_module("elsewhere").Own  # noqa: N806
 
     plain = code.code_hash([Own])
     assert plain != code.code_hash() and any(line.startswith("elsewhere SCALE") for line in code.reached([Own]))
