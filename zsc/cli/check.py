@@ -47,7 +47,7 @@ def check_overrides(command: str, flags: Sequence[str], overrides: Sequence[str]
         for choice in _choices(chosen):
             try:
                 base = composed(command, [*choice, *nested], folder)
-                _check_keys(command, parsed, [*_keys(OmegaConf.to_container(base), ""), *GROUPS.get(command, ())])
+                _check_keys(parsed, [*_keys(OmegaConf.to_container(base), ""), *GROUPS.get(command, ())])
                 plain = [o for o in parsed if (not o.is_sweep_override() and o.key_or_group not in chosen) or o.package]
                 composed(command, [*choice, *(str(o.input_line) for o in plain)], folder)
             except (HydraException, OmegaConfBaseException) as error:
@@ -62,11 +62,11 @@ def _choices(chosen: dict[str, list[str]]) -> list[list[str]]:
     ]
 
 
-def _check_keys(command: str, parsed: list[Any], known: list[str]) -> None:
+def _check_keys(parsed: list[Any], known: list[str]) -> None:
     for override in parsed:
         key = override.key_or_group
         if key not in known and not override.is_add():
-            raise ZscError(f"no option '{key}'.{suggestion(key, known)} `zsc {command} --help` lists them.")
+            raise ZscError(f"no option '{key}'.{suggestion(key, known)} Put --cfg job in its place to see all.")
 
 
 def _keys(node: Any, prefix: str) -> list[str]:
