@@ -40,7 +40,7 @@ def full() -> int:
     return os.open(FULL, os.O_WRONLY)
 
 
-LIGHT = [(["--help"], 0), (["run", "--help"], 0), (["run", "knob=attn_bias", "--cfg", "job"], 0), (["rnu"], 2)]
+LIGHT = [(["--help"], 0), (["run", "--help"], 0), (["run", "knob=attn_bias", "--cfg", "job"], 0), (["score"], 2)]
 
 
 @pytest.mark.parametrize(("arguments", "code"), LIGHT, ids=[" ".join(arguments) for arguments, _ in LIGHT])
@@ -57,7 +57,7 @@ def test_a_stream_that_fails_ends_quietly_or_with_one_line(tmp_path, arguments, 
     deaf = start(stdout=pipe, stderr=gone())
     mute = start(stdout=pipe, preexec_fn=partial(os.close, 2))
     ends = [process.communicate() for process in (unread, on_full, closed, deaf, mute)]
-    complaint = b"zsc: no command 'rnu'" if code else b""
+    complaint = b"zsc: zsc score needs the folder" if code else b""
     assert unread.returncode == (code or GONE) and ends[0][1][:20] == complaint[:20]
     assert closed.returncode == code and ends[2][1][:20] == complaint[:20]
     lines = ends[1][1].decode().splitlines()
