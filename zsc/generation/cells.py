@@ -23,6 +23,7 @@ from typing import Any
 
 from filelock import BaseFileLock
 
+from zsc.data.record import Record
 from zsc.errors import ZscError, first_line
 from zsc.files import append, lock_at, partial_name, refuse_link, write_atomic
 from zsc.generation.code import code_hash
@@ -69,6 +70,11 @@ def canonical(value: Any) -> str:
 def code_version(kinds: frozenset[type]) -> str:
     """Return the hash of the code that responses under knobs of ``kinds`` can reach, read once."""
     return code_hash(kinds)
+
+
+def records_hash(records: Sequence[Record]) -> str:
+    """Return a hash of the content of ``records``, in their order."""
+    return hashlib.sha256("".join(canonical(record.to_json()) for record in records).encode()).hexdigest()
 
 
 def library_versions() -> dict[str, str]:

@@ -1,6 +1,5 @@
 """From options to cells: models, records and knobs, loaded, built and checked, and what decides each response."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from zsc.data.cut import Cut
 from zsc.data.layout import Source
 from zsc.data.record import Record
-from zsc.generation.cells import Cell, Place, canonical, code_version, identified, library_versions
+from zsc.generation.cells import Cell, Place, code_version, identified, library_versions, records_hash
 from zsc.generation.checks import check_lengths, check_settings
 from zsc.models.load import Loaded
 from zsc.study.knobs import Built, build_settings, load_once, merged
@@ -55,8 +54,9 @@ def prepare(
     ``choices`` and ``records`` stand for those of the options, if given. Nothing is generated or written.
     """
     records = options.dataset.load() if records is None else records
-    loaded = load_once(options.model)
     choices = [options.knob] if choices is None else choices
+    key = key_of(options, choices, records)  # before files are read: one that changes meanwhile is then not known
+    loaded = load_once(options.model)
     built = build_settings(choices, options.model, loaded)
     check_lengths(loaded.model, options.layout.positions, options.decoding.max_new_tokens)
     source, cut = options.layout.lay_out(records, loaded.tokenizer)
@@ -72,12 +72,11 @@ def prepare(
         for name, knobs in built.settings.items()
         for seed in options.seeds
     }
-    return Experiment(options, command, key_of(options, choices, records), loaded, records, source, cut, built, cells)
+    return Experiment(options, command, key, loaded, records, source, cut, built, cells)
 
 
 def common_spec(loaded: Loaded, options: RunOptions, records: Sequence[Record]) -> dict[str, Any]:
     """Return what decides responses, beside knobs, their code and seed."""
-    content = "".join(canonical(record.to_json()) for record in records)
     return {
         "libraries": library_versions(),
         "weights": loaded.fingerprint,
@@ -86,7 +85,7 @@ def common_spec(loaded: Loaded, options: RunOptions, records: Sequence[Record]) 
             "attention": loaded.model.get_decoder().config._attn_implementation,
             "device": loaded.model.device.type,
         },
-        "records": {"count": len(records), "sha256": hashlib.sha256(content.encode()).hexdigest()},
+        "records": {"count": len(records), "sha256": records_hash(records)},
         "layout": asdict(options.layout),
         "decoding": asdict(options.decoding),
     }

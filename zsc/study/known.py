@@ -20,7 +20,7 @@ from zsc.data.control_phrases import load_phrases
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.files import write_atomic
-from zsc.generation.cells import Cell, Place, State, canonical, library_versions
+from zsc.generation.cells import Cell, Place, State, canonical, library_versions, records_hash
 from zsc.models.local import stamp
 from zsc.options import plain
 from zsc.study.options import KnobChoice, RunOptions
@@ -58,7 +58,7 @@ def key_of(options: RunOptions, choices: Sequence[KnobChoice], records: Sequence
         "options": {name: plain(getattr(options, name)) for name in DECIDING},
         "knobs": plain(choices),
         "phrases": [_phrases(part.values.get("phrases")) for part in parts],
-        "records": hashlib.sha256("".join(canonical(one.to_json()) for one in records).encode()).hexdigest(),
+        "records": records_hash(records),
         "models": stamps,
         "source": source_hash(),
         "libraries": library_versions(),
