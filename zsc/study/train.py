@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def train(options: TrainOptions, watch: Watch) -> Path:
     freeze(prepared.model, names)
     if untrained := holding(prepared.model, [one for one in prepared.new if not one.requires_grad]):
         raise ZscError(f"freeze={names} would leave new weights as drawn: do not freeze {', '.join(untrained)}.")
-    with_errors(output, lambda: write_atomic(output / "config.yaml", config_text(options)))
+    with writing(output):
+        write_atomic(output / "config.yaml", config_text(options))
     shares = weight_shares(prepared.model)
     watch.say("\n".join([render(share_rows(shares), "table"), describe_shares(shares)]))
     write_json(output / "plan.json", {"freeze": names, **shares})
@@ -93,10 +95,11 @@ def config_text(options: TrainOptions) -> str:
     return yaml.safe_dump(plain(options), sort_keys=False, allow_unicode=True)
 
 
-def with_errors(output: Path, action: Callable[[], Any]) -> Any:
-    """Return what ``action`` does. Raises ZscError where the folder cannot be written."""
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """Turn a failure to write into a ZscError that names the output folder."""
     try:
-        return action()
+        yield
     except OSError as error:
         raise ZscError(f"cannot write to output={output}: {error.strerror}.") from error
 
@@ -106,8 +109,9 @@ def check_folder(output: Path, options: TrainOptions) -> None:
     the names of a training's that are of none, and where it or one of its files is a symbolic link."""
     kept = output / "config.yaml"
     refuse_link(output)
-    with_errors(output, lambda: output.mkdir(parents=True, exist_ok=True))
-    own = with_errors(output, lambda: sorted(path for path in output.iterdir() if OWN.fullmatch(path.name)))
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        own = sorted(path for path in output.iterdir() if OWN.fullmatch(path.name))
     for path in own:
         refuse_link(path)
         if not kept.is_file() and not EARLY.fullmatch(path.name):
