@@ -20,22 +20,22 @@ from zsc.data.control_phrases import load_phrases
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.files import write_atomic
-from zsc.generation.cells import Cell, Place, State, canonical, library_versions, records_hash
+from zsc.generation.cells import Cell, Place, State, library_versions, records_hash
 from zsc.models.local import stamp
 from zsc.options import plain
 from zsc.study.options import KnobChoice, RunOptions
 
 FOLDER = ".known"  # in the store of cells
 PACKAGE = Path(__file__).parents[1]
-DECIDING = ("model", "decoding", "layout", "seeds")  # options; knobs and records count as well
+DECIDING = ("model", "decoding", "layout", "task", "seeds")  # options; knobs and records count as well
 
 
 @dataclass(frozen=True)
 class Known:
-    """A finished run: its manifest, what its layout cut off, and its cells."""
+    """A finished run: its manifest, the remarks on its format, and its cells."""
 
     manifest: dict[str, Any]
-    cut: str
+    remarks: str
     cells: dict[Place, Cell]
 
     @property
@@ -64,7 +64,7 @@ def key_of(options: RunOptions, choices: Sequence[KnobChoice], records: Sequence
         "libraries": library_versions(),
         "machine": [platform.platform(), platform.machine(), platform.python_version(), _devices()],
     }
-    return hashlib.sha256(canonical(found).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(plain(found), sort_keys=True).encode()).hexdigest()  # values not checked yet: nan
 
 
 def _foreign(name: str) -> bool:
@@ -95,13 +95,13 @@ def source_hash() -> str:
 
 
 def remember(
-    key: str | None, options: RunOptions, manifest: Mapping[str, Any], cut: str, cells: Mapping[Place, Cell]
+    key: str | None, options: RunOptions, manifest: Mapping[str, Any], remarks: str, cells: Mapping[Place, Cell]
 ) -> None:
     """Keep what a finished run found, unless the store cannot be written."""
     if key is None:
         return
     specs = [[*place, cell.spec] for place, cell in cells.items()]
-    content = {"key": key, "made": manifest, "cut": cut, "cells": specs}
+    content = {"key": key, "made": manifest, "remarks": remarks, "cells": specs}
     folder = Path(options.cells) / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,4 +127,4 @@ def recall(
         return None
     if not all(cell.stored().state is State.DONE for cell in cells.values()):
         return None
-    return Known(manifest, str(content["cut"]), cells)
+    return Known(manifest, str(content["remarks"]), cells)
