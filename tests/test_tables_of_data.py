@@ -12,12 +12,11 @@ import pytest
 from pyarrow import parquet
 
 from zsc.data import chitchat, load_records
-from zsc.data.columns import listed, turns
-from zsc.data.record import FIELDS, Record, Turn
+from zsc.data.columns import COLUMNS, listed, turns
+from zsc.data.record import Focus, Record, Turn
 from zsc.data.table import read_rows
 from zsc.errors import ZscError
 
-COLUMNS = {field: field for field in FIELDS}
 HISTORY = (Turn("A", "Hi."), Turn("B", "Hello, you."))
 WANTED = [Record("x", HISTORY, "Good day.", "Days are long."), Record("y", HISTORY[:1], None, None, "days")]
 ROWS = [
@@ -126,7 +125,7 @@ def test_a_history_may_be_absent(tmp_path):
     ("row", "columns", "message"),
     [
         ({"history": {"text": "Hi."}}, {}, r"rows.jsonl, line 1: field 'history' must be a list of turns, got {'text'"),
-        ({"text": "Hi."}, {}, r"no column for any of history, reference, knowledge, topic. There are: text"),
+        ({"text": "Hi."}, {}, r"no column for any of history, reference, .* or any other word. There are: text"),
         ({"history": ["Hi."], "id": True}, {}, r"line 1: field 'id' must be text or a number, got True"),
         ({"history": ["Hi."], "id": [1]}, {}, r"line 1: field 'id' must be text or a number, got \[1\]"),
         ({"history": ["Hi."], "id": float("inf")}, {}, r"line 1: field 'id' must be text or a number, got inf"),
@@ -374,3 +373,122 @@ def test_tables_as_spreadsheets_write_them(tmp_path):
     (tmp_path / "half.jsonl").write_text('{"id": "1", "history": ["Hi \\ud83d there"]}\n')
     with pytest.raises(ZscError, match=r"line 1: field 'history.0..text' holds half of a character"):
         table(tmp_path / "half.jsonl")
+
+
+CASH = {"article": "Tea  is a drink.", "highlights": "Tea.", "extra": 3}
+ANSWERS = {"text": ["a drink", "drink"], "answer_start": [7, 9]}
+
+
+def rows(tmp_path, *values):
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(json.dumps(value) for value in values))
+    return file
+
+
+def test_columns_become_any_field(tmp_path):
+    file = rows(tmp_path, CASH)
+    assert table(file, document="article", reference="highlights", my_field="article") == [
+        Record("1", (), "Tea.", fields={"document": "Tea is a drink.", "my_field": "Tea is a drink."})
+    ]
+    assert table(file, document="article", answers="highlights", text="article")[0].fields.keys() == {
+        "document", "answers", "text"
+    }  # fmt: skip
+    known = rows(tmp_path, {"source": "s", "instruction": "i", "other": "o", "context": None})
+    assert table(known) == [Record("1", (), fields={"source": "s", "instruction": "i"})]
+
+
+def test_a_column_may_be_a_path(tmp_path):
+    nested = {"translation": {"en": "Yes.", "de": "Ja."}, "a.b": "whole", "a": {"b": "inner"}, "many": [{"x": "1"}]}
+    columns = {"source": "translation.en", "reference": "translation.de", "answer": "a.b", "question": "many.0.x"}
+    wanted = [Record("1", (), "Ja.", fields={"source": "Yes.", "answer": "whole", "question": "1"})]
+    assert table(rows(tmp_path, nested), **columns) == wanted
+    parquet.write_table(pyarrow.Table.from_pylist([nested]), tmp_path / "rows.parquet")
+    assert table(tmp_path / "rows.parquet", **columns) == wanted
+    flat_row = {name: value if isinstance(value, str) else json.dumps(value) for name, value in nested.items()}
+    assert table(write_csv(tmp_path / "rows.csv", [flat_row]), **columns) == wanted
+
+
+@pytest.mark.parametrize("answers", [ANSWERS, [{"text": "a drink"}, {"text": "drink"}], json.dumps(ANSWERS)])
+def test_several_references(tmp_path, answers):
+    file = rows(tmp_path, {"question": "What is tea?", "answers": answers})
+    (record,) = table(file, references="answers.text")
+    assert record == Record("1", (), "a drink", fields={"question": "What is tea?"}, references=("a drink", "drink"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "accepted"),
+    [(["a", "b", "", None], ("a", "b")), ('["a", "b"]', ("a", "b")), ("a", ("a",)), ([], ()), ("[a] b", ("[a] b",))],
+)
+def test_what_references_may_be(tmp_path, cell, accepted):
+    (record,) = table(rows(tmp_path, {"source": "x", "references": cell}))
+    assert record.accepted == accepted
+
+
+PLACE = {"field": "document", "start": 9, "end": 16}
+
+
+@pytest.mark.parametrize(
+    ("focus", "wanted"),
+    [
+        ("tea", (Focus("tea"),)),
+        (["tea", "drink", ""], (Focus("tea"), Focus("drink"))),
+        (PLACE, (Focus("a drink", "document", 7),)),
+        ([PLACE, "tea"], (Focus("a drink", "document", 7), Focus("tea"))),
+        (json.dumps(PLACE), (Focus("a drink", "document", 7),)),
+        (json.dumps([PLACE, "tea"]), (Focus("a drink", "document", 7), Focus("tea"))),
+        ("[laughs", (Focus("[laughs"),)),
+        ("{", (Focus("{"),)),
+        (None, ()),
+    ],
+)
+def test_a_focus_in_every_form(tmp_path, focus, wanted):
+    (record,) = table(rows(tmp_path, {"document": "Tea is   a drink.", "focus": focus}))
+    assert record.focus == wanted
+
+
+def test_a_column_that_another_field_names_is_not_read_under_its_own_name_too(tmp_path):
+    file = rows(tmp_path, {"question": "Q?", "answer": "A.", "context": "C."})
+    assert table(file, reference="answer") == [Record("1", (), "A.", fields={"question": "Q?", "context": "C."})]
+    assert table(file, knowledge="context", reference="answer") == [
+        Record("1", (), "A.", "C.", fields={"question": "Q?"})
+    ]
+    focused = Record("1", (), "Q?", fields={"answer": "A.", "context": "C."}, focus=(Focus("A."),))
+    assert table(file, reference="question", focus="answer") == [focused]
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "message"),
+    [
+        ({"source": 3}, {}, r"line 1: field 'source' must be text, got 3. dataset.columns.source=null leaves it out"),
+        ({"x": ["a"]}, {"mine": "x"}, r"line 1: field 'mine' must be text, got \['a'\]"),
+        ({"source": "x", "references": 3}, {}, r"line 1: field 'references' must be a list of texts, got \[3\]"),
+        ({"source": "x", "references": "['a']"}, {}, r"line 1: field 'references': not valid JSON .* double quotes"),
+        ({"source": "x", "focus": 3}, {}, r"line 1: field 'focus' must hold texts or objects"),
+        ({"source": "x"}, {"refrence": "source"}, r"dataset.columns.refrence is no field .* Did you mean 'reference'"),
+        ({"source": "x"}, {"docment": "source"}, r"dataset.columns.docment is no field .* Did you mean 'document'"),
+        ({"source": "x"}, {"gradual": "source"}, r"dataset.columns.gradual: no field can be called so, .* a meaning"),
+        ({"source": "x"}, {"my-own": "source"}, r"dataset.columns.my-own: no field can be called so, .* is no word"),
+        ({"source": "x"}, {"mine": "sorce"}, r"no column 'sorce' for dataset.columns.mine. Did you mean 'source'"),
+        ({"source": "x"}, {"mine": "translation.en"}, r"no column 'translation.en' for dataset.columns.mine"),
+        (
+            {"source": "x", "translation": {"de": "Ja."}},
+            {"mine": "translation.d"},
+            r"columns.mine=translation.d leads to nothing in any row. Did you mean 'de'\? .* line 1 has there: de.",
+        ),
+        ({"source": "x"}, {"mine": "source.en"}, r"columns.mine=source.en leads to nothing in any row. dataset"),
+    ],
+)
+def test_fields_that_cannot_be_read(tmp_path, row, columns, message):
+    with pytest.raises(ZscError, match=message):
+        table(rows(tmp_path, row), **columns)
+
+
+def test_a_path_may_lead_to_nothing_in_some_rows(tmp_path):
+    file = rows(tmp_path, {"t": {"en": "a"}}, {"t": {}}, {"t": None}, {"t": {"en": None}})
+    assert [record.fields for record in table(file, source="t.en")] == [{"source": "a"}, {}, {}, {}]
+
+
+def test_a_hub_dataset_with_nested_columns(hub_folder):
+    (hub_folder / "test.jsonl").write_text(json.dumps({"translation": {"en": "Yes.", "de": "Ja."}, "answers": ANSWERS}))
+    (record,) = hub(hub_folder, source="translation.en", reference="translation.de", references="answers.text")
+    assert record == Record("1", (), "Ja.", fields={"source": "Yes."}, references=("Ja.", "a drink", "drink"))

@@ -1,7 +1,7 @@
 """Any dataset that the `datasets` library loads, from the Hugging Face hub or a folder."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zsc.data.columns import COLUMNS, Row, check_columns, check_split, parse_rows
@@ -21,8 +21,22 @@ def load(
     """Return one record per row of a split, its fields taken from ``columns``; ``turns`` as in a table."""
     check_split(turns, "dataset.turns")
     rows = load_split(path, name, split, revision)
-    chosen = check_columns(columns, rows.column_names, f"{path}, split {split}")
-    return parse_rows(read_rows(rows, f"{path}, split {split}"), chosen, turns)
+    where = f"{path}, split {split}"
+    return records(rows, check_columns(columns, rows.column_names, where), where, turns)
+
+
+def records(rows: Any, columns: Mapping[str, str], where: str, turns: str = "one") -> list[Record]:
+    """Return one record per row of a split, its fields taken from ``columns`` that are there."""
+    return parse_rows(read_rows(rows, where), columns, turns)
+
+
+def check_names(wanted: Iterable[str], names: Sequence[str], where: str) -> None:
+    """Raise ZscError unless all columns ``wanted`` are among those of a dataset."""
+    if lacking := [name for name in wanted if name not in names]:
+        raise ZscError(
+            f"{where}: no column {lacking[0]}. There are: {', '.join(names)}. For another layout use dataset=hub with"
+            " dataset.columns.FIELD=COLUMN."
+        )
 
 
 def load_split(path: str | None, name: str | None, split: str, revision: str | None) -> Any:

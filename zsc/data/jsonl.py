@@ -10,7 +10,7 @@ from zsc.errors import ZscError
 
 
 def load(path: str | None) -> list[Record]:
-    """Read one record per line: id, and optionally history [{speaker, text}], reference, knowledge and topic."""
+    """Read one record per line, with an id and what :func:`zsc.data.record.parse_record` takes beside it."""
     if not path:
         raise ZscError("dataset jsonl needs dataset.path=FILE.jsonl, one record per line.")
     file = check_file(Path(str(path)))

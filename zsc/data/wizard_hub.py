@@ -9,7 +9,7 @@ UNUSED. The layout is known from code that reads it; it was not tried on the dat
 from collections.abc import Iterator
 
 from zsc.data.columns import Row
-from zsc.data.hub import load_split, read_rows
+from zsc.data.hub import check_names, load_split, read_rows
 from zsc.data.record import Record, Turn
 from zsc.data.wizard import UNUSED, check_min_history
 from zsc.errors import ZscError
@@ -27,11 +27,7 @@ def load(
     """Return one record per answer of the wizard that used a sentence and follows at least ``min_history`` turns."""
     check_min_history(min_history)
     rows = load_split(path, None, split, revision)
-    if lacking := [name for name in COLUMNS if name not in rows.column_names]:
-        raise ZscError(
-            f"{path}, split {split}: no column {lacking[0]}. There are: {', '.join(rows.column_names)}. For another"
-            " layout use dataset=hub with dataset.columns.FIELD=COLUMN."
-        )
+    check_names(COLUMNS, rows.column_names, f"{path}, split {split}")
     return [
         record
         for number, (where, row) in enumerate(read_rows(rows, f"{path}, split {split}"))
