@@ -4,7 +4,21 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from zsc.data import chitchat, hub, jsonl, table, topical_chat, wizard, wizard_hub, wow_plus_plus
+from zsc.data import (
+    chitchat,
+    cocoa_mt,
+    hub,
+    jsonl,
+    parallel,
+    published,
+    squad,
+    squad_hub,
+    table,
+    topical_chat,
+    wizard,
+    wizard_hub,
+    wow_plus_plus,
+)
 from zsc.data.embedded import load_parlor
 from zsc.data.record import Record, check_sound
 from zsc.errors import ZscError, suggestion
@@ -16,6 +30,13 @@ DATASETS: dict[str, Callable[..., list[Record]]] = {
     "wizard_hub": wizard_hub.load,
     "wow_plus_plus": wow_plus_plus.load,
     "chitchat": chitchat.load,
+    "squad": squad.load,
+    "squad_hub": squad_hub.load,
+    "cocoa_mt": cocoa_mt.load,
+    "wmt": published.load_wmt,
+    "cnn_dailymail": published.load_cnn_dailymail,
+    "samsum": published.load_samsum,
+    "parallel": parallel.load,
     "jsonl": jsonl.load,
     "table": table.load,
     "hub": hub.load,

@@ -1,8 +1,11 @@
 """Find and read data files, with errors that say what to do: every file that a user names is read through here."""
 
+import gzip
 import json
+import lzma
 import os
 import shlex
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +27,8 @@ KINDS = {  # how files begin that are no plain text, what they are, and what mak
     b"PAR1": "Parquet: call it .parquet",
     b"ARROW1": "Arrow: write it as Parquet",
 }
+
+PACKED = {".gz": gzip.decompress, ".xz": lzma.decompress}
 
 
 class NotJson(ZscError):
@@ -93,6 +98,15 @@ def read_bytes(file: Path) -> bytes:
         if content.startswith(beginning):
             raise ZscError(f"{file} is no plain text but {kind}.")
     return content
+
+
+def read_unpacked(file: Path) -> bytes:
+    """Return the content of a file, unpacked if it is called ``.gz`` or ``.xz``. Raises ZscError if there is none."""
+    unpack = PACKED.get(file.suffix.lower())
+    if unpack is None:
+        return read_bytes(file)
+    with guarded(str(check_file(file)), FETCH_AGAIN, also=(lzma.LZMAError, EOFError, zlib.error)):
+        return unpack(file.read_bytes())
 
 
 def read_text(file: Path) -> str:
