@@ -5,8 +5,10 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from zsc.data.layout import BEGIN, FIRST_TURN, KNOWLEDGE, PAD, BucketLayout, first_tokens
+from zsc.data.first_tokens import first_tokens
+from zsc.data.layouts import BucketLayout
 from zsc.data.record import Record, Turn
+from zsc.data.source import BEGIN, FIRST_TURN, KNOWLEDGE, PAD
 
 
 def record(turns, knowledge="The moon has no air."):

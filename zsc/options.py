@@ -130,10 +130,15 @@ def plain(options: Any) -> Any:
     if hasattr(options, "to_mapping"):
         return options.to_mapping()
     if is_dataclass(options) and not isinstance(options, type):
-        return {field.name: plain(getattr(options, field.name)) for field in fields(options) if field.init}
+        return plain_fields(options)
     if isinstance(options, Mapping):
         return {name: plain(value) for name, value in options.items()}
     return [plain(one) for one in options] if isinstance(options, list | tuple) else options
+
+
+def plain_fields(options: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass as :func:`plain` has them."""
+    return {field.name: plain(getattr(options, field.name)) for field in fields(options) if field.init}
 
 
 def _key(at: str, name: str) -> str:
