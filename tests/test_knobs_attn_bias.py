@@ -5,7 +5,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, ProphetNetConfig, ProphetNetForConditionalGeneration
 
 from tests.reference import cross_attentions, reweighted
-from zsc.data.layout import BucketLayout, Source
+from zsc.data.layouts import BucketLayout
+from zsc.data.source import Source
 from zsc.knobs import AttentionBias, NoSuchSpan, UnsupportedModel, biased_cross_attention
 from zsc.knobs.masks import Bias, biased
 
@@ -218,4 +219,4 @@ def test_bad_strengths(strength):
 
 def test_bad_profile():
     with pytest.raises(ValueError, match="knowledge, dialog"):
-        AttentionBias("knowlege", 2.0)
+        AttentionBias("know lege", 2.0)

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tests.reference import cross_attentions, reweighted
-from zsc.data.layout import BucketLayout, Source
+from zsc.data.layouts import BucketLayout
 from zsc.data.record import Record, Turn
+from zsc.data.source import Source
 from zsc.knobs import AttentionBias, NoSuchSpan, apply
 from zsc.knobs.attn_bias import schedule_share
 from zsc.knobs.spans import chosen_positions, parse_span
@@ -78,12 +79,13 @@ def test_text_leaves_special_tokens_out_and_takes_every_token_of_a_character(tok
     [
         (["knowledge", "dialog"], "is not one of"),
         (5, "is not one of"),
-        ("turn:x", "knowledge, dialog, turn:N"),
+        ("turn:x", "knowledge, dialog, focus, another field of the source, turn:N"),
+        ("dialog+tokens:5:2", "tokens:START:END"),
         ("tokens:5:2", "tokens:START:END"),
         ("text:", "text:REGEX"),
         ("text:(", "no regular expression"),
         ("text:a", "needs the tokenizer"),
-        ("knowlege", "is not one of"),
+        ("a field", "is not one of"),
     ],
 )
 def test_bad_profiles(profile, message):
@@ -91,12 +93,20 @@ def test_bad_profiles(profile, message):
         AttentionBias(profile)
 
 
+def test_a_field_that_the_source_lacks_is_refused_with_those_it_has(tiny, source):
+    for knob in (AttentionBias("knowlege"), AttentionBias("gradual", end="knowlege"), AttentionBias("dialog+knowlege")):
+        with pytest.raises(
+            ValueError, match=r"no field 'knowlege' .* Did you mean 'knowledge'\? It has: knowledge, dialog"
+        ):
+            knob.check(tiny("bart"), source)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"profile": "gradual", "schedule": "cubic"}, "linear, step"),
         ({"profile": "gradual", "steps": 0}, "at least 1"),
-        ({"profile": "gradual", "end": "nowhere"}, "is not one of"),
+        ({"profile": "gradual", "end": "no where"}, "is not one of"),
         ({"layers": [-1]}, "layers=.*whole numbers"),
         ({"layers": []}, "layers=.*whole numbers"),
         ({"heads": [0, 0]}, "heads=.*different"),

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 from transformers import PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.knobs.base import Knob
 from zsc.knobs.steering import entered
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.knobs.steering import Additions, steered
 
 USE_OF_KNOWLEDGE = ("knowledge_precision", "knowledge_rouge1")  # metrics of it, the most telling first

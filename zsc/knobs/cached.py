@@ -6,7 +6,7 @@ import torch
 import transformers
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.knobs.apply import apply
 from zsc.knobs.base import Knob
 from zsc.knobs.encoder import encoder_outputs

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.knobs.anatomy import UnsupportedModel, check_choice, check_integer
 from zsc.knobs.base import USE_OF_KNOWLEDGE, AdditiveKnob, Dose
 from zsc.knobs.bias import check_strength

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.knobs.anatomy import check_choice, decoder_layers
 from zsc.knobs.base import USE_OF_KNOWLEDGE, Dose, Knob
 from zsc.knobs.cache import cache_name, given_cache, returned_cache, with_cache

@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 
 
 @dataclass

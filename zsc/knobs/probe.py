@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.knobs.apply import apply
 from zsc.knobs.base import Knob
 from zsc.knobs.cached import FINE, apart, check_cached, log_probabilities, stepwise

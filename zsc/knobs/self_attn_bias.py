@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.knobs.anatomy import check_choice, check_indices, check_integer
 from zsc.knobs.base import AdditiveKnob, Dose
 from zsc.knobs.bias import check_strength, head_mask, restricted

@@ -1,20 +1,32 @@
 """Parts of a source that a bias can be put on, named in the way a shell can write them."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from zsc.data.layout import FIRST_TURN, KNOWLEDGE, PAD, Source
+from zsc.data.source import FIRST_FIELD, FIRST_TURN, KNOWLEDGE, PAD, Source
+from zsc.errors import suggestion
 
 Span = Callable[[Source], torch.Tensor]
 
 BLOCKS: dict[str, Span] = {
     "knowledge": lambda source: source.segments == KNOWLEDGE,
-    "dialog": lambda source: source.segments >= FIRST_TURN,
+    "dialog": lambda source: (source.segments >= FIRST_TURN) & (source.segments < FIRST_FIELD),
+    "focus": lambda source: (
+        torch.zeros_like(source.segments, dtype=torch.bool) if source.focus is None else source.focus
+    ),
 }
-FORMS = "knowledge, dialog, turn:N (-1 is the newest), tokens:START:END (END is not part of it), text:REGEX"
+FORMS = (
+    "knowledge, dialog, focus, another field of the source, turn:N (-1 is the newest), tokens:START:END (END is not"
+    " part of it), text:REGEX, or several of these joined by +"
+)
+
+
+BYTES = 4  # that a character has at most
 
 
 class NoSuchSpan(ValueError):
@@ -33,8 +45,14 @@ def parse_span(text: str, tokenizer: PreTrainedTokenizerBase | None = None) -> S
     if not isinstance(text, str):
         raise ValueError(f"profile {text!r} is not one of {FORMS}.")
     kind, _, argument = text.partition(":")
+    first, joined, rest = text.partition("+")
+    if joined and kind != "text":
+        spans = parse_span(first, tokenizer), parse_span(rest, tokenizer)
+        return lambda source: spans[0](source) | spans[1](source)
     if text in BLOCKS:
         return BLOCKS[text]
+    if re.fullmatch(r"[A-Za-z_]\w*", text):
+        return lambda source: field(source, text)
     if kind == "turn" and re.fullmatch(r"-?\d+", argument):
         return lambda source: turn(source, int(argument))
     if kind == "tokens" and (bounds := re.fullmatch(r"(\d+):(\d+)", argument)):
@@ -63,11 +81,26 @@ def chosen_positions(name: str, span: Span, source: Source | None) -> torch.Tens
     return chosen
 
 
+def field(source: Source, name: str) -> torch.Tensor:
+    """Select the field called ``name``. Raises ValueError where the source has none, with those that it has."""
+    if name not in source.fields:
+        present = [*(["knowledge"] if bool((source.segments == KNOWLEDGE).any()) else []), *source.fields]
+        if bool(BLOCKS["dialog"](source).any()):
+            present.append("dialog")
+        hint = suggestion(name, [*present, *BLOCKS])
+        raise ValueError(
+            f"the source has no field '{name}' to bias towards.{hint} It has: {', '.join(present)}; a profile is one of"
+            f" {FORMS}."
+        )
+    return source.segments == FIRST_FIELD + source.fields.index(name)
+
+
 def turn(source: Source, number: int) -> torch.Tensor:
     """Select one turn of each row: 0 is the oldest in the source, -1 the newest; none where there is no such turn."""
     chosen = torch.zeros_like(source.segments, dtype=torch.bool)
     for row, segments in enumerate(source.segments):
-        turns = segments[(segments >= FIRST_TURN) & source.attention_mask[row].bool()].unique()
+        dialog = (segments >= FIRST_TURN) & (segments < FIRST_FIELD)
+        turns = segments[dialog & source.attention_mask[row].bool()].unique()
         if -len(turns) <= number < len(turns):
             chosen[row] = segments == turns[number]
     return chosen
@@ -93,13 +126,34 @@ def matches(source: Source, pattern: re.Pattern[str], tokenizer: PreTrainedToken
             places = ((segments == segment) & readable[row]).nonzero().flatten()
             ids = source.input_ids[row, places].tolist()
             text = decoded(tokenizer, ids)
-            ends = [common_length(decoded(tokenizer, ids[: i + 1]), text) for i in range(len(ids))]
-            spans = [match.span() for match in pattern.finditer(text)]
-            for i, place in enumerate(places):
-                start = ends[i - 1] if i else 0
-                end = next((later for later in ends[i:] if later > start), start)
-                chosen[row, place] = any(start < last and first < end for first, last in spans)
+            for match in pattern.finditer(text):
+                chosen[row, places[_covering(*match.span(), ids, text, tokenizer)]] = True
     return chosen
+
+
+def _covering(first: int, last: int, ids: list[int], text: str, tokenizer: PreTrainedTokenizerBase) -> slice:
+    """Return which of ``ids`` make up the characters from ``first`` to before ``last`` of the ``text`` they decode to.
+
+    Texts of beginnings of the tokens are compared with the whole, as few as a binary search needs. While the bytes of
+    a character are not all there, some decoders show none of those before it either.
+    """
+
+    @cache
+    def alike(count: int) -> int:
+        return common_length(decoded(tokenizer, ids[:count]), text)
+
+    def end(count: int) -> int:  # of the text of so many tokens
+        return max(alike(one) for one in range(max(count - BYTES + 1, 0), count + 1))
+
+    start = bisect_right(range(1, len(ids) + 1), first, key=end)
+    stop = start
+    while start and end(start) == end(start - 1):  # a character that several tokens make up
+        start -= 1
+    if end(start) >= last:  # nothing between two tokens
+        return slice(0)
+    while stop < len(ids) and end(stop) < last:
+        stop += 1
+    return slice(start, stop)
 
 
 def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
@@ -108,6 +162,8 @@ def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
 
 def common_length(first: str, second: str) -> int:
     """Return how many characters two texts begin with alike; an unfinished character at the end does not count."""
+    if second.startswith(first):
+        return len(first)
     return next(
         (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
     )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.knobs.base import AdditiveKnob
 from zsc.knobs.masks import Bias, Code, Weights
 from zsc.knobs.steering import Additions, steered, united

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.knobs.anatomy import (
     COMPONENTS,
     check_choice,
