@@ -6,6 +6,7 @@ from importlib import import_module
 
 import pytest
 
+from zsc.data.layouts import BucketLayout, TemplateLayout
 from zsc.errors import ZscError
 from zsc.generation import code
 from zsc.generation.cells import Cell, identified
@@ -15,12 +16,22 @@ from zsc.knobs import KNOBS, Knob
 
 OFF = "off"
 ON = ("swap", "dec_mix", "attn_bias", "ctx_aug", "self_attn_bias")
-ALL = {OFF, *ON}
+TEMPLATE = "template"  # knobs off, and another layout
+ALL = {OFF, TEMPLATE, *ON}
+BUCKETS = {OFF, *ON}
 BIASES = {"attn_bias", "ctx_aug", "self_attn_bias"}
 # Module: the settings whose cells are renamed when all of its definitions change. The own module of a knob renames
 # those of that knob alone, and a module that is neither here nor a knob's none.
 REACH = {
-    "zsc.data.layout": ALL,
+    "zsc.data.first_tokens": BUCKETS,
+    "zsc.data.focus": ALL,
+    "zsc.data.layouts.base": ALL,
+    "zsc.data.layouts.buckets": BUCKETS,
+    "zsc.data.layouts.languages": {TEMPLATE},
+    "zsc.data.layouts.markup": {TEMPLATE},
+    "zsc.data.layouts.template": {TEMPLATE},
+    "zsc.data.offsets": ALL,
+    "zsc.data.source": ALL,
     "zsc.models.files": ALL,
     "zsc.models.intact": ALL,
     "zsc.models.load": ALL,
@@ -69,11 +80,12 @@ def package(tmp_path):
 
 
 def hashes(package, names=ON):
-    return {OFF: code.code_hash((), package), **{name: code.code_hash([KNOBS[name]], package) for name in names}}
+    kinds = {OFF: [BucketLayout], TEMPLATE: [TemplateLayout]} | {name: [BucketLayout, KNOBS[name]] for name in names}
+    return {name: code.code_hash(own, package) for name, own in kinds.items()}
 
 
 def changed(package, before):
-    now = hashes(package, [name for name in before if name != OFF])
+    now = hashes(package, [name for name in before if name in KNOBS])
     return {name for name in now if now[name] != before[name]}
 
 
@@ -130,12 +142,14 @@ def test_a_module_renames_the_cells_that_it_reaches_and_no_others(package):
 
 def test_no_other_module_renames_a_cell(package):
     """A new module that fails here goes into ``REACH``, if its code is meant to decide responses."""
-    before = {name: code.reached([KNOBS[name]], package) for name in ON}
+    before = {name: code.reached([BucketLayout, KNOBS[name]], package) for name in ON}
     own = {kind.__module__ for kind in KNOBS.values()}
     for module in {*MODULES} - {*REACH} - own:
         rewrite(source_of(module, package), Changed())
     for name in ON:
-        assert {line.split()[0] for line in code.reached([KNOBS[name]], package) - before[name]} == set(), name
+        assert {
+            line.split()[0] for line in code.reached([BucketLayout, KNOBS[name]], package) - before[name]
+        } == set(), name
 
 
 def test_words_rename_nothing(package):
@@ -281,7 +295,7 @@ def test_a_knob_from_elsewhere_counts_with_its_whole_file(tmp_path, monkeypatch)
     assert code.code_hash([Own]) == plain
     file.write_text(text.replace("SCALE = 1", "SCALE = 2"))
     assert code.code_hash([Own]) != plain
-    with pytest.raises(ZscError, match=r"knob Typed of nowhere has no source file.*Define it in a file"):
+    with pytest.raises(ZscError, match=r"Typed of nowhere has no source file.*Define it in a file"):
         code.code_hash([type("Typed", (), {"__module__": "nowhere"})])
 
 
@@ -293,7 +307,9 @@ def test_what_the_knobs_say_of_themselves_is_for_others():
 
 
 def test_off_counts_no_knob_and_a_knob_no_other():
-    modules = {name: {line.split()[0] for line in code.reached([KNOBS[name]] if name in KNOBS else [])} for name in ALL}
+    modules = {
+        name: {line.split()[0] for line in code.reached([KNOBS[name]] if name in KNOBS else [])} for name in BUCKETS
+    }
     own = {KNOBS[name].__module__ for name in ON}
     assert {name: found & own for name, found in modules.items()} == {
         OFF: set(),

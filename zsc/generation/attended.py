@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.generation.attention import Attended, Token
 from zsc.knobs.apply import apply
 from zsc.knobs.base import Knob
@@ -16,16 +16,19 @@ from zsc.models.load import Loaded
 
 
 @torch.inference_mode()
-def attended(loaded: Loaded, source: Source, knobs: Sequence[Knob], response: str) -> Attended:
+def attended(
+    loaded: Loaded, source: Source, knobs: Sequence[Knob], response: str, forced_first: int | None = None
+) -> Attended:
     """Measure cross-attention over ``source``, one row, while the decoder reads ``response``, without and with
     ``knobs``.
 
     Shares are means over layers, heads and the positions at which a token of the response, or its end, is chosen. The
-    attention is that of the model's own decoder, also where a knob mixes in another.
+    attention is that of the model's own decoder, also where a knob mixes in another. ``forced_first`` is the token that
+    the response begins with, where the model has no other.
     """
     model, tokenizer = loaded.model, loaded.tokenizer
     source = source.to(model.device)
-    ids, first = decoder_ids(model, loaded.target_tokenizer, response)
+    ids, first = decoder_ids(model, loaded.target_tokenizer, response, forced_first)
     states = encode(model, source)
 
     def shares(active: Sequence[Knob]) -> torch.Tensor:
@@ -50,17 +53,20 @@ def attended(loaded: Loaded, source: Source, knobs: Sequence[Knob], response: st
         for place, text, special in source_texts(tokenizer, source, kept)
     ]
     padding = (~kept).cpu()
-    return Attended(tuple(tokens), code, (float(off[padding].sum()), float(on[padding].sum())))
+    return Attended(tuple(tokens), code, (float(off[padding].sum()), float(on[padding].sum())), source.fields)
 
 
-def decoder_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, response: str) -> tuple[torch.Tensor, int]:
+def decoder_ids(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, response: str, forced_first: int | None = None
+) -> tuple[torch.Tensor, int]:
     """Return what the decoder reads when it says ``response``, (1, length), and the position where its choice begins.
 
     The start token comes first, then the token that a model is forced to begin with, if it is, then the response.
     """
     config = model.generation_config
     start = config.bos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
-    forced = [] if config.forced_bos_token_id is None else [config.forced_bos_token_id]
+    first = config.forced_bos_token_id if forced_first is None else forced_first
+    forced = [] if first is None else [first]
     response_ids = tokenizer(text_target=response, add_special_tokens=False)["input_ids"]
     return torch.tensor([[start, *forced, *response_ids]], device=model.device), len(forced)
 

@@ -68,7 +68,7 @@ def canonical(value: Any) -> str:
 
 @cache
 def code_version(kinds: frozenset[type]) -> str:
-    """Return the hash of the code that responses under knobs of ``kinds`` can reach, read once."""
+    """Return the hash of the code that responses under a layout and knobs of ``kinds`` can reach, read once."""
     return code_hash(kinds)
 
 

@@ -7,8 +7,8 @@ from math import isfinite
 from torch import nn
 from transformers import PreTrainedModel
 
-from zsc.data.layout import KNOWLEDGE, Source
 from zsc.data.record import Record
+from zsc.data.source import KNOWLEDGE, Source, Sources
 from zsc.errors import ZscError
 from zsc.knobs.base import Knob
 from zsc.knobs.cached import LostAtCachedSteps
@@ -23,27 +23,28 @@ POSITIONS = ("max_encoder_position_embeddings", "max_position_embeddings")  # th
 TABLE = "position_embeddings"
 
 
-def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record], source: Source) -> None:
-    """Raise ZscError if the model does not decode soundly, or a knob cannot act on it or on ``records``: the record at
-    fault is named.
-
-    ``source`` holds all records, laid out.
-    """
+def check_settings(loaded: Loaded, settings: Settings, records: Sequence[Record], sources: Sources) -> None:
+    """Raise ZscError if the model does not decode soundly, or a knob cannot act on it or on ``records``, laid out as
+    ``sources``: the record at fault is named."""
     try:
         check_model(loaded.model)
     except ValueError as error:
         raise ZscError(str(error)) from error
-    check_sources(loaded.model, records, source)
-    for knob in (knob for knobs in settings.values() for knob in knobs):
-        try:
-            knob.check(loaded.model, source)
-        except NoSuchSpan as error:
-            raise ZscError(
-                f"record {records[error.row].id} has no {error.profile}, which {knob} is to bias towards."
-                " Leave such records out, or choose another knob.profile."
-            ) from error
-        except ValueError as error:
-            raise ZscError(f"{knob}: {error}") from error
+    for first, source in sources.chunks():
+        some = records[first : first + len(source.input_ids)]
+        check_sources(loaded.model, some, source)
+        for knob in (knob for knobs in settings.values() for knob in knobs):
+            try:
+                knob.check(loaded.model, source)
+            except NoSuchSpan as error:
+                record = some[error.row]
+                focus = f" (its focus is '{record.text('focus')}')" if record.focus and "focus" in error.profile else ""
+                raise ZscError(
+                    f"record {record.id} has no {error.profile}{focus}, which {knob} is to bias towards."
+                    " Leave such records out, or choose another knob.profile."
+                ) from error
+            except ValueError as error:
+                raise ZscError(f"{knob}: {error}") from error
 
 
 def check_sources(model: PreTrainedModel, records: Sequence[Record], source: Source) -> None:

@@ -1,10 +1,10 @@
 """A hash of the code that the responses of a setting can reach, and of no other code.
 
-What counts begins at ``ROOTS`` and the classes of the setting's knobs, and goes on with every definition that counted
-code names, in its own module or imported from another of the package: whole functions, classes and assignments, by
-their syntax. Left out are imports of names that no counted code uses, and class methods and values of what a class
-declares as ``ClassVar`` that no counted code reads: by these, a knob describes itself to searches and tables. A module
-is taken for its definitions, as importing one does nothing else.
+What counts begins at ``ROOTS`` and the classes of the layout and of the setting's knobs, and goes on with every
+definition that counted code names, in its own module or imported from another of the package: whole functions, classes
+and assignments, by their syntax. Left out are imports of names that no counted code uses, and class methods and values
+of what a class declares as ``ClassVar`` that no counted code reads: by these, a knob describes itself to searches and
+tables. A module is taken for its definitions, as importing one does nothing else.
 """
 
 import hashlib
@@ -18,7 +18,6 @@ from zsc.generation.syntax import UNNAMED, Definition, Module, Symbol, parsed
 
 PACKAGE = Path(__file__).parents[1]
 ROOTS: tuple[Symbol, ...] = (
-    ("zsc.data.layout", "BucketLayout"),
     ("zsc.models.load", "load_model"),
     ("zsc.generation.encoded", "EncodedBatches"),
     ("zsc.generation.decoding", "Decoding"),
@@ -37,12 +36,12 @@ Read = Callable[[str], Module | None]
 
 
 def code_hash(kinds: Iterable[type] = (), package: Path = PACKAGE) -> str:
-    """Return the hash for a setting with knobs of ``kinds``, of the code in the folder ``package``."""
+    """Return the hash for a setting with a layout and knobs of ``kinds``, of the code in the folder ``package``."""
     return hashlib.sha256("\n".join(sorted(reached(kinds, package))).encode()).hexdigest()
 
 
 def reached(kinds: Iterable[type] = (), package: Path = PACKAGE) -> set[str]:
-    """Return what counts for knobs of ``kinds``, as lines of module, name and digest.
+    """Return what counts for a layout and knobs of ``kinds``, as lines of module, name and digest.
 
     Of the module of a class from outside of the package, all counts. Raises ZscError where that has no source file.
     """
@@ -118,6 +117,6 @@ def _own_file(kind: type) -> Path:
         return Path(inspect.getfile(kind))
     except (TypeError, OSError) as error:
         raise ZscError(
-            f"the knob {kind.__qualname__} of {kind.__module__} has no source file, by which its responses could be"
+            f"{kind.__qualname__} of {kind.__module__} has no source file, by which its responses could be"
             " told from those of other code. Define it in a file."
         ) from error

@@ -5,21 +5,23 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
-from zsc.data.layout import Source
+from zsc.data.source import Source, Sources
 from zsc.knobs.encoder import encode
 
 LIMIT = 2 * 2**30  # bytes of states that are kept
+WINDOW = 16  # batches among which sources are put together by length
 
 
 class EncodedBatches:
-    """``source``, which holds all records, in batches of ``batch_size`` on the device of ``model``."""
+    """``sources`` of all records in batches of ``batch_size`` on the device of ``model``.
 
-    def __init__(self, model: PreTrainedModel, source: Source, batch_size: int):
-        self.model, self.source = model, source
-        self.rows = [
-            range(start, min(start + batch_size, len(source.input_ids)))
-            for start in range(0, len(source.input_ids), batch_size)
-        ]
+    Batches are made of sources of like length, out of ``WINDOW`` times as many that follow each other [D], so that the
+    responses to a window are all there before those to the next are begun. Sources of one length stay in their order.
+    """
+
+    def __init__(self, model: PreTrainedModel, sources: Sources, batch_size: int):
+        self.model, self.sources = model, sources
+        self.rows = by_length(sources.lengths.tolist(), batch_size)
         self.passes = 0
         self._kept: dict[int, torch.Tensor] = {}
         self._bytes = 0
@@ -27,7 +29,7 @@ class EncodedBatches:
     def batch(self, number: int) -> tuple[Sequence[int], Source, torch.Tensor]:
         """Return the numbers of the records in a batch, their source, and its encoder states."""
         rows = self.rows[number]
-        source = self.source.select(rows).to(self.model.device)
+        source = self.sources.batch(rows).to(self.model.device)
         if (states := self._kept.get(number)) is None:
             states = encode(self.model, source)
             self.passes += 1
@@ -35,3 +37,12 @@ class EncodedBatches:
                 self._kept[number] = states
                 self._bytes += states.nbytes
         return rows, source, states
+
+
+def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Return the numbers of sources of such ``lengths``, batch by batch, the longest of a window first."""
+    batches = []
+    for start in range(0, len(lengths), WINDOW * batch_size):
+        window = sorted(range(start, min(start + WINDOW * batch_size, len(lengths))), key=lambda i: -lengths[i])
+        batches += [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+    return batches

@@ -1,9 +1,10 @@
 """Fill cells: every setting on the same examples, several side by side, resumed where they stopped."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 from typing import Any, Protocol
 
 import psutil
@@ -28,6 +29,23 @@ class Task:
     cell: Cell
     job: Job
     effect: dict[str, Any] | None
+
+
+@dataclass
+class Queue:
+    """The responses of a task: ``ready`` are in its cell, the ``waiting`` ones come after others that are not there."""
+
+    task: Task
+    ready: int
+    waiting: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def put(self, items: Mapping[int, dict[str, Any]]) -> int:
+        """Take ``items`` by the number of their record, append those whose turn it is, and return how many."""
+        self.waiting |= {number: item for number, item in items.items() if number >= self.ready}
+        turn = list(takewhile(self.waiting.__contains__, count(self.ready)))
+        self.task.cell.append([self.waiting.pop(number) for number in turn])
+        self.ready += len(turn)
+        return len(turn)
 
 
 @dataclass
@@ -98,39 +116,37 @@ class Filler:
 
     def _fill_group(self, tasks: Sequence[Task]) -> None:
         """Fill the cells of ``tasks``, which fit together, from the first response that one of them lacks."""
-        ready = {id(task): len(task.cell.begin(task.effect)) for task in tasks}
-        self.watcher.advance(sum(ready.values()))
+        queues = {id(task): Queue(task, len(task.cell.begin(task.effect))) for task in tasks}
+        self.watcher.advance(sum(queue.ready for queue in queues.values()))
         for number, rows in enumerate(self.batches.rows):
-            wanting = [task for task in tasks if ready[id(task)] < rows.stop]
+            wanting = [queue for queue in queues.values() if queue.ready <= max(rows)]
             while wanting:
                 side_by_side = wanting[: self.together]
-                if not self._fill_batch(number, side_by_side, [ready[id(task)] for task in side_by_side]):
+                if not self._fill_batch(number, side_by_side):
                     continue
                 wanting = wanting[len(side_by_side) :]
         for task in tasks:
             task.cell.finish()
 
-    def _fill_batch(self, number: int, tasks: Sequence[Task], ready: Sequence[int]) -> bool:
-        """Append the responses of one batch that come after the ``ready`` ones of each task.
+    def _fill_batch(self, number: int, queues: Sequence[Queue]) -> bool:
+        """Generate the responses of one batch, and append those of each task whose turn it is.
 
         Returns False, with ``together`` halved, if the memory did not suffice for so many tasks.
         """
         rows, source, states = self.batches.batch(number)
-        ids = [tasks[0].cell.ids[i] for i in rows]
-        jobs = [task.job for task in tasks]
+        ids = [queues[0].task.cell.ids[i] for i in rows]
+        jobs = [queue.task.job for queue in queues]
         try:
             by_job = generate(self.loaded.model, self.loaded.target_tokenizer, source, states, ids, jobs, self.decoding)
         except torch.OutOfMemoryError as error:
-            if len(tasks) == 1:
+            if len(queues) == 1:
                 raise ZscError(f"{len(ids)} examples at a time exceed the memory: reduce batch_size.") from error
-            self.together = len(tasks) // 2
-            self.watcher.note(f"{len(tasks)} cells side by side exceed the memory: going on with {self.together}.")
+            self.together = len(queues) // 2
+            self.watcher.note(f"{len(queues)} cells side by side exceed the memory: going on with {self.together}.")
             return False
-        for task, count, responses in zip(tasks, ready, by_job, strict=True):
+        for queue, responses in zip(queues, by_job, strict=True):
             items = [one.item(identity) for identity, one in zip(ids, responses, strict=True)]
-            items = items[max(count - rows[0], 0) :]
-            task.cell.append(items)
-            self.watcher.advance(len(items))
+            self.watcher.advance(queue.put(dict(zip(rows, items, strict=True))))
         return True
 
 

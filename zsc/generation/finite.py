@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.errors import ZscError
 from zsc.knobs.finite import ADVICE
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.finite import check_likelihoods, check_states, finite_logits
 from zsc.generation.noise import stream_keys
@@ -72,8 +72,10 @@ def decode(
         else stacked(model, [job.knobs for job in jobs], source)  # type: ignore[misc]
     )
     streams = torch.cat([stream_keys(ids, job.seed) for job in jobs])
+    read = {"input_ids": repeated.input_ids} if decoding.encoder_no_repeat_ngram_size else {}  # else of no use
     with context, finite_logits(model, ids, ["+".join(map(str, job.knobs)) for job in jobs]):
         return generator.generate(
+            **read,
             encoder_outputs=encoder_outputs(states.repeat(len(jobs), 1, 1)),
             attention_mask=repeated.attention_mask,
             generation_config=generation_config(decoding, model),
@@ -96,18 +98,20 @@ def generate(
     Likelihoods are computed job by job, so that what is decoded together does not touch their last digits.
     """
     sequences = decode(model, source, states, ids, jobs, decoding)
-    return [_responses(model, tokenizer, source, states, ids, of_job) for of_job in sequences.chunk(len(jobs))]
+    config = generation_config(decoding, model)
+    return [_responses(model, tokenizer, config, source, states, ids, own) for own in sequences.chunk(len(jobs))]
 
 
 def _responses(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
+    config: GenerationConfig,
     source: Source,
     states: torch.Tensor,
     ids: Sequence[str],
     sequences: torch.Tensor,
 ) -> list[Response]:
-    kept = response_mask(sequences, model.generation_config)
+    kept = response_mask(sequences, config)
     length = int(kept.any(dim=0).nonzero().max()) + 1
     sequences, kept = sequences[:, : 1 + length], kept[:, :length]
     nll = negative_log_likelihood(model, source, states, sequences, kept)

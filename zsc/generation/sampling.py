@@ -17,16 +17,25 @@ from zsc.generation.top_p import TopP
 from zsc.models.load import PROTOCOL_FIELDS
 
 DRAWING = ("sample", "temperature", "top_p", "top_k")
+FORCED = ("forced_first", "forced_last")
+SUPPRESSED = ("suppress_tokens", "begin_suppress_tokens")
 
 
 def generation_config(decoding: Decoding, model: PreTrainedModel) -> GenerationConfig:
-    """Return the full configuration for ``generate``: these options and the token ids of ``model``.
+    """Return the full configuration for ``generate``: these options, whose forced tokens are numbers, and the token
+    ids of ``model``.
 
     Sampling is greedy search over perturbed scores (see :class:`GumbelSampling`), so ``do_sample`` stays off.
     """
+    protocol = {field: getattr(model.generation_config, field) for field in PROTOCOL_FIELDS}
+    if decoding.forced_first is not None:
+        protocol["forced_bos_token_id"] = decoding.forced_first
+    suppressed = {name: list(getattr(decoding, name)) or None for name in SUPPRESSED}
     return GenerationConfig(
-        **{field: getattr(model.generation_config, field) for field in PROTOCOL_FIELDS},
-        **{name: value for name, value in asdict(decoding).items() if name not in DRAWING},
+        **protocol,
+        **{name: value for name, value in asdict(decoding).items() if name not in (*DRAWING, *FORCED, *SUPPRESSED)},
+        **suppressed,
+        forced_eos_token_id=decoding.forced_last,
         do_sample=False,
         num_return_sequences=1,
         num_beam_groups=1,

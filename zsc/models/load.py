@@ -1,13 +1,20 @@
 """Load an encoder-decoder and its tokenizers: embedded, from a folder, or from the Hugging Face hub."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from zsc.errors import ZscError, first_line, suggestion
@@ -39,13 +46,14 @@ class Loaded:
     """A model in evaluation mode with its tokenizer; ``fingerprint`` identifies their files and configuration.
 
     ``target_tokenizer`` is that of the decoder: mostly the same, but not where sources and targets have vocabularies of
-    their own.
+    their own. ``published`` are the generation options stored with the checkpoint, which ``model`` does not have.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     target_tokenizer: PreTrainedTokenizerBase
     fingerprint: str
+    published: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_model(
@@ -85,19 +93,23 @@ def load_model(
     if decoder is not None:
         files.append(replace_decoder(model, folder / decoder))
     check_tokens(what, model, tokenizer, target_tokenizer)
+    published = model.generation_config.to_dict()
     model.generation_config = token_protocol(model.generation_config)
-    return Loaded(model.eval().to(resolve_device(device)), tokenizer, target_tokenizer, hash_files(files))
+    return Loaded(model.eval().to(resolve_device(device)), tokenizer, target_tokenizer, hash_files(files), published)
 
 
-def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of sources of ``checkpoint`` alone. Raises ZscError if it cannot be had."""
+def load_reader(checkpoint: str) -> tuple[PreTrainedConfig, PreTrainedTokenizerBase]:
+    """Load the configuration and the tokenizer of sources of ``checkpoint``, without its weights.
+
+    Raises ZscError if they cannot be had.
+    """
     silence_library()
     what = f"model {checkpoint}"
     folder = find_checkpoint(str(checkpoint))
     check_files(folder, what)
     tokenizer, _ = read_tokenizers(folder, what)
     check_reading(what, tokenizer)
-    return tokenizer
+    return read_config(folder, what), tokenizer
 
 
 def check_tokens(
@@ -120,7 +132,7 @@ def replace_decoder(model: PreTrainedModel, file: Path) -> Path:
     """Load the tensors of ``file`` into the decoder of ``model``; every one must belong there. Returns ``file``."""
     if not file.is_file():
         raise ZscError(
-            f"no file {file} of decoder weights. With decoder=null (model.decoder, other.decoder, task.decoder) a"
+            f"no file {file} of decoder weights. With decoder=null (model.decoder, other.decoder, objective.decoder) a"
             " checkpoint keeps its own decoder."
         )
     what = f"decoder file {file}"
