@@ -4,12 +4,16 @@ from collections.abc import Callable
 from operator import attrgetter
 
 from zsc.errors import ZscError, suggestion
+from zsc.metrics.answers import AnswerF1, ExactMatch
 from zsc.metrics.base import Metric, Unregistered
 from zsc.metrics.bleu import Bleu
 from zsc.metrics.chrf import ChrF
+from zsc.metrics.compression import Compression
 from zsc.metrics.copy_rate import CopiedRun, CopyRate
 from zsc.metrics.distinct import Distinct, MostRepeated, Uniqueness
 from zsc.metrics.f1 import F1
+from zsc.metrics.focus import FocusCoverage
+from zsc.metrics.formality import Matched, MatchedAccuracy
 from zsc.metrics.judged import Judged, JudgedRate
 from zsc.metrics.keywords import KeywordShare
 from zsc.metrics.length import Length
@@ -22,6 +26,7 @@ from zsc.metrics.repetition import Repetition
 from zsc.metrics.rouge import Rouge
 from zsc.metrics.self_bleu import SelfBleu
 from zsc.metrics.sentiment import NegativeRate, PositiveRate, Sentiment
+from zsc.metrics.ter import Ter
 from zsc.metrics.tokenized import AUTO, check_tokenizer
 
 GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
@@ -80,6 +85,24 @@ GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
         "reference_meteor": lambda name: Meteor(name, "reference"),
         "reference_chrf": lambda name: ChrF(name, "reference"),
         "reference_f1": lambda name: F1(name, "reference"),
+    },
+    "translation": {
+        "reference_chrf_pp": lambda name: ChrF(name, "reference", word_order=2),
+        "reference_ter": lambda name: Ter(name, "reference"),
+    },
+    "register": {
+        "formal_accuracy": lambda name: MatchedAccuracy(name, "formal"),
+        "informal_accuracy": lambda name: MatchedAccuracy(name, "informal"),
+        "formality_matched": lambda name: Matched(name),
+        "judged_formal_rate": lambda name: JudgedRate(name, "formal_probability", "register_classifier"),
+    },
+    "answers": {
+        "exact_match": lambda name: ExactMatch(name, "accepted"),
+        "answer_f1": lambda name: AnswerF1(name, "accepted"),
+    },
+    "summary": {
+        "focus_coverage": lambda name: FocusCoverage(name, "focus"),
+        "compression": lambda name: Compression(name, "document"),
     },
     "length": {"length": lambda name: Length(name)},
 }

@@ -7,6 +7,7 @@ import datasets
 import evaluate
 
 from zsc.metrics.base import Metric
+from zsc.metrics.items import LISTS
 
 
 class AsEvaluate(evaluate.Metric):
@@ -20,12 +21,16 @@ class AsEvaluate(evaluate.Metric):
         return ""  # all is kept in memory; the library would create a folder in the user's home
 
     def _info(self) -> evaluate.MetricInfo:
-        kinds, columns = self.metric.kinds, ("predictions", "references")[: len(self.metric.columns)]
+        features = {"predictions": datasets.Value(self.metric.kinds["predictions"])}
+        if self.metric.references is not None:
+            one = datasets.Value(self.metric.kinds["references"])
+            several = self.metric.further or self.metric.references in LISTS
+            features["references"] = datasets.Sequence(one) if several else one
         return evaluate.MetricInfo(
             description=inspect.getdoc(type(self.metric)) or "",
             citation="",
             inputs_description=f"predictions: {self.metric.predictions}; references: {self.metric.references}",
-            features=datasets.Features({name: datasets.Value(kinds[name]) for name in columns}),
+            features=datasets.Features(features),
         )
 
     def _compute(self, predictions: list[Any], references: list[Any] | None = None) -> dict[str, float]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from zsc import __version__
 from zsc.errors import ZscError
-from zsc.metrics.items import Columns
+from zsc.metrics.items import ANOTHER_NAME, Columns
 
 Direction = Literal["higher", "lower"]
 
@@ -21,8 +21,9 @@ class Metric(ABC):
     """A number of many responses. Subclasses say what its statistics are, and what of the following differs for them.
 
     ``predictions`` and ``references`` name the columns (see :mod:`zsc.metrics.items`) that it is computed from;
-    ``references`` is None for a metric of one column alone. If a ``judge`` (see :mod:`zsc.metrics.judges`) makes these,
-    ``judged_with`` names the columns that it reads beside the response.
+    ``references`` is None for a metric of one column alone; with ``further`` columns beside it, the entries of all of
+    them are tuples. If a ``judge`` (see :mod:`zsc.metrics.judges`) makes these, ``judged_with`` names the columns that
+    it reads beside the response.
     """
 
     better: Direction | None = "higher"  # which way it is better, or is to be moved; None: unknown
@@ -40,14 +41,15 @@ class Metric(ABC):
         predictions: str = "response",
         judge: str = "",
         judged_with: Sequence[str] = (),
+        further: Sequence[str] = (),
     ):
-        self.measure, self.predictions, self.references = name, predictions, references
+        self.measure, self.predictions, self.references, self.further = name, predictions, references, tuple(further)
         self.judge, self.judged_with = judge, tuple(judged_with)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that it is computed from."""
-        return (self.predictions,) if self.references is None else (self.predictions, self.references)
+        return (self.predictions, *([] if self.references is None else [self.references]), *self.further)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -58,7 +60,8 @@ class Metric(ABC):
     def requirements(self) -> str:
         """What must be there beside responses for it to have a value, in words."""
         judge = [f"judges.{self.judge}=MODEL"] if self.judge else []
-        return " and ".join([*judge, *(column for column in self.reads if column != "response")])
+        texts = [ANOTHER_NAME.get(column, column) for column in self.reads if column != "response"]
+        return " and ".join([*judge, *texts])
 
     def fitted(self, cells: Sequence[Columns]) -> tuple["Metric", str]:
         """Return this metric with what it settles once for the ``cells`` of a run, and what there is to say of that."""

@@ -1,20 +1,28 @@
 """Corpus BLEU (Papineni et al., 2002), by sacrebleu."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from zsc.metrics.accepted import accepting, streams
+from zsc.metrics.base import Metric
+from zsc.metrics.items import Columns
 from zsc.metrics.tokenized import Tokenized
 
 
 class Bleu(Tokenized):
-    """Corpus BLEU of the responses against one reference text each; from 0 to 100."""
+    """Corpus BLEU of the responses against their reference texts, all that are accepted; from 0 to 100."""
+
+    def fitted(self, cells: Sequence[Columns]) -> tuple[Metric, str]:
+        metric, why = super().fitted(cells)
+        return accepting(metric, cells), why
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        texts = references or []
-        rows = self.splitting(texts)._extract_corpus_statistics(predictions, [texts])
+        texts = streams(references or [])
+        given = [text for stream in texts for text in stream if text is not None]
+        rows = self.splitting(given)._extract_corpus_statistics(predictions, texts)
         return np.array(rows, dtype=np.float64)
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -8,6 +8,8 @@ from zsc.data.record import Record, Turn
 Columns = Mapping[str, list[Any]]
 
 RUN_COLUMNS = {"phrases", "topic"}  # columns of what a run looks for, not of its examples
+LISTS = {"accepted", "focus"}  # columns whose entries are several texts
+ANOTHER_NAME = {"accepted": "reference"}  # columns that are called otherwise in a record
 
 
 def build_columns(
@@ -21,14 +23,18 @@ def build_columns(
 
     ``dialog`` is the text of the last ``turns`` turns, ``history`` that of all, ``context`` that of knowledge and
     history. ``phrases`` are the control phrases of the run and ``topic`` those that describe the topic wanted; both are
-    the same for every response, one per line.
+    the same for every response, one per line. ``accepted`` are all references of an example and ``focus`` the texts of
+    its focus. Every other name of a record's fields is a column too.
     """
     ordered = [rows[record.id] for record in records]
     history = [joined_text(record.history) for record in records]
-    return {
+    named = dict.fromkeys(name for record in records for name in record.fields)
+    return {name: [record.fields.get(name) for record in records] for name in named} | {
         "response": [row["response"] for row in ordered],
         "knowledge": [record.knowledge for record in records],
         "reference": [record.reference for record in records],
+        "accepted": [record.accepted or None for record in records],
+        "focus": [tuple(one.text for one in record.focus) or None for record in records],
         "history": history,
         "dialog": [joined_text(record.history[-turns:]) for record in records],
         "context": [

@@ -62,10 +62,11 @@ def score_run(
     settings, seeds = manifest["settings"], manifest["seeds"]
     cells = finished(records, folder.rows(), settings, seeds)
     phrases = control_phrases(folder)
-    columns = {
-        (setting, seed): build_columns(records, rows, turns, phrases[setting], topic.phrases)
-        for (setting, seed), rows in cells.items()
-    }
+    of_judges = {metric.predictions for metric in metrics if metric.judge}  # which no field of a record can stand for
+    columns: dict[Place, Columns] = {}
+    for (setting, seed), rows in cells.items():
+        built = build_columns(records, rows, turns, phrases[setting], topic.phrases)
+        columns[setting, seed] = {name: column for name, column in built.items() if name not in of_judges}
     signs = {"nll": f"model:{manifest['weights'][:12]}"} if manifest.get("weights") else {}
     for judge in judges:
         items = dict.fromkeys(item for texts in columns.values() for item in items_of(judge, texts) if item is not None)

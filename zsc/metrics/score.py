@@ -93,8 +93,9 @@ def cell_statistics(metric: Metric, columns: Columns) -> np.ndarray:
     rows, (present, given) = len(columns["response"]), _given(metric, columns)
     if not present:
         return np.full((rows, 1), np.nan)
-    predictions, *references = [[column[i] for i in present] for column in given]
-    found = metric.statistics(predictions, references[0] if references else None)
+    predictions, *texts = [[column[i] for i in present] for column in given]
+    references = list(zip(*texts, strict=True)) if metric.further else texts[0] if texts else None
+    found = metric.statistics(predictions, references)
     statistics = np.full((rows, found.shape[1]), np.nan)
     statistics[present] = found
     return statistics

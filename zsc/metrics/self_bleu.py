@@ -18,7 +18,6 @@ class SelfBleu(Tokenized):
     """
 
     better = "lower"
-    nrefs = -1  # each response has as many references as there are others
     effective_order = True
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:

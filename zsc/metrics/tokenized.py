@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from zsc.data.words import UNSPACED, share
 from zsc.errors import ZscError, first_line, suggestion
 from zsc.install import install_command
+from zsc.metrics.accepted import counted
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
 
@@ -30,7 +31,6 @@ class Tokenized(Metric):
     :meth:`fitted`, else of those that are given.
     """
 
-    nrefs: ClassVar[int] = 1  # of references, as sacrebleu counts; -1: several
     effective_order: ClassVar[bool] = False
 
     def __init__(self, name: str, references: str | None = None, tokenize: str = AUTO):
@@ -45,9 +45,7 @@ class Tokenized(Metric):
     def _bleu(self, tokenize: str) -> "BLEU":
         from sacrebleu.metrics.bleu import BLEU
 
-        bleu = BLEU(tokenize=tokenize, effective_order=self.effective_order)
-        bleu.num_refs = self.nrefs
-        return bleu
+        return BLEU(tokenize=tokenize, effective_order=self.effective_order)
 
     def split_by(self, tokenize: str) -> "Tokenized":
         """Return this metric with another tokenizer."""
@@ -66,6 +64,7 @@ class Tokenized(Metric):
         return self._bleu(choose(texts)[0]) if self.tokenize == AUTO else self.bleu
 
     def options(self) -> list[str]:
+        self.bleu.num_refs = counted(self.references)
         signature = str(self.bleu.get_signature())
         return [signature.replace(f"|tok:{USUAL}|", f"|tok:{AUTO}|") if self.tokenize == AUTO else signature]
 

@@ -52,6 +52,12 @@ def sentiment_classifier(name: str, device: str, topic: Topic) -> Judge:
     return SentimentClassifier(name, device)
 
 
+def register_classifier(name: str, device: str, topic: Topic) -> Judge:
+    from zsc.metrics.judges.classifier import RegisterClassifier
+
+    return RegisterClassifier(name, device)
+
+
 def entailment(name: str, device: str, topic: Topic) -> Judge:
     from zsc.metrics.judges.entailment import Entailment
 
@@ -63,6 +69,7 @@ JUDGES: dict[str, Callable[[str, str, Topic], Judge]] = {
     "embedder": embedder,
     "topic_classifier": topic_classifier,
     "sentiment_classifier": sentiment_classifier,
+    "register_classifier": register_classifier,
     "entailment": entailment,
 }
 

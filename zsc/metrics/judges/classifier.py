@@ -1,5 +1,6 @@
-"""Probabilities of classifiers: of a topic without training for it, and of positive sentiment."""
+"""Probabilities of classifiers: of a topic without training for it, of positive sentiment and of a formal register."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from zsc.models.pretrained import read_model, read_tokenizer
 from zsc.models.tokens import check_vocabulary
 
 BUDGET = 16_384  # characters of a padded batch
+NUMBERED = re.compile(r"(?i)(?:label)?_?\d+")  # a label that says nothing of itself
 
 
 class Classifier:
@@ -79,21 +81,15 @@ class TopicClassifier(Classifier):
         return [float(one["scores"][0]) for one in found]
 
 
-class SentimentClassifier(Classifier):
-    """Probability of the positive label: the one whose name begins with ``pos``, or the second of two."""
+class LabelClassifier(Classifier):
+    """Probability of one label, by softmax or as the model's own configuration says."""
 
-    columns: tuple[str, ...] = ("positive_probability",)
+    label: str
 
-    def __init__(self, name: str, device: str):
-        super().__init__("judges.sentiment_classifier", "text-classification", name, device)
-        labels = [str(label) for _, label in sorted(self.pipeline.model.config.id2label.items())]
-        named = [label for label in labels if label.lower().startswith("pos")]
-        if len(named) != 1 and len(labels) != 2:
-            raise ZscError(
-                f"judges.sentiment_classifier={name} has no one positive label among {', '.join(labels)}:"
-                " it needs two labels, or one whose name begins with 'pos'."
-            )
-        self.label = named[0] if len(named) == 1 else labels[1]
+    @property
+    def labels(self) -> list[str]:
+        """Every label of the model, in its order."""
+        return [str(label) for _, label in sorted(self.pipeline.model.config.id2label.items())]
 
     @property
     def signature(self) -> str:
@@ -102,3 +98,38 @@ class SentimentClassifier(Classifier):
     def probabilities(self, texts: list[str]) -> list[float]:
         found = self.pipeline(texts, top_k=None, truncation=True, batch_size=len(texts))
         return [float(next(one["score"] for one in labels if one["label"] == self.label)) for labels in found]
+
+
+class SentimentClassifier(LabelClassifier):
+    """Probability of the positive label: the one whose name begins with ``pos``, or the second of two."""
+
+    columns: tuple[str, ...] = ("positive_probability",)
+
+    def __init__(self, name: str, device: str):
+        super().__init__("judges.sentiment_classifier", "text-classification", name, device)
+        named = [label for label in self.labels if label.lower().startswith("pos")]
+        if len(named) != 1 and len(self.labels) != 2:
+            raise ZscError(
+                f"judges.sentiment_classifier={name} has no one positive label among {', '.join(self.labels)}:"
+                " it needs two labels, or one whose name begins with 'pos'."
+            )
+        self.label = named[0] if len(named) == 1 else self.labels[1]
+
+
+class RegisterClassifier(LabelClassifier):
+    """Probability of the formal label: the one whose name begins with ``formal`` or, where two labels have numbers for
+    names, the second, as in the classifier of the shared task of IWSLT 2023."""
+
+    columns: tuple[str, ...] = ("formal_probability",)
+
+    def __init__(self, name: str, device: str):
+        super().__init__("judges.register_classifier", "text-classification", name, device)
+        named = [label for label in self.labels if label.lower().startswith("formal")]
+        if len(self.labels) == 2 and all(NUMBERED.fullmatch(label) for label in self.labels):
+            named = self.labels[1:]
+        if len(named) != 1 or len(self.labels) < 2:
+            raise ZscError(
+                f"judges.register_classifier={name} has no one formal label among {', '.join(self.labels)}: it needs"
+                " one whose name begins with 'formal', and others, or two whose names are numbers, such as LABEL_0."
+            )
+        self.label = named[0]
