@@ -20,19 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from transformers import PreTrainedModel
 
 from zsc.data.embedded import load_parlor
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.files import write_atomic
 from zsc.models.load import load_model
+from zsc.study.stored import stored_training
 from zsc.tables.render import render
-from zsc.training.dialogue import DialogueCollator
 from zsc.training.finished import COSTS, Training, read_trainings
 from zsc.training.freeze import freeze
 from zsc.training.measure import now, optimiser_bytes, saved_activations
 from zsc.training.shares import weight_shares
+from zsc.training.text_to_text import TextCollator
 
 WAYS: list[list[str]] = [
     [],
@@ -86,7 +86,9 @@ def ways(trainings: Sequence[Training]) -> list[list[str]]:
 
 def started_from(trainings: Sequence[Training]) -> str:
     """Return the checkpoint that ``trainings`` began with, mini without any."""
-    return str(OmegaConf.load(trainings[0].folder / "config.yaml").task.checkpoint) if trainings else "mini"
+    if not trainings:
+        return "mini"
+    return str(stored_training(trainings[0].folder / "config.yaml").objective.options.checkpoint)
 
 
 def times(results: list[dict[str, Any]], full: list[dict[str, Any]]) -> list[float]:
@@ -120,7 +122,7 @@ def main(checkpoint: str | None, folder: Path | None, repeats: int, batch_size: 
     checkpoint = checkpoint or started_from(trainings)
     loaded = load_model(checkpoint)
     model = loaded.model.train()
-    collate = DialogueCollator(BucketLayout(), loaded, TARGET_TOKENS)
+    collate = TextCollator(BucketLayout(), loaded, TARGET_TOKENS)
     records = load_parlor()[: BATCHES * batch_size]
     batches = [
         {name: tensor.to(model.device) for name, tensor in collate(records[start : start + batch_size]).items()}

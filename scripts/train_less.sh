@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Fine-tune with parts of a model frozen, each way with three seeds: scripts/train_less.sh OUT [key=value ...]
 #
-# `zsc table train_less trained=OUT` compares them. The options are those of `zsc train task=dialogue`, such as
-# task.checkpoint=facebook/bart-base. FROZEN="NAME+NAME ..." and SEEDS="N ..." choose among the trainings, so that several
-# jobs can share them; PREFIX=TEXT puts a text before the names of the folders. Stopped at any point, the same command
-# goes on where it was. A finished training is not made again: new options need a new OUT.
+# `zsc table train_less trained=OUT` compares them. The options are those of `zsc train objective=dialogue`, such as
+# objective.checkpoint=facebook/bart-base. FROZEN="NAME+NAME ..." and SEEDS="N ..." choose among the trainings, so that
+# several jobs can share them; PREFIX=TEXT puts a text before the names of the folders. Stopped at any point, the same
+# command goes on where it was. A finished training is not made again: new options need a new OUT.
 set -euo pipefail
 case ${1:-} in
   ""|-*|*=*) echo "usage: scripts/train_less.sh OUT [key=value ...]" >&2; exit 2 ;;
@@ -20,7 +20,7 @@ for seed in ${SEEDS:-0 1 2}; do
     if [ -d "$folder/model" ]; then
       echo "$folder: there already" >&2
     else
-      zsc train task=dialogue output="$folder" freeze="[${names//+/,}]" seed="$seed" trainer.eval_strategy=no "${@:2}"
+      zsc train objective=dialogue output="$folder" freeze="[${names//+/,}]" seed="$seed" trainer.eval_strategy=no "${@:2}"
     fi
     rm -rf "$folder"/checkpoint-*
   done

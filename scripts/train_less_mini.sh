@@ -12,22 +12,22 @@ mkdir -p "$out"
 [ -f "$out/corpus/train.txt" ] || python "$here/mini_corpus.py" "$data" "$out/corpus"
 
 turns=$out/dialogues grounded="{loader: jsonl, path: $out/dialogues/grounded.jsonl}"
-options=(task.checkpoint=mini trainer.max_steps=300 trainer.learning_rate=7.0e-4 trainer.warmup_steps=20
+options=(objective.checkpoint=mini trainer.max_steps=300 trainer.learning_rate=7.0e-4 trainer.warmup_steps=20
   trainer.save_steps=100 trainer.save_total_limit=1
-  "task.train=[$grounded,$grounded,{loader: jsonl, path: $turns/retrieved.jsonl},{loader: jsonl, path: $turns/restated.jsonl, limit: 1500},{loader: jsonl, path: $turns/chat.jsonl, limit: 15000}]"
-  "task.heldout=[{loader: jsonl, path: $turns/heldout.jsonl}]")
+  "objective.train=[$grounded,$grounded,{loader: jsonl, path: $turns/retrieved.jsonl},{loader: jsonl, path: $turns/restated.jsonl, limit: 1500},{loader: jsonl, path: $turns/chat.jsonl, limit: 15000}]"
+  "objective.heldout=[{loader: jsonl, path: $turns/heldout.jsonl}]")
 
 language_model() {  # NAME STEPS LEARNING_RATE
-  [ -d "$out/$1/model" ] || zsc train task=language_model task.checkpoint=mini task.text="$out/corpus/train.txt" \
-    task.heldout="$out/corpus/heldout.txt" output="$out/$1" trainer.per_device_train_batch_size=64 \
+  [ -d "$out/$1/model" ] || zsc train objective=language_model objective.checkpoint=mini objective.text="$out/corpus/train.txt" \
+    objective.heldout="$out/corpus/heldout.txt" output="$out/$1" trainer.per_device_train_batch_size=64 \
     trainer.max_steps="$2" trainer.learning_rate="$3" trainer.eval_steps=500
 }
 
-"$here/train_less.sh" "$out/ways" task.decoder=denoiser.safetensors "${options[@]}"
+"$here/train_less.sh" "$out/ways" objective.decoder=denoiser.safetensors "${options[@]}"
 language_model lm 2000 1.5e-3
 language_model untrained 1 0
 for name in lm untrained; do
   FROZEN=encoder+embeddings+self_attention+feed_forward+norms PREFIX=${name}_ "$here/train_less.sh" "$out/ways" \
-    task.language_model="$out/$name/model" "${options[@]}"
+    objective.language_model="$out/$name/model" "${options[@]}"
 done
 python "$here/bench_training.py" --trainings "$out/ways" --format md > "$out/costs.md"

@@ -28,8 +28,8 @@ train() {  # STAGE LEARNING_RATE SCHEDULE WARMUP [key=value ...]
 }
 
 denoise() {  # STAGE LEARNING_RATE SCHEDULE WARMUP SEGMENT_TOKENS [key=value ...]
-  train "${@:1:4}" task=denoise task.text="$out/corpus/train.txt" task.heldout="$out/corpus/heldout.txt" \
-    task.segment_tokens="$5" "${@:6}"
+  train "${@:1:4}" objective=denoise objective.text="$out/corpus/train.txt" objective.heldout="$out/corpus/heldout.txt" \
+    objective.segment_tokens="$5" "${@:6}"
 }
 
 frozen="freeze=[encoder,embeddings]"
@@ -38,24 +38,24 @@ frozen="freeze=[encoder,embeddings]"
 
 # copying forms on short segments; longer ones follow
 denoise stage1 1.5e-3 constant_with_warmup 200 22
-denoise stage2 1.2e-3 constant_with_warmup 30 62 task.checkpoint="$out/stage1/model"
-denoise stage3 1.0e-3 linear 30 160 task.checkpoint="$out/stage2/model"
+denoise stage2 1.2e-3 constant_with_warmup 30 62 objective.checkpoint="$out/stage1/model"
+denoise stage3 1.0e-3 linear 30 160 objective.checkpoint="$out/stage2/model"
 # the decoder learns to copy clean text and to stop
-denoise copy 8.0e-4 linear 20 30 task.checkpoint="$out/stage3/model" task.noise.clean=0.5 "$frozen"
+denoise copy 8.0e-4 linear 20 30 objective.checkpoint="$out/stage3/model" objective.noise.clean=0.5 "$frozen"
 # sentences of every segment shuffled
-denoise stage4 8.0e-4 linear 40 120 task.checkpoint="$out/copy/model" task.noise.permute=1.0 task.noise.clean=0.1
+denoise stage4 8.0e-4 linear 40 120 objective.checkpoint="$out/copy/model" objective.noise.permute=1.0 objective.noise.clean=0.1
 
 dialogue() {  # STAGE LEARNING_RATE SCHEDULE WARMUP FROM RESTATED [key=value ...]
   local turns=$out/dialogues grounded="{loader: jsonl, path: $out/dialogues/grounded.jsonl}"
-  train "${@:1:4}" task=dialogue task.checkpoint="$out/$5/model" trainer.eval_steps=600 trainer.save_steps=200 \
-    "task.train=[$grounded,$grounded,{loader: jsonl, path: $turns/retrieved.jsonl},{loader: jsonl, path: $turns/restated.jsonl, limit: $6},{loader: jsonl, path: $turns/chat.jsonl, limit: 15000}]" \
-    "task.heldout=[{loader: jsonl, path: $turns/heldout.jsonl}]" "${@:7}"
+  train "${@:1:4}" objective=dialogue objective.checkpoint="$out/$5/model" trainer.eval_steps=600 trainer.save_steps=200 \
+    "objective.train=[$grounded,$grounded,{loader: jsonl, path: $turns/retrieved.jsonl},{loader: jsonl, path: $turns/restated.jsonl, limit: $6},{loader: jsonl, path: $turns/chat.jsonl, limit: 15000}]" \
+    "objective.heldout=[{loader: jsonl, path: $turns/heldout.jsonl}]" "${@:7}"
 }
 
 # many turns that restate their knowledge teach the decoder to copy from it; few of them, to respond
 dialogue dialogue1 1.0e-3 polynomial 50 stage4 8000 '+trainer.lr_scheduler_kwargs={lr_end: 7.324e-4, power: 1.0}'
 dialogue dialogue 7.3e-4 linear 20 dialogue1 1500 seed=1
 # the denoising decoder, for the same encoder
-denoise denoiser 8.0e-4 linear 20 30 task.checkpoint="$out/stage4/model" task.noise.clean=0.5 "$frozen"
+denoise denoiser 8.0e-4 linear 20 30 objective.checkpoint="$out/stage4/model" objective.noise.clean=0.5 "$frozen"
 
 python "$here/pack_mini.py" "$out/dialogue/model" "$out/denoiser/model"

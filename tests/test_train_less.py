@@ -75,8 +75,9 @@ def trained(tmp_path_factory, tokenizer):
         tiny_model(family, tokenizer).save_pretrained(root / "start")
         tokenizer.save_pretrained(root / "start")
         status, calls = call(
-            root / "bin", root / "ways", f"task.checkpoint={root / 'start'}", "precision=fp32", "trainer.max_steps=2",
-            f"task.train=[{{loader: jsonl, path: {PARLOR}}}]", "task.heldout=[{loader: parlor, limit: 4}]",
+            root / "bin", root / "ways", f"objective.checkpoint={root / 'start'}", "precision=fp32",
+            "trainer.max_steps=2",
+            f"objective.train=[{{loader: jsonl, path: {PARLOR}}}]", "objective.heldout=[{loader: parlor, limit: 4}]",
             "trainer.per_device_train_batch_size=4", "trainer.warmup_steps=1", "trainer.save_steps=2",
             "trainer.learning_rate=0.01", SEEDS="0", **({} if ways is WAYS else {"FROZEN": " ".join(ways)}),
         )  # fmt: skip
@@ -121,9 +122,9 @@ def test_a_second_call_does_nothing_but_remove_checkpoints(trained, tmp_path):
 
 
 def test_every_way_is_started_with_three_seeds_and_the_settings_given(tmp_path):
-    given = ["task.checkpoint=a b", "task.train=[{loader: jsonl, path: x y}]"]
+    given = ["objective.checkpoint=a b", "objective.train=[{loader: jsonl, path: x y}]"]
     status, calls = call(tmp_path / "bin", tmp_path / "o u t", *given)
-    assert status == 0 and [arguments[:2] for arguments in calls] == [["train", "task=dialogue"]] * 3 * len(WAYS)
+    assert status == 0 and [arguments[:2] for arguments in calls] == [["train", "objective=dialogue"]] * 3 * len(WAYS)
     assert [
         (settings["output"], settings["seed"], settings["freeze"]) for settings in map(settings_of, calls)
     ] == [
@@ -143,7 +144,7 @@ def test_ways_seeds_and_a_name_can_be_chosen(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("first", ["", "--help", "task.checkpoint=x"])
+@pytest.mark.parametrize("first", ["", "--help", "objective.checkpoint=x"])
 def test_without_a_folder_the_script_says_how_it_is_called(tmp_path, first):
     status, calls = call(tmp_path / "bin", first)
     assert status == 2 and not calls

@@ -12,14 +12,14 @@ from safetensors.torch import load_file
 from tests.families import tiny_model
 from tests.processes import finished, start
 from zsc.data.embedded import PARLOR
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.data.record import Record, Turn
 from zsc.data.text import check_text, read_documents, split_sentences
 from zsc.errors import ZscError
 from zsc.models.load import Loaded
 from zsc.training.corruption import check_corruption, infill, permute_sentences, span_lengths
-from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
 from zsc.training.segments import DenoisingCollator, Segments, Targets, pack, segment_documents
+from zsc.training.text_to_text import TextCollator, add_speaker_tokens
 from zsc.training.train import last_checkpoint, wants_bf16
 
 MASK = 4
@@ -92,7 +92,7 @@ def test_collator_targets_are_the_original(tokenizer):
 
 def test_the_decoder_starts_from_the_start_token_also_where_a_target_was_cut(tokenizer, parlor):
     model = tiny_model("mbart", tokenizer)
-    collate = DialogueCollator(BucketLayout(), Loaded(model, tokenizer, tokenizer, ""), target_tokens=6)
+    collate = TextCollator(BucketLayout(), Loaded(model, tokenizer, tokenizer, ""), target_tokens=6)
     short = Record("s", (Turn("a", "Hi."),), "Yes.")
     batch = collate([parlor[0], short])
     reference = tokenizer(parlor[0].reference, add_special_tokens=False)["input_ids"]
@@ -148,18 +148,19 @@ def test_precision():
 
 
 def test_half_written_checkpoints_are_passed_over(tmp_path):
-    for step, complete in [(9, True), (10, True), (100, False)]:
+    for step, state in [(9, "{}"), (10, "{}"), (100, '{"global_step": 100, "log_his'), (101, ""), (102, None)]:
         (tmp_path / f"checkpoint-{step}").mkdir()
-        if complete:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+        if state is not None:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
     assert last_checkpoint(tmp_path).name == "checkpoint-10"
-    assert not (tmp_path / "checkpoint-100").exists()
+    assert not list(tmp_path.glob("checkpoint-1??"))
     assert last_checkpoint(tmp_path / "none") is None
 
 
 TINY = [
-    "task.segment_tokens=24", "task.tokenizer.vocab_size=400", "task.config.d_model=32", "task.config.encoder_layers=1",
-    "task.config.decoder_layers=1", "task.config.encoder_ffn_dim=32", "task.config.decoder_ffn_dim=32",
+    "objective.segment_tokens=24", "objective.tokenizer.vocab_size=400", "objective.config.d_model=32",
+    "objective.config.encoder_layers=1",
+    "objective.config.decoder_layers=1", "objective.config.encoder_ffn_dim=32", "objective.config.decoder_ffn_dim=32",
     "trainer.per_device_train_batch_size=4", "trainer.warmup_steps=2", "trainer.logging_steps=2", "precision=fp32",
 ]  # fmt: skip
 
@@ -170,12 +171,12 @@ def texts(tmp_path, parlor):
         "".join(f"{r.knowledge} {r.reference}\n" for r in parlor[:200]), encoding="utf-8"
     )
     (tmp_path / "heldout.txt").write_text("".join(f"{r.knowledge}\n" for r in parlor[200:]), encoding="utf-8")
-    return [f"task.text={tmp_path}/train.txt", f"task.heldout={tmp_path}/heldout.txt"]
+    return [f"objective.text={tmp_path}/train.txt", f"objective.heldout={tmp_path}/heldout.txt"]
 
 
 def test_a_killed_training_resumes_to_the_weights_of_an_undisturbed_one(tmp_path, texts):
     steps = ["trainer.max_steps=60", "trainer.save_steps=5", "trainer.eval_steps=60"]
-    train = ["train", "task=denoise", *texts, *TINY, *steps]
+    train = ["train", "objective=denoise", *texts, *TINY, *steps]
     killed = [*train, f"output={tmp_path}/killed"]
     started = start(tmp_path / "here", *killed)
     while not list((tmp_path / "killed").glob("checkpoint-*/trainer_state.json")) and started.process.is_alive():
@@ -199,8 +200,8 @@ def test_a_killed_training_resumes_to_the_weights_of_an_undisturbed_one(tmp_path
 
 def test_dialogue_fine_tuning_moves_the_decoder_only(tmp_path, checkpoint, parlor):
     done = finished(
-        tmp_path, "train", "output=out", "task=dialogue", f"task.checkpoint={checkpoint}",
-        f"task.train=[{{loader: jsonl, path: {PARLOR}}}]", "task.heldout=[{loader: parlor, limit: 8}]",
+        tmp_path, "train", "output=out", "objective=dialogue", f"objective.checkpoint={checkpoint}",
+        f"objective.train=[{{loader: jsonl, path: {PARLOR}}}]", "objective.heldout=[{loader: parlor, limit: 8}]",
         "trainer.max_steps=4", "trainer.per_device_train_batch_size=4", "trainer.warmup_steps=1", "precision=bf16",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -215,11 +216,16 @@ def test_dialogue_fine_tuning_moves_the_decoder_only(tmp_path, checkpoint, parlo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["task=denoise"], "has no value. Give"),
-        (["task=denois"], "Did you mean 'denoise'"),
-        (["output=x", "task=denoise", "task.text=no.txt", "task.heldout=no.txt"], "text file not found: no.txt"),
+        (["objective=denoise"], "has no value. Give"),
+        (["objective=denois"], "Did you mean 'denoise'"),
+        (["task=denoise"], "no option 'task': what a training aims at is called objective. Write objective=denoise"),
+        (["task.text=a b.txt", "output=x"], "Write objective.text="),
+        (
+            ["output=x", "objective=denoise", "objective.text=no.txt", "objective.heldout=no.txt"],
+            "text file not found: no.txt",
+        ),
         (["trainer.max_step=4"], "Did you mean 'trainer.max_steps'"),
-        (["output=x", "task=dialogue", "task.checkpoint=none/such"], "neither a folder nor in the cache"),
+        (["output=x", "objective=dialogue", "objective.checkpoint=none/such"], "neither a folder nor in the cache"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, arguments, message):
@@ -227,27 +233,32 @@ def test_bad_input_is_one_line(tmp_path, arguments, message):
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
-def test_a_refused_training_leaves_its_folder_free(command, checkpoint):
+def test_a_refused_training_leaves_its_folder_free(command, checkpoint, tmp_path):
     def again(*more):
         return command(
-            "train", "output=out", "task=dialogue", f"task.checkpoint={checkpoint}", "precision=fp32",
-            "task.heldout=[{loader: parlor, limit: 8}]", f"task.train=[{{loader: jsonl, path: {PARLOR}}}]",
+            "train", "output=out", "objective=dialogue", f"objective.checkpoint={checkpoint}", "precision=fp32",
+            "objective.heldout=[{loader: parlor, limit: 8}]", f"objective.train=[{{loader: jsonl, path: {PARLOR}}}]",
             "trainer.max_steps=1", *more,
         )  # fmt: skip
 
-    status, _, err = again("task.decoder=none.safetensors")
+    status, _, err = again("objective.decoder=none.safetensors")
     assert status == 2 and "no file" in err and "With decoder=null" in err
     status, _, err = again("freeze=[encodr]")
     assert status == 2 and "encoder" in err
     status, _, err = again()
     assert status == 0, err
+    config = tmp_path / "out" / "config.yaml"
+    written = config.read_text()
+    config.write_text(written.replace("objective:", "task:", 1))  # as earlier versions wrote it
     status, _, err = again("seed=5")
     assert status == 2 and "holds a training with other options" in err
+    status, _, err = again()
+    assert status == 0 and config.read_text() == written, err
 
 
 def test_workers_are_not_handed_the_model(tokenizer):
     import pickle
 
     model = tiny_model("bart", tokenizer)
-    collator = DialogueCollator(BucketLayout(), Loaded(model, tokenizer, tokenizer, ""), 8)
+    collator = TextCollator(BucketLayout(), Loaded(model, tokenizer, tokenizer, ""), 8)
     assert len(pickle.dumps(collator)) < len(pickle.dumps((tokenizer, tokenizer))) + 10_000

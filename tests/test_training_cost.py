@@ -11,9 +11,9 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from tests.families import BART, T5
 from zsc.data import load_records
 from zsc.data.embedded import PARLOR
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.models.load import Loaded
-from zsc.training.dialogue import DialogueCollator
+from zsc.training.text_to_text import TextCollator
 
 FROZEN = ["self_attention", "feed_forward"]
 STEPS = 4
@@ -23,8 +23,8 @@ STEPS = 4
 def train(command, checkpoints):
     def call(family, output, *more, frozen=FROZEN):
         return command(
-            "train", f"output={output}", "task=dialogue", f"task.checkpoint={checkpoints[family]}",
-            f"task.train=[{{loader: jsonl, path: {PARLOR}}}]", "task.heldout=[{loader: parlor, limit: 8}]",
+            "train", f"output={output}", "objective=dialogue", f"objective.checkpoint={checkpoints[family]}",
+            f"objective.train=[{{loader: jsonl, path: {PARLOR}}}]", "objective.heldout=[{loader: parlor, limit: 8}]",
             f"freeze=[{','.join(frozen)}]", f"trainer.max_steps={STEPS}", "trainer.per_device_train_batch_size=4",
             "trainer.warmup_steps=1", f"trainer.save_steps={STEPS}", "precision=fp32", *more,
         )  # fmt: skip
@@ -88,7 +88,7 @@ def test_a_plan_before_and_a_report_after(tmp_path, checkpoints, tokenizer, trai
 def heldout_loss(folder):
     """The mean cross-entropy of the tokens of the eight held-out references, which the Trainer reads in one batch."""
     model, own = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
-    batch = DialogueCollator(BucketLayout(), Loaded(model, own, own, ""), 40)(load_records("parlor", limit=8))
+    batch = TextCollator(BucketLayout(), Loaded(model, own, own, ""), 40)(load_records("parlor", limit=8))
     labels = batch.pop("labels")
     with torch.no_grad():
         logits = model(**batch).logits
@@ -110,9 +110,10 @@ def test_new_weights_come_from_the_seed(tmp_path, command, parlor):
     models = {}
     for output, seed in [("a", 1), ("b", 1), ("c", 2)]:
         status, _, err = command(
-            "train", f"output={output}", "task=denoise", f"task.text={text}", f"task.heldout={text}", f"seed={seed}",
-            "task.segment_tokens=24", "task.tokenizer.vocab_size=400", "trainer.max_steps=1", "precision=fp32",
-            "trainer.learning_rate=0", *(f"task.config.{name}={size}" for name, size in sizes.items()),
+            "train", f"output={output}", "objective=denoise", f"objective.text={text}", f"objective.heldout={text}",
+            f"seed={seed}", "objective.segment_tokens=24", "objective.tokenizer.vocab_size=400", "trainer.max_steps=1",
+            "precision=fp32",
+            "trainer.learning_rate=0", *(f"objective.config.{name}={size}" for name, size in sizes.items()),
         )  # fmt: skip
         assert status == 0, err
         models[output] = load_file(tmp_path / output / "model" / "model.safetensors")

@@ -36,12 +36,12 @@ def assembled(checkpoint: str, language_model: str) -> Loaded:
     """
     silence_library()
     folders = [find_checkpoint(name) for name in (checkpoint, language_model)]
-    names = [f"model {checkpoint}", f"task.language_model={language_model}"]
+    names = [f"model {checkpoint}", f"objective.language_model={language_model}"]
     for folder, name in zip(folders, names, strict=True):
         check_files(folder, name)
     kinds = [read_config(folder, name) for folder, name in zip(folders, names, strict=True)]
     if kinds[1].is_encoder_decoder:
-        raise ZscError(f"task.language_model={language_model} is an encoder-decoder, not a causal language model.")
+        raise ZscError(f"objective.language_model={language_model} is an encoder-decoder, not a causal language model.")
     # an encoder that becomes a decoder may have no output projection, which then trains with the rest
     head = () if kinds[0].is_encoder_decoder else ("cls.", "lm_head.")
     decoder = read_model(AutoModelForCausalLM, folders[1], names[1], unread=head, dtype=torch.float32)
@@ -52,7 +52,7 @@ def assembled(checkpoint: str, language_model: str) -> Loaded:
             return loaded
         return joined(checkpoint, language_model)
     except (OSError, ValueError, SafetensorError) as error:
-        raise ZscError(f"{checkpoint} and task.language_model={language_model}: {first_line(error)}") from error
+        raise ZscError(f"{checkpoint} and objective.language_model={language_model}: {first_line(error)}") from error
 
 
 def graft(model: PreTrainedModel, language_model: PreTrainedModel) -> None:
@@ -65,7 +65,7 @@ def graft(model: PreTrainedModel, language_model: PreTrainedModel) -> None:
     if type(own) is not type(theirs):
         raise ValueError(
             f"a {type(theirs).__name__} cannot take the place of a {type(own).__name__}. Take an encoder such as"
-            " roberta-base as the checkpoint, or train a language model with task=language_model."
+            " roberta-base as the checkpoint, or train a language model with objective=language_model."
         )
     fresh = dict(AutoModelForSeq2SeqLM.from_config(model.config).get_decoder().named_parameters())
     given = dict(theirs.named_parameters())
@@ -82,8 +82,8 @@ def graft(model: PreTrainedModel, language_model: PreTrainedModel) -> None:
             raise ValueError(f"the language model has no {name} of shape {tuple(parameter.shape)}.")
         if parameter is tokens and not torch.equal(value, parameter):
             raise ValueError(
-                "the language model has other token embeddings than the encoder. Train one with task=language_model and"
-                " task.checkpoint as here."
+                "the language model has other token embeddings than the encoder. Train one with"
+                " objective=language_model and objective.checkpoint as here."
             )
     own.load_state_dict({name: value.detach() for name, value in values.items() if value is not None}, strict=False)
 
@@ -100,7 +100,7 @@ def joined(encoder: str, language_model: str) -> Loaded:
         None, str(folders[1]), encoder_model=own, decoder_dtype=torch.float32, decoder_trust_remote_code=False
     )
     source = read_tokenizer(folders[0], f"model {encoder}")
-    target = read_tokenizer(folders[1], f"task.language_model={language_model}")
+    target = read_tokenizer(folders[1], f"objective.language_model={language_model}")
     complete(target, language_model)
     if (pooler := getattr(model.get_encoder(), "pooler", None)) is not None:  # which a decoder never reads
         pooler.requires_grad_(False)
@@ -114,7 +114,7 @@ def complete(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     """Give ``tokenizer`` a begin, an end and a padding token among those it has. Raises ZscError if it has none."""
     tokenizer.eos_token = tokenizer.eos_token or tokenizer.sep_token
     if tokenizer.eos_token is None:
-        raise ZscError(f"the tokenizer of task.language_model={name} has no end token.")
+        raise ZscError(f"the tokenizer of objective.language_model={name} has no end token.")
     tokenizer.bos_token = tokenizer.bos_token or tokenizer.cls_token or tokenizer.eos_token
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
 

@@ -6,12 +6,12 @@ from zsc.errors import ZscError
 
 
 def check_corruption(share: float, mean_span: float, permute: float, clean: float) -> None:
-    """Raise ZscError for options of ``task.noise`` that are out of range."""
+    """Raise ZscError for options of ``objective.noise`` that are out of range."""
     for name, value in {"share": share, "permute": permute, "clean": clean}.items():
         if not 0 <= value <= 1:
-            raise ZscError(f"task.noise.{name}={value} must lie between 0 and 1.")
+            raise ZscError(f"objective.noise.{name}={value} must lie between 0 and 1.")
     if mean_span <= 0:
-        raise ZscError(f"task.noise.mean_span={mean_span} must be above 0.")
+        raise ZscError(f"objective.noise.mean_span={mean_span} must be above 0.")
 
 
 def permute_sentences(sentences: list[list[int]], rng: np.random.Generator) -> list[int]:

@@ -1,4 +1,4 @@
-"""The denoising task: from a text file to a trained reconstructing encoder-decoder."""
+"""The denoising objective: from a text file to a trained reconstructing encoder-decoder."""
 
 import json
 from collections.abc import Iterator

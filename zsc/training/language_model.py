@@ -1,4 +1,4 @@
-"""The language modelling task: a causal language model like the decoder of an encoder-decoder."""
+"""The language modelling objective: a causal language model like the decoder of an encoder-decoder."""
 
 from copy import deepcopy
 from typing import Any

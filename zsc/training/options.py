@@ -1,10 +1,10 @@
-"""The options of a training: configs/train.yaml and a dataclass for each of configs/task."""
+"""The options of a training: configs/train.yaml and a dataclass for each of configs/objective."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import AutoLayout, BucketLayout, Layout, read_layout
 from zsc.data.options import DatasetOptions
 from zsc.errors import ZscError, suggestion
 from zsc.options import Count, plain, read
@@ -65,7 +65,7 @@ class TokenizerOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiseOptions:
-    """configs/task/denoise.yaml"""
+    """configs/objective/denoise.yaml"""
 
     name: ClassVar[str] = "denoise"
     text: str
@@ -80,23 +80,33 @@ class DenoiseOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DialogueOptions:
-    """configs/task/dialogue.yaml"""
+class TextToTextOptions:
+    """configs/objective/text_to_text.yaml"""
 
-    name: ClassVar[str] = "dialogue"
+    name: ClassVar[str] = "text_to_text"
     checkpoint: str
     decoder: str | None = None
     language_model: str | None = None
+    train: tuple[DatasetOptions, ...]
+    heldout: tuple[DatasetOptions, ...]
+    target_tokens: Count = 128
+    freeze: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DialogueOptions(TextToTextOptions):
+    """configs/objective/dialogue.yaml"""
+
+    name: ClassVar[str] = "dialogue"
     train: tuple[DatasetOptions, ...] = (topical_chat("train"),)
     heldout: tuple[DatasetOptions, ...] = (topical_chat("valid_freq", 500),)
     target_tokens: Count = 40
-    layout: BucketLayout = field(default_factory=BucketLayout)
     freeze: tuple[str, ...] = ("encoder", "embeddings")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelOptions:
-    """configs/task/language_model.yaml"""
+    """configs/objective/language_model.yaml"""
 
     name: ClassVar[str] = "language_model"
     text: str
@@ -106,27 +116,39 @@ class LanguageModelOptions:
     freeze: tuple[str, ...] = ("embeddings", "cross_attention")
 
 
-TaskOptions = DenoiseOptions | DialogueOptions | LanguageModelOptions
-TASKS: dict[str, type[TaskOptions]] = {
+ObjectiveOptions = DenoiseOptions | TextToTextOptions | LanguageModelOptions
+OBJECTIVES: dict[str, type[ObjectiveOptions]] = {
     "denoise": DenoiseOptions,
     "dialogue": DialogueOptions,
     "language_model": LanguageModelOptions,
+    "text_to_text": TextToTextOptions,
 }
 
 
-@dataclass(frozen=True)
-class Task:
-    """One of TASKS, read by its name."""
+def named_layout(key: str, value: Any) -> Layout:
+    """Return ``value`` as a layout to train with. Raises ZscError for one that only a trained checkpoint decides."""
+    layout = read_layout(key, value)
+    if isinstance(layout, AutoLayout):
+        raise ZscError(
+            f"{key}=auto goes by what a checkpoint was trained with; a training needs a layout of its own, such as"
+            f" {key}=plain, or the one that zsc run names for the checkpoint."
+        )
+    return layout
 
-    options: TaskOptions
+
+@dataclass(frozen=True)
+class Objective:
+    """One of OBJECTIVES, read by its name."""
+
+    options: ObjectiveOptions
 
     @classmethod
-    def from_mapping(cls, values: Any, at: str) -> "Task":
+    def from_mapping(cls, values: Any, at: str) -> "Objective":
         given = dict(values) if isinstance(values, Mapping) else {}
         name = str(given.pop("name", values))
-        if name not in TASKS:
-            raise ZscError(f"no task '{name}'.{suggestion(name, TASKS)} Known: {', '.join(TASKS)}.")
-        return cls(read(TASKS[name], given, at))
+        if name not in OBJECTIVES:
+            raise ZscError(f"no objective '{name}'.{suggestion(name, OBJECTIVES)} Known: {', '.join(OBJECTIVES)}.")
+        return cls(read(OBJECTIVES[name], given, at))
 
     def to_mapping(self) -> dict[str, Any]:
         return {"name": self.options.name, **plain(self.options)}
@@ -136,9 +158,10 @@ class Task:
 class TrainOptions:
     """configs/train.yaml; ``trainer`` are fields of :class:`transformers.TrainingArguments`."""
 
-    task: Task
+    objective: Objective
     output: str
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     freeze: tuple[str, ...]
+    layout: Annotated[Layout, named_layout] = field(default_factory=BucketLayout)
     trainer: Mapping[str, Any] = field(default_factory=lambda: dict(TRAINER))

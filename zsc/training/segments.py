@@ -66,17 +66,18 @@ class Segments(torch.utils.data.Dataset):
 
 @dataclass(frozen=True)
 class Targets:
-    """How targets of a model are laid out: what its decoder starts from and, if its generation is forced to begin
-    with a token, that token first."""
+    """How targets of a model are laid out: what its decoder starts from and, if its responses begin with a token that
+    is known before, that token first."""
 
     start: int
     prefix: list[int]
     pad: int
 
     @classmethod
-    def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> "Targets":
+    def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, first: int | None = None) -> "Targets":
+        """Return the targets of ``model``, which begin with ``first``, or else what its generation is forced to."""
         config = model.generation_config
-        forced = config.forced_bos_token_id
+        forced = config.forced_bos_token_id if first is None else first
         return cls(config.decoder_start_token_id, [] if forced is None else [forced], tokenizer.pad_token_id)
 
     def batch(self, rows: list[list[int]]) -> dict[str, torch.Tensor]:

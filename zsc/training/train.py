@@ -1,5 +1,6 @@
 """Train an encoder-decoder with the Hugging Face Trainer, from nothing or from a checkpoint, with resume."""
 
+import json
 import math
 import statistics
 import warnings
@@ -59,16 +60,25 @@ def wants_bf16(precision: str) -> bool:
 def last_checkpoint(output: Path) -> Path | None:
     """Return the newest complete checkpoint of a run; one that a kill left half-written is removed.
 
-    The Trainer writes ``trainer_state.json`` last, so its presence marks a complete checkpoint.
+    The Trainer writes ``trainer_state.json`` last, so that file, if it is whole, marks a complete checkpoint.
     """
     checkpoints = sorted(output.glob("checkpoint-*[0-9]"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
     while checkpoints:
         newest = checkpoints.pop()
-        if (newest / "trainer_state.json").is_file():
+        if is_whole(newest / "trainer_state.json"):
             return newest
         say(f"removing half-written {newest}")
         remove_folder(newest)
     return None
+
+
+def is_whole(file: Path) -> bool:
+    """Say whether ``file`` is there and holds JSON to its end."""
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)

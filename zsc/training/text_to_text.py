@@ -1,27 +1,31 @@
-"""The dialogue task: records in the bucket layout as sources, human responses as targets."""
+"""From text to text: records in any layout as sources, their references as targets."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from zsc.data.layout import BucketLayout, first_tokens
+from zsc.data.first_tokens import first_tokens
+from zsc.data.layouts import BucketLayout, Layout
 from zsc.data.record import Record
+from zsc.generation.checks import position_limit
 from zsc.models.load import Loaded
 from zsc.terminal import say
 from zsc.training.segments import Targets
 
 
-class DialogueCollator:
-    """Lay out records as sources (batch x positions), with their references, cut to ``target_tokens``, as targets."""
+class TextCollator:
+    """Lay out records as sources, padded to the longest of them, with their references, cut to ``target_tokens``, as
+    targets, which begin with the token of the target language where the layout names one."""
 
-    def __init__(self, layout: BucketLayout, loaded: Loaded, target_tokens: int):
+    def __init__(self, layout: Layout, loaded: Loaded, target_tokens: int):
         self.layout, self.target_tokens = layout, target_tokens
         self.tokenizer, self.target_tokenizer = loaded.tokenizer, loaded.target_tokenizer
-        self.targets = Targets.of(loaded.model, loaded.target_tokenizer)
+        self.most = position_limit(loaded.model.get_encoder())
+        self.targets = Targets.of(loaded.model, loaded.target_tokenizer, layout.first_token(loaded.target_tokenizer))
 
     def __call__(self, records: Sequence[Record]) -> dict[str, torch.Tensor]:
-        source = self.layout.encode(records, self.tokenizer)
+        source = self.layout.encode(records, self.tokenizer, self.most)
         tokenizer = self.target_tokenizer
         sizes = [self.target_tokens] * len(records)
         references = first_tokens([record.reference or "" for record in records], sizes, tokenizer)
