@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zsc.cli.compose import composed, own_folder, shipped_configs
-from zsc.cli.expand import multirun
+from zsc.cli.expand import COLUMN, multirun
 from zsc.cli.groups import GROUPS, check_option
 from zsc.errors import ZscError, first_line, suggestion
 
@@ -31,6 +31,9 @@ def check_overrides(command: str, flags: Sequence[str], overrides: Sequence[str]
     nested = []
     for override in parsed:
         key = override.key_or_group
+        if command == "train" and key.partition(".")[0] == "task":
+            word = str(override.input_line).replace("task", "objective", 1)
+            raise ZscError(f"no option '{key}': what a training aims at is called objective. Write {word}")
         if key == "knob" and override.package:
             nested.append(str(override.input_line))
             continue
@@ -65,7 +68,8 @@ def _choices(chosen: dict[str, list[str]]) -> list[list[str]]:
 def _check_keys(parsed: list[Any], known: list[str]) -> None:
     for override in parsed:
         key = override.key_or_group
-        if key not in known and not override.is_add():
+        column = override.is_force_add() and COLUMN.fullmatch(key) and key.rpartition(".")[0] in known
+        if key not in known and not override.is_add() and not column:
             raise ZscError(f"no option '{key}'.{suggestion(key, known)} Put --cfg job in its place to see all.")
 
 

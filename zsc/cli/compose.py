@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zsc.cli.expand import contract
-from zsc.cli.groups import CONFIGS, config_folder
+from zsc.cli.groups import config_folder
 from zsc.cli.words import quoted
+from zsc.configs import CONFIGS
 from zsc.errors import ZscError, first_line
 from zsc.options import read
 

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from zsc.cli.compose import options_of
 from zsc.study.dataset import card_of, describe
 from zsc.study.options import DataOptions
+from zsc.study.watch import Terminal, say_remarks
 from zsc.tables.described import card_text, described_text
 from zsc.tables.render import render
 
@@ -23,6 +24,7 @@ def data(cfg: DictConfig) -> None:
     if card and style == "table":
         print(card_text(card) + "\n")
     found = describe(options)
+    say_remarks(found.remark, Terminal())
     if style == "json":
         print(json.dumps(asdict(found), indent=2, ensure_ascii=False, allow_nan=False))
     elif style == "csv":

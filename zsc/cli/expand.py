@@ -1,5 +1,6 @@
 """From what users may write to what Hydra takes, and back."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from zsc.cli.words import FREE, QUOTED, at_home, exists, listed, literal, quoted
 from zsc.errors import ZscError
 
 NOT_KNOBS = {"none", "several"}
+COLUMN = re.compile(r"(dataset\.)?columns\.[A-Za-z_]\w*", re.ASCII)  # of any field, also one that no config names
 
 
 def multirun(flags: Sequence[str], overrides: Sequence[str]) -> bool:
@@ -21,9 +23,10 @@ def expand(overrides: Sequence[str], several: bool = True, folder: Path | None =
 
     ``model=X``, where X is no option but a folder or a hub name, becomes ``model=checkpoint`` and X; ``seed=0`` becomes
     ``seeds=[0]``; ``knob=[a,b]`` becomes ``knob=several`` with the configs of the knobs ``a`` and ``b`` inside it,
-    unless ``short`` is false, as for commands without models and knobs, whose seed is one number. Free texts are
-    quoted, see :mod:`zsc.cli.words`. With ``several``, commas may separate values. ``folder`` has options of the user's
-    own. Raises ZscError for a knob that is listed twice or unknown, and for a file as a dataset.
+    unless ``short`` is false, as for commands without models and knobs, whose seed is one number; the column of a field
+    is added (``++``) where there is none. Free texts are quoted, see :mod:`zsc.cli.words`. With ``several``, commas may
+    separate values. ``folder`` has options of the user's own. Raises ZscError for a knob that is listed twice or
+    unknown, and for a file as a dataset.
     """
     expanded: list[str] = []
     for override in overrides:
@@ -37,7 +40,8 @@ def expand(overrides: Sequence[str], several: bool = True, folder: Path | None =
         elif key == "dataset" and value not in group_options("dataset", folder) and (hint := unknown_dataset(value)):
             raise ZscError(f"dataset={value} names no dataset. {hint}")
         else:
-            expanded.append(literal(override, several))
+            added = "++" if COLUMN.fullmatch(key) and "=" in override else ""
+            expanded.append(added + literal(override, several))
     return expanded
 
 
@@ -66,7 +70,7 @@ def contract(overrides: Iterable[str]) -> list[str]:
     nested = [override.partition("=")[2] for override in given if override.startswith("+knob@")]
     short = []
     for override in given:
-        key, _, value = override.partition("=")
+        key, _, value = override.removeprefix("++").partition("=")
         if key == "model.checkpoint" and "model=checkpoint" in given:
             short.append(f"model={_shortest('model.checkpoint', value)}")
         elif override == "knob=several":

@@ -141,7 +141,7 @@ def as_option(word: str, flag_value: str = "") -> str:
     key, equals, value = word.lstrip("-").partition("=")
     if equals or flag_value:
         return shlex.quote(f"{key}={value if equals else flag_value}")
-    for group in (*RUN_GROUPS, "task", "table"):
+    for group in (*RUN_GROUPS, "objective", "table"):
         if key in group_options(group):
             return f"{group}={key}"
     return ""

@@ -1,16 +1,17 @@
 """What can be chosen: the options of the config groups, those of a folder of the user's own among them."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from zsc.configs import CONFIGS
 from zsc.errors import ZscError, suggestion
 
-PACKAGE = Path(__file__).parents[1]
-CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"
-RUN_GROUPS = ("model", "dataset", "knob", "decoding")
-GROUPS = {"train": ("task",), "table": ("table", "model", "dataset", "decoding")} | dict.fromkeys(
-    ("run", "sweep", "plan", "tune", "bench", "data", "doctor"), RUN_GROUPS
-)
+RUN_GROUPS = ("task", "model", "dataset", "knob", "decoding", "layout")
+GROUPS = {
+    "train": ("objective", "layout"),
+    "table": ("table", "task", "model", "dataset", "decoding", "layout"),
+} | dict.fromkeys(("run", "sweep", "plan", "tune", "bench", "data", "doctor"), RUN_GROUPS)
 FOLDER_FLAGS = ("--config-dir", "-cd")
 
 
@@ -43,12 +44,23 @@ def group_options(group: str, folder: Path | None = None) -> list[str]:
 
 
 def headline(group: str, option: str, folder: Path | None = None) -> str:
-    """Return the comment on the first line of a config file, or nothing where there is none."""
+    """Return the first comment of a config file, past what Hydra reads, or nothing where it begins with none."""
     shipped = CONFIGS / group / f"{option}.yaml"
     file = shipped if folder is None or shipped.is_file() else folder / group / f"{option}.yaml"
     with file.open(encoding="utf-8", errors="replace") as handle:
         first = handle.readline()
+        first = handle.readline() if first.startswith("# @") else first
     return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def task_of(words: Sequence[str], folder: Path | None) -> list[str]:
+    """Return the option that says the task of the table among ``words``, unless they say one, or it is dialogue."""
+    given = dict(word.partition("=")[::2] for word in words)
+    roots = [CONFIGS] if folder is None else [CONFIGS, folder]
+    files = [root / "table" / f"{given.get('table')}.yaml" for root in roots]
+    text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file())
+    found = re.search(r"^task: *(\w+)", text, re.MULTILINE)
+    return [f"task={found[1]}"] if found and "task" not in given else []
 
 
 def check_option(group: str, name: str, folder: Path | None) -> None:

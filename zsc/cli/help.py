@@ -6,7 +6,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import NamedTuple
 
-from zsc.cli.groups import CONFIGS, group_options
+from zsc.cli.groups import group_options
+from zsc.configs import CONFIGS
 
 COMMANDS = ("run", "sweep", "plan", "tune", "table", "report", "score", "annotate", "ls", "data", "doctor", "train",
             "bench")  # fmt: skip

@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from zsc.cli.check import check_overrides
 from zsc.cli.expand import expand, multirun
 from zsc.cli.flags import split_arguments
-from zsc.cli.groups import CONFIGS, GROUPS, config_folder
+from zsc.cli.groups import GROUPS, config_folder, task_of
 from zsc.cli.outcomes import Outcomes, new_folder
+from zsc.configs import CONFIGS
 from zsc.errors import INTERRUPTED, ZscError
 from zsc.interrupts import deferred_interrupts
 from zsc.terminal import outlets
@@ -27,7 +28,10 @@ def launch(command: str, arguments: list[str]) -> None:
     path = f"zsc.cli.{'run' if command == 'sweep' else command}:{command}"
     flags, overrides = split_arguments(arguments)
     several = multirun(flags, overrides)
-    overrides = expand(overrides, several, config_folder(flags), short="model" in GROUPS.get(command, ()))
+    folder = config_folder(flags)
+    overrides = expand(overrides, several, folder, short="model" in GROUPS.get(command, ()))
+    if command == "table":
+        overrides += task_of(overrides, folder)
     with deferred_interrupts():
         check_overrides(command, flags, overrides)
     if not several:
@@ -36,10 +40,10 @@ def launch(command: str, arguments: list[str]) -> None:
         if job.raised:
             raise job.raised[0]
         return
-    folder = new_folder()
+    jobs = new_folder()
     if not any(override.startswith("hydra.sweep.dir=") for override in overrides):
-        overrides.append(f"hydra.sweep.dir={folder}")
-    outcomes = Outcomes(folder.absolute())
+        overrides.append(f"hydra.sweep.dir={jobs}")
+    outcomes = Outcomes(jobs.absolute())
     try:
         start(command, [*flags, *overrides], Job(path, outcomes))
     finally:

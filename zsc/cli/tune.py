@@ -15,7 +15,7 @@ from zsc.study.tune import tune as search
 from zsc.study.watch import Terminal
 from zsc.tables.render import render
 
-ALIKE = ("knob", "model", "dataset", "decoding", "layout")  # what a run with the dose shares with its command
+ALIKE = ("knob", "model", "dataset", "decoding", "layout", "task")  # what a run with the dose shares with its command
 
 
 def tune(cfg: DictConfig) -> None:

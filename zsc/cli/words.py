@@ -9,11 +9,13 @@ import re
 from pathlib import Path
 
 FREE = re.compile(  # options that hold a path, a name or a free text
-    r"(model|other|task|knob(\.\w+)*\.other)\.(checkpoint|decoder)|dataset\.(path|name|split|revision|columns\.\w+)"
-    r"|cells|output|topic|save|trained|judges\.\w+|task\.(text|heldout|language_model)"
+    r"(model|other|objective|knob(\.\w+)*\.other)\.(checkpoint|decoder)"
+    r"|dataset\.(path|source|target|name|split|revision|columns\.\w+)"
+    r"|cells|output|topic|save|trained|judges\.\w+|objective\.(text|heldout|language_model)"
+    r"|layout\.(text|turn|joiner|prefix|field|source_language|target_language)|task\.(name|profile|phrases)|decoding\.forced_(first|last)"
     r"|knob(\.\w+)?\.(phrases|profile|start|end)|columns\.\w+|setting|answers|runs?"
 )
-LISTED = re.compile(r"(knob|task)\..*|answers|runs")  # those of them that may be lists
+LISTED = re.compile(r"(knob|objective)\..*|answers|runs")  # those of them that may be lists
 PLAIN = re.compile(r"(\.{0,2}/)*[A-Za-z_][\w./-]*|\.{1,2}/?", re.ASCII)
 RESERVED = {"true", "false", "null", "nan", "inf"}
 SWEEP = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL)

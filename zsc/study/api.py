@@ -10,10 +10,11 @@ from zsc.data.record import Record, parse_record
 from zsc.errors import ZscError
 from zsc.models.options import ModelOptions
 from zsc.options import plain, read
-from zsc.study.options import KnobChoice, KnobOptions, RunOptions, ScoreOptions
+from zsc.study.options import KnobChoice, KnobOptions, RunOptions, ScoreOptions, TaskOptions
 from zsc.study.result import Result
 from zsc.study.run import run as perform
 from zsc.study.score import score as score_again
+from zsc.study.tasks import of_task, over, task_values
 from zsc.study.watch import Silent, Terminal, Watch
 
 Knobs = str | KnobOptions | Sequence[str | KnobOptions]  # several act together
@@ -48,8 +49,9 @@ def run(
     ``model`` is an embedded model, a folder or a hub name. ``dataset`` is the name of one that needs no path, what
     :func:`dataset` returns, or records: :class:`zsc.data.record.Record`, or mappings of their fields, among them an
     ``id``. ``options`` are those of :class:`zsc.study.options.RunOptions`, such as ``seeds=[0]``,
-    ``metrics=["length"]``, ``decoding={"temperature": 1.0}``, ``cells="runs/cells"``. With ``quiet`` nothing is said on
-    stderr. What was generated before, also by the command line, is not generated again. Raises ZscError.
+    ``metrics=["length"]``, ``decoding={"temperature": 1.0}``, ``cells="runs/cells"``; ``task`` and ``layout`` may be
+    names, such as ``task="translation"`` and ``layout="t5_translation"``. With ``quiet`` nothing is said on stderr.
+    What was generated before, also by the command line, is not generated again. Raises ZscError.
     """
     return _run([knobs], model, dataset, quiet, options)
 
@@ -80,7 +82,9 @@ def _run(
     if "knob" in options:
         raise ZscError(f"knob={options['knob']}: knobs are the first argument, as in zsc.run(zsc.knob('attn_bias')).")
     model = ModelOptions(model) if isinstance(model, str) else model
-    given = read(RunOptions, {**plain(options), "model": plain(model)})
+    task = options.get("task", TaskOptions.name)
+    values = over(task_values(task), plain({**options, "task": {}})) if isinstance(task, str) else plain(options)
+    given = read(RunOptions, {**values, "model": plain(model)})
     given = replace(given, dataset=_dataset(dataset))
     chosen = [_choice(one, given) for one in choices]
     (only,) = chosen if len(chosen) == 1 else (None,)
@@ -107,6 +111,7 @@ def _part(given: Any, options: RunOptions) -> KnobOptions:
     if not isinstance(part, KnobOptions):
         form = "zsc.knob('attn_bias', strength=5)"
         raise ZscError(f"{given!r} must be a knob's name or what zsc.knob gives, such as {form}.")
+    part = of_task(part, options.task)
     if "other" in part.values or "other" not in knob_class(part.name).__dataclass_fields__:  # type: ignore[attr-defined]
         return part
     return part.replace(other=plain(replace(options.other, checkpoint=options.model.checkpoint)))

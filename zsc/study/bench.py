@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 
-from zsc.data.layout import BEGIN, Source
+from zsc.data.source import BEGIN, Source
 from zsc.errors import ZscError
-from zsc.generation.checks import check_lengths, check_settings
+from zsc.generation.checks import check_settings
 from zsc.generation.generate import Job, decode
 from zsc.knobs import AdditiveKnob, Knob
 from zsc.knobs.encoder import encode
 from zsc.models.load import load_model
 from zsc.study.bench_sweep import bench_sweep
+from zsc.study.formats import format_of
 from zsc.study.knobs import build_settings, count_settings
 from zsc.study.memory import peak_megabytes
 from zsc.study.options import BenchOptions
@@ -37,13 +38,14 @@ def bench_knob(options: BenchOptions) -> dict[str, Any]:
     Where knobs put codes beside the source, the unmodified model reads as many more positions, so that the ratio is the
     cost of the knob beyond them.
     """
-    decoding = replace(options.decoding, min_new_tokens=options.decoding.max_new_tokens)
     records = options.dataset.load()[: options.batch_size]
     loaded = load_model(**asdict(options.model))
-    check_lengths(loaded.model, options.layout.positions, decoding.max_new_tokens)
-    source = options.layout.encode(records, loaded.tokenizer).to(loaded.model.device)
+    format = format_of(options, loaded)
+    decoding = replace(format.decoding, min_new_tokens=format.decoding.max_new_tokens)
+    sources, _ = format.lay_out(records, loaded)
+    source = sources.batch(range(len(records))).to(loaded.model.device)
     name, knobs = list(build_settings([options.knob], options.model, loaded).settings.items())[-1]
-    check_settings(loaded, {name: knobs}, records, source)
+    check_settings(loaded, {name: knobs}, records, sources)
     states = encode(loaded.model, source)
     ids = [record.id for record in records]
 

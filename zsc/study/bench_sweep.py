@@ -18,6 +18,8 @@ from zsc.generation.generate import Job
 from zsc.models.load import load_model
 from zsc.study.experiment import Experiment, prepare
 from zsc.study.filling import side_by_side
+from zsc.study.formats import format_of
+from zsc.study.knobs import load_once
 from zsc.study.memory import peak_megabytes
 from zsc.study.options import BenchOptions
 from zsc.study.watch import Watch
@@ -41,8 +43,9 @@ def bench_sweep(options: BenchOptions, repeats: int, watch: Watch) -> dict[str, 
     ``plain`` calls the library's own ``generate`` on the same batches as many times, with the model loaded before, and
     without knobs, storage or likelihoods. Every response is made equally long.
     """
-    decoding = replace(options.decoding, min_new_tokens=options.decoding.max_new_tokens)
-    experiment = prepare(replace(options, decoding=decoding, seeds=(0,)))
+    format = format_of(options, load_once(options.model))
+    decoding = replace(format.decoding, min_new_tokens=format.decoding.max_new_tokens)
+    experiment = prepare(replace(options, layout=format.layout, decoding=decoding, seeds=(0,)))
     names = [name for name, knobs in experiment.built.settings.items() if knobs]
 
     def sweep() -> None:
@@ -92,8 +95,8 @@ def timed(action: Callable[[], None]) -> float:
 def fill_fresh(experiment: Experiment, names: Sequence[str]) -> None:
     """Fill cells of the settings ``names`` in a folder of their own, from loading the model to the mark of the last."""
     loaded = load_model(**asdict(experiment.options.model))
-    source = experiment.options.layout.encode(experiment.records, loaded.tokenizer)
-    batches = EncodedBatches(loaded.model, source, experiment.options.batch_size)
+    sources, _ = experiment.format.lay_out(experiment.records, loaded)
+    batches = EncodedBatches(loaded.model, sources, experiment.options.batch_size)
     with TemporaryDirectory() as folder:
         tasks = [
             Task(
@@ -103,17 +106,17 @@ def fill_fresh(experiment: Experiment, names: Sequence[str]) -> None:
             )
             for name in names
         ]
-        Filler(loaded, batches, experiment.options.decoding, side_by_side(experiment), Strict()).fill(tasks)
+        Filler(loaded, batches, experiment.format.decoding, side_by_side(experiment), Strict()).fill(tasks)
 
 
 @torch.inference_mode()
 def plain_generate(experiment: Experiment) -> None:
     """Sample a response to every record with the library's own ``generate``, batch by batch, and decode its text."""
     model: Any = experiment.loaded.model
-    decoding, size = experiment.options.decoding, experiment.options.batch_size
+    decoding, size = experiment.format.decoding, experiment.options.batch_size
     for start in range(0, len(experiment.records), size):
         rows = range(start, min(start + size, len(experiment.records)))
-        source = experiment.source.select(rows).to(model.device)
+        source = experiment.sources.batch(rows).to(model.device)
         tokens = model.generate(
             input_ids=source.input_ids,
             attention_mask=source.attention_mask,

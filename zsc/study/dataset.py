@@ -9,8 +9,10 @@ from typing import Any
 from zsc.data.card import Card, has_card, load_card, verify
 from zsc.data.embedded import PARLOR
 from zsc.data.files import dataset_folder
-from zsc.models.load import load_tokenizer
+from zsc.data.layouts import AutoLayout
+from zsc.models.load import load_reader
 from zsc.study.contents import counts, example, lengths
+from zsc.study.formats import checkpoint_of, chosen
 from zsc.study.options import DataOptions
 
 Rows = Sequence[dict[str, Any]]
@@ -19,13 +21,14 @@ Rows = Sequence[dict[str, Any]]
 @dataclass(frozen=True)
 class Described:
     """A dataset: its ``card``, if it has one, how its ``files`` compare with those published, counts, lengths in
-    tokens, and examples by id as lines of a name and a text."""
+    tokens, examples by id as lines of a name and a text, and what there is to say of the layout chosen."""
 
     card: Card | None
     files: Rows
     counts: Rows
     lengths: Rows
     examples: dict[str, list[tuple[str, str]]]
+    remark: str
 
 
 def card_of(options: DataOptions) -> Card | None:
@@ -38,14 +41,18 @@ def describe(options: DataOptions) -> Described:
     card, layout = card_of(options), options.layout
     folder = card_folder(card, options)
     records = options.dataset.load()
-    tokenizer = load_tokenizer(options.model.checkpoint)
+    config, tokenizer = load_reader(options.model.checkpoint)
+    remark = ""
+    if isinstance(layout, AutoLayout):
+        layout, remark = chosen(layout, checkpoint_of(options, config, tokenizer))
     shown = sorted(random.Random(0).sample(range(len(records)), min(options.examples, len(records))))
     return Described(
         card,
         checked(card, folder) if card and folder else [],
         counts(records),
-        lengths(records, layout, tokenizer, options.decoding.max_new_tokens),
+        lengths(records, layout, tokenizer, options.decoding.max_new_tokens or 0),
         {records[i].id: example(records[i], layout, tokenizer) for i in shown},
+        remark,
     )
 
 

@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 from zsc.data import DATASETS
 from zsc.data.card import has_card, load_card
 from zsc.data.files import DATA_VARIABLE, dataset_folder
-from zsc.data.layout import Source
 from zsc.data.record import Record
+from zsc.data.source import Source, Sources
 from zsc.errors import ZscError, first_line
 from zsc.generation.checks import check_lengths, check_settings, probe_settings
 from zsc.generation.generate import Job, generate
@@ -29,6 +29,7 @@ from zsc.knobs.repeated import FAULTS
 from zsc.knobs.supported import check_model, check_supported, made_up
 from zsc.metrics.judges.checkpoint import fingerprint
 from zsc.models.load import Loaded, load_model
+from zsc.study.formats import Format, format_of
 from zsc.study.knobs import build_settings
 from zsc.study.options import KnobChoice, KnobOptions, RunOptions
 
@@ -52,6 +53,8 @@ class Patient:
     knobs: Mapping[str, KnobOptions]
     loaded: Loaded | None = None
     records: Sequence[Record] = ()
+    format: Format | None = None
+    sources: Sources | None = None
     source: Source | None = None
 
 
@@ -99,7 +102,7 @@ def machine(patient: Patient) -> Iterator[Finding]:
 def model(patient: Patient) -> Iterator[Finding]:
     options = patient.options
     loaded = load_model(**asdict(options.model))
-    check_lengths(loaded.model, options.layout.positions, options.decoding.max_new_tokens)
+    check_lengths(loaded.model, 0, options.decoding.max_new_tokens or 1)
     numbers = sum(one.numel() for one in loaded.model.parameters())
     size = sum(one.numel() * one.element_size() for one in loaded.model.parameters())
     what = f"{options.model.checkpoint}: {numbers / 1e6:.1f}M parameters, {loaded.model.dtype}".replace("torch.", "")
@@ -116,14 +119,16 @@ def examples(patient: Patient) -> Iterator[Finding]:
     patient.records = options.dataset.load()[:EXAMPLES]
     if patient.loaded is None:
         raise Skip("without a model")
-    source = options.layout.encode(patient.records, patient.loaded.tokenizer)
-    patient.source = source.to(patient.loaded.model.device)
-    found = f"{len(patient.records)} of {options.dataset.loader}, {options.layout.positions} positions each"
-    yield Finding("examples", "ok", found)
+    patient.format = format_of(options, patient.loaded)
+    patient.sources, _ = patient.format.lay_out(patient.records, patient.loaded)
+    patient.source = patient.sources.batch(range(len(patient.records))).to(patient.loaded.model.device)
+    unknown = next((remark for remark in patient.format.remarks if remark.startswith("warning")), "")
+    found = f"{len(patient.records)} of {options.dataset.loader}, {patient.sources.longest} positions at most"
+    yield Finding("examples", "warn" if unknown else "ok", found, unknown)
 
 
 def soundness(patient: Patient) -> Iterator[Finding]:
-    loaded, source = _ready(patient)
+    loaded, source, _, _ = _ready(patient)
     some = source.select(list(range(min(2, len(source.input_ids)))))
     states, targets = encode(loaded.model, some), made_up(loaded.model)[2][: len(some.input_ids)]
     for what, holds in SOUND.items():
@@ -143,11 +148,11 @@ SOUND = {
 
 
 def knobs(patient: Patient) -> Iterator[Finding]:
-    loaded, source = _ready(patient)
+    loaded, _, _, _ = _ready(patient)
     for name, options in patient.knobs.items():
         before = fingerprint(loaded.model)
         try:
-            yield _check_knob(options, patient, loaded, source)
+            yield _check_knob(options, patient)
         except (UnsupportedModel, ZscError, ValueError) as error:
             needs_other = KNOBS[name].needs_other(options.values)
             hint = f"knob={name} with another model of this shape: knob.other.checkpoint=NAME" if needs_other else ""
@@ -160,7 +165,8 @@ def knobs(patient: Patient) -> Iterator[Finding]:
 REPORT = "report this with the versions above"
 
 
-def _check_knob(options: KnobOptions, patient: Patient, loaded: Loaded, source: Source) -> Finding:
+def _check_knob(options: KnobOptions, patient: Patient) -> Finding:
+    loaded, source, sources, format = _ready(patient)
     name, kind = options.name, KNOBS[options.name]
 
     def settings_with(**values: Any) -> dict[str, Sequence[Knob]]:
@@ -168,18 +174,18 @@ def _check_knob(options: KnobOptions, patient: Patient, loaded: Loaded, source: 
         return build_settings([choice], patient.options.model, loaded).settings
 
     settings = settings_with()
-    check_settings(loaded, settings, patient.records, source)
+    check_settings(loaded, settings, patient.records, sources)
     identity = ""
     if (dose := kind.dose) is not None:
         _, (neutral,) = settings_with(**{dose.field: dose.neutral}).values()
         if not torch.equal(_logits(loaded.model, [], source), _logits(loaded.model, [neutral], source)):
             return Finding(f"knob {name}", "fail", f"{neutral} is meant to change nothing and does", REPORT)
         identity = "identity exact; "
-    cached = patient.options.decoding.use_cache
+    cached = format.decoding.use_cache
     (effect,) = probe_settings(loaded, settings, source, cached).values()
     for changes in kind.tried:
         stepped = settings_with(**changes)
-        check_settings(loaded, stepped, patient.records, source)
+        check_settings(loaded, stepped, patient.records, sources)
         probe_settings(loaded, stepped, source, cached)
     steps = "with a cache as without" if cached else "not tried with a cache"
     return Finding(f"knob {name}", "ok", f"{identity}acts, {steps} ({effect})")
@@ -197,8 +203,8 @@ def _logits(model: PreTrainedModel, active: list[Knob], source: Source) -> torch
 
 
 def batches(patient: Patient) -> Iterator[Finding]:
-    loaded, source = _ready(patient)
-    decoding = patient.options.decoding
+    loaded, source, _, format = _ready(patient)
+    decoding = format.decoding
     ids = [record.id for record in patient.records]
 
     def texts(rows: list[int]) -> dict[int, str]:
@@ -233,10 +239,10 @@ def data(patient: Patient) -> Iterator[Finding]:
                 yield Finding(f"data {loader}", "warn", "not here", card.fetch.splitlines()[0])
 
 
-def _ready(patient: Patient) -> tuple[Loaded, Source]:
-    if patient.loaded is None or patient.source is None:
+def _ready(patient: Patient) -> tuple[Loaded, Source, Sources, Format]:
+    if patient.loaded is None or patient.source is None or patient.sources is None or patient.format is None:
         raise Skip("without a model and examples")
-    return patient.loaded, patient.source
+    return patient.loaded, patient.source, patient.sources, patient.format
 
 
 class Skip(Exception):

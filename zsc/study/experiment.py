@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from zsc.data.cut import Cut
-from zsc.data.layout import Source
 from zsc.data.record import Record
+from zsc.data.source import Sources
 from zsc.generation.cells import Cell, Place, code_version, identified, library_versions, records_hash
-from zsc.generation.checks import check_lengths, check_settings
+from zsc.generation.checks import check_settings
+from zsc.knobs.base import Knob
 from zsc.models.load import Loaded
+from zsc.options import plain
+from zsc.study.formats import Format, format_of
 from zsc.study.knobs import Built, build_settings, load_once, merged
 from zsc.study.known import key_of
 from zsc.study.options import KnobChoice, RunOptions
@@ -28,7 +31,8 @@ class Experiment:
     key: str | None
     loaded: Loaded
     records: Sequence[Record]
-    source: Source
+    format: Format
+    sources: Sources
     cut: Cut
     built: Built
     cells: dict[Place, Cell]
@@ -36,6 +40,11 @@ class Experiment:
     @property
     def seeds(self) -> list[int]:
         return list(self.options.seeds)
+
+    @property
+    def remarks(self) -> str:
+        """What is to be said of its format and of what that cuts off, line by line."""
+        return "\n".join(filter(None, [*self.format.remarks, str(self.cut)]))
 
     @property
     def identity(self) -> str:
@@ -58,24 +67,29 @@ def prepare(
     key = key_of(options, choices, records)  # before files are read: one that changes meanwhile is then not known
     loaded = load_once(options.model)
     built = build_settings(choices, options.model, loaded)
-    check_lengths(loaded.model, options.layout.positions, options.decoding.max_new_tokens)
-    source, cut = options.layout.lay_out(records, loaded.tokenizer)
-    check_settings(loaded, built.settings, records, source)
-    common = common_spec(loaded, options, records)
+    format = format_of(options, loaded)
+    sources, cut = format.lay_out(records, loaded)
+    check_settings(loaded, built.settings, records, sources)
+    common = common_spec(loaded, format, records)
     ids = [record.id for record in records]
     cells = {
         (name, seed): Cell(
             Path(options.cells),
-            {**common, "code": code_version(frozenset(map(type, knobs))), "knobs": built.deciding[name], "seed": seed},
+            {**common, "code": code_of(format, knobs), "knobs": built.deciding[name], "seed": seed},
             ids,
         )
         for name, knobs in built.settings.items()
         for seed in options.seeds
     }
-    return Experiment(options, command, key, loaded, records, source, cut, built, cells)
+    return Experiment(options, command, key, loaded, records, format, sources, cut, built, cells)
 
 
-def common_spec(loaded: Loaded, options: RunOptions, records: Sequence[Record]) -> dict[str, Any]:
+def code_of(format: Format, knobs: Sequence[Knob]) -> str:
+    """Return the hash of the code that responses under ``knobs`` can reach."""
+    return code_version(frozenset({type(format.layout), *map(type, knobs)}))
+
+
+def common_spec(loaded: Loaded, format: Format, records: Sequence[Record]) -> dict[str, Any]:
     """Return what decides responses, beside knobs, their code and seed."""
     return {
         "libraries": library_versions(),
@@ -86,8 +100,8 @@ def common_spec(loaded: Loaded, options: RunOptions, records: Sequence[Record]) 
             "device": loaded.model.device.type,
         },
         "records": {"count": len(records), "sha256": records_hash(records)},
-        "layout": asdict(options.layout),
-        "decoding": asdict(options.decoding),
+        "layout": plain(format.layout),
+        "decoding": asdict(format.decoding),
     }
 
 

@@ -24,8 +24,8 @@ def fill(experiment: Experiment, watch: Watch) -> Effects:
     """
     settings, effects = experiment.built.settings, known_effects(experiment)
     if unknown := {name: knobs for name, knobs in settings.items() if name not in effects}:
-        few = experiment.source.select(range(min(PROBED, len(experiment.records))))
-        cached = experiment.options.decoding.use_cache
+        few = experiment.sources.batch(range(min(PROBED, len(experiment.records))))
+        cached = experiment.format.decoding.use_cache
         for name, effect in probe_settings(experiment.loaded, unknown, few, cached).items():
             watch.say(f"{name}: {effect}")
             effects[name] = asdict(effect)
@@ -70,13 +70,13 @@ class Counted:
 
 def fill_cells(experiment: Experiment, tasks: list[Task], watch: Watch) -> Tally:
     """Fill ``tasks``. An interrupt becomes a ZscError that says what is kept."""
-    options, loaded, source = experiment.options, experiment.loaded, experiment.source
-    batches = EncodedBatches(loaded.model, source, options.batch_size)
+    options, loaded = experiment.options, experiment.loaded
+    batches = EncodedBatches(loaded.model, experiment.sources, options.batch_size)
     total = len(tasks) * len(experiment.records)
     with watch.progress("responses", total) as advance:
         counted = Counted(watch, advance)
         try:
-            return Filler(loaded, batches, options.decoding, side_by_side(experiment), counted).fill(tasks)
+            return Filler(loaded, batches, experiment.format.decoding, side_by_side(experiment), counted).fill(tasks)
         except KeyboardInterrupt:
             kept = f"{counted.ready} of {total} responses are kept in {options.cells}"
             raise ZscError(f"interrupted: {kept}; the same command resumes.", INTERRUPTED) from None
@@ -84,5 +84,5 @@ def fill_cells(experiment: Experiment, tasks: list[Task], watch: Watch) -> Tally
 
 def side_by_side(experiment: Experiment) -> int:
     """Return how many settings and seeds the memory lets be decoded together."""
-    options, positions = experiment.options, experiment.source.input_ids.shape[1]
-    return fitting(experiment.loaded.model, positions, options.decoding, options.batch_size, options.together)
+    options, positions = experiment.options, experiment.sources.longest
+    return fitting(experiment.loaded.model, positions, experiment.format.decoding, options.batch_size, options.together)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import AutoLayout, BucketLayout, Layout, read_layout
 from zsc.data.options import DatasetOptions
 from zsc.errors import ZscError
-from zsc.generation.decoding import Decoding
+from zsc.generation.decoding import Decoding, PublishedDecoding, read_decoding
 from zsc.metrics.options import JudgeOptions, ScoringOptions, share
 from zsc.models.options import ModelOptions
 from zsc.options import Count, Seed, plain, value_of
@@ -81,6 +81,16 @@ class KnobChoice:
 
 
 @dataclass(frozen=True)
+class TaskOptions:
+    """configs/task/NAME.yaml: the ``name`` of what a model is used for, by which a layout is chosen, the ``profile``
+    that is biased towards, and the set of control ``phrases``, where a knob's config names no other."""
+
+    name: str = "dialogue"
+    profile: str = "knowledge"
+    phrases: str = "questions"
+
+
+@dataclass(frozen=True)
 class OtherModel:
     """The second model of the knobs that need one, where their own config names no other."""
 
@@ -95,15 +105,21 @@ class RunOptions(ScoringOptions):
     model: ModelOptions = field(default_factory=ModelOptions)
     dataset: DatasetOptions = field(default_factory=DatasetOptions)
     knob: KnobChoice = field(default_factory=KnobChoice)
-    decoding: Decoding = field(default_factory=Decoding)
+    decoding: Annotated[Decoding | PublishedDecoding, read_decoding] = field(default_factory=Decoding)
     other: OtherModel = field(default_factory=OtherModel)
-    layout: BucketLayout = field(default_factory=BucketLayout)
+    layout: Annotated[Layout | AutoLayout, read_layout] = field(default_factory=AutoLayout)
+    task: TaskOptions = field(default_factory=TaskOptions)
     seeds: Annotated[tuple[int, ...], different_seeds] = (0, 1, 2)
     batch_size: Count = 32
     together: Count = 8
     cells: str = "runs/cells"
     output: str | None = None
     format: Format = "table"
+
+    @property
+    def dialog_turns(self) -> int:
+        """How many turns, the last of a history, the ``dialog_`` metrics look at."""
+        return self.layout.turns or BucketLayout.turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,11 +173,12 @@ def figures_of_others(key: str, value: Any) -> Published:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """configs/table/NAME.yaml: metrics as ``columns``, and as rows settings of knobs in ``groups``, or else trainings,
-    that called ``baseline`` the one the others are compared with."""
+    """configs/table/NAME.yaml: the ``task`` of its runs, metrics as ``columns``, and as rows settings of knobs in
+    ``groups``, or else trainings, that called ``baseline`` the one the others are compared with."""
 
     title: str
     columns: tuple[str, ...]
+    task: str = "dialogue"
     groups: tuple[TableGroup, ...] = ()
     baseline: str | None = None
     published: Annotated[Published, figures_of_others] = field(default_factory=Published)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from zsc import __version__
-from zsc.data.columns import Row, check_column, check_columns, named, parse_rows, present
-from zsc.data.record import FIELDS, Record, sound
+from zsc.data.columns import KNOWN, Row, cell, check_column, check_columns, heads, named, parse_rows, present
+from zsc.data.record import Record, sound
 from zsc.data.table import column_names, read_rows
 from zsc.errors import ZscError, suggestion
 from zsc.generation.folder import RunFolder
@@ -23,7 +23,7 @@ from zsc.terminal import say
 
 OWN = ("response", "setting", "seed", "nll", "tokens")
 SHEET = {"pair", "context", "knowledge", "A", "B"}
-COLUMNS = {field: field for field in (*FIELDS, *OWN)}
+COLUMNS = {field: field for field in (*KNOWN, *OWN)}
 
 
 def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: int, split: str = "one") -> RunFolder:
@@ -45,7 +45,7 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
         rows = [(where, {name: _as_written(value) for name, value in row.items()}) for where, row in rows]
     wanted = {**COLUMNS, **columns}
     own = {field: wanted.pop(field) for field in OWN}
-    chosen = check_columns(wanted, names, str(file), "columns")
+    chosen = check_columns(wanted, names, str(file), "columns", [str(name) for name in own.values() if name])
     read = {
         field: None if name is None else check_column(str(name), field, names, str(file), "columns")
         for field, name in own.items()
@@ -55,10 +55,12 @@ def import_outputs(file: Path, columns: Mapping[str, Any], parent: Path, turns: 
             f"{file}: no column 'response' for columns.response.{suggestion('response', names)} Say"
             f" columns.response=NAME. There are: {', '.join(names)}."
         )
-    if unread := [name for name in names if name not in (*chosen.values(), *read.values())]:
-        say(f"{file}: columns not read: {', '.join(unread)}. columns.FIELD=NAME reads one as {', '.join(COLUMNS)}.")
+    taken = {name for name in (*chosen.values(), *read.values()) if name is not None}
+    if unread := [name for name in names if name not in {*taken, *(head for one in taken for head, _ in heads(one))}]:
+        known = f"{', '.join(COLUMNS)} or any other word"
+        say(f"{file}: columns not read: {', '.join(unread)}. columns.FIELD=NAME reads one as {known}.")
     lines = _lines(rows, read, chosen.get("id"))
-    records = parse_rows(_examples(rows, lines, chosen), {**chosen, "id": "id"}, split, "turns")
+    records = parse_rows(_examples(rows, lines, chosen), {**chosen, "id": "id"}, split, "")
     settings = list(dict.fromkeys(line["setting"] for line in lines))
     seeds = sorted({line["seed"] for line in lines})
     _check_complete(records, lines, settings, seeds, file)
@@ -86,7 +88,7 @@ def _examples(
     for line, (where, row) in zip(lines, rows, strict=True):
         known_at, known = first.setdefault(line["id"], (where, {**row, "id": line["id"]}))
         for field, column in columns.items():
-            if field != "id" and present(row.get(column)) != present(known.get(column)):
+            if field != "id" and present(cell(row, column)) != present(cell(known, column)):
                 raise ZscError(
                     f"{where}: the {field} of example {line['id']} is not that of {known_at}. Systems are compared on"
                     " the same examples: give different ones different ids."
@@ -99,7 +101,7 @@ def _lines(
 ) -> list[dict[str, Any]]:
     lines, seen = [], Counter[tuple[str, int]]()
     for where, row in rows:
-        value = {field: None if column is None else row.get(column) for field, column in own.items()}
+        value = {field: None if column is None else cell(row, column) for field, column in own.items()}
         response = value["response"]
         missing = response is None or response != response  # NaN, which is not equal to itself
         if not missing and not isinstance(response, str):
@@ -109,7 +111,7 @@ def _lines(
         if setting.partition(":")[0] == DIFFERENCE:
             raise ZscError(f"{where}: no system can be called '{setting}', which tables use: rename it.")
         seen[setting, seed] += 1
-        identity = _composed(named(row.get(id_column), where, id_column)) if id_column else None
+        identity = _composed(named(cell(row, id_column), where, id_column)) if id_column else None
         line: dict[str, Any] = {"setting": setting, "seed": seed, "id": identity or str(seen[setting, seed])}
         line["response"] = None if missing else " ".join(sound(str(response), where, str(own["response"])).split())
         line["tokens"] = _number(value["tokens"], own["tokens"], int, where)

@@ -17,7 +17,7 @@ from zsc.study.folders import config_text, folder_of, provenance, written
 from zsc.study.known import recall
 from zsc.study.options import KnobChoice, TableGroup, TableOptions, TableSpec
 from zsc.study.scoring import build_scoring, check_scoring, score_folder, warnings
-from zsc.study.watch import Watch, say_cut
+from zsc.study.watch import Watch, say_remarks
 from zsc.tables.paper import PaperTable, Section, adjusted
 from zsc.tables.paper import written as formats_of
 from zsc.training.finished import FIGURES
@@ -90,7 +90,7 @@ def make(
     for group, (made_from, context) in zip(groups, opened, strict=True):
         scoring = build_scoring(group.options, made_from)
         with context as folder:
-            rows, signed = score_folder(folder, scoring, options.layout.turns, watch)
+            rows, signed = score_folder(folder, scoring, options.dialog_turns, watch)
         sections.append(Section(group.label, rows))
         signatures |= signed
         folders.append(folder)
@@ -126,7 +126,7 @@ def stored(
     known = [one for one in recalled if one is not None]
     if len(known) < len(groups):
         return []
-    say_cut(known[0].cut, watch)
+    say_remarks(known[0].remarks, watch)
     opened: list[Opened] = []
     for group, one in zip(groups, known, strict=True):
         watch.say(one.summary)
@@ -151,7 +151,7 @@ def generated(
     options = groups[0].options
     parts = [prepare(group.options, group.choices, records, command) for group in groups]
     joint = union(parts)
-    say_cut(joint.cut, watch)
+    say_remarks(joint.remarks, watch)
     if missing := [cell for cell in joint.cells.values() if cell.stored().state is not State.DONE]:
         if not options.make:
             lacking = f"{len(missing)} of the {len(joint.cells)} cells of this table"

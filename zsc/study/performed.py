@@ -7,6 +7,7 @@ from typing import Any
 
 from zsc.generation.cells import identified
 from zsc.generation.folder import RunFolder
+from zsc.options import plain
 from zsc.study.experiment import Experiment
 from zsc.study.filling import fill
 from zsc.study.folders import config_text, folder_of, versions, written
@@ -26,7 +27,7 @@ def performed(experiment: Experiment, name: str, watch: Watch, **more: Any) -> I
     folder.check(manifest)
     effects = fill(experiment, watch)
     manifest["effects"] = {name: effects[name] for name, knobs in settings.items() if knobs}
-    remember(experiment.key, experiment.options, manifest, str(experiment.cut), experiment.cells)
+    remember(experiment.key, experiment.options, manifest, experiment.remarks, experiment.cells)
     with written(folder, manifest, config_text(experiment.options, **more), experiment.records, experiment.cells):
         yield folder
 
@@ -45,5 +46,7 @@ def manifest_of(experiment: Experiment) -> dict[str, Any]:
         "token_ids": loaded.model.generation_config.to_diff_dict(),
         "versions": versions() | {"hydra-core": version("hydra-core")},
         "device": str(loaded.model.device),
+        "layout": plain(experiment.format.layout),
+        "decoding": plain(experiment.format.decoding),
         "truncated_share": round(experiment.cut.share, 4),
     }

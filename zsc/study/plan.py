@@ -33,10 +33,10 @@ def estimate(experiment: Experiment) -> str:
     rows = range(min(TIMED, len(experiment.records)))
     ids = [experiment.records[i].id for i in rows]
     loaded, job = experiment.loaded, Job(experiment.built.settings[name], seed)
-    source = experiment.source.select(rows).to(loaded.model.device)
+    source = experiment.sources.batch(rows).to(loaded.model.device)
     started = time.perf_counter()
     states = encode(loaded.model, source)
-    generate(loaded.model, loaded.target_tokenizer, source, states, ids, [job], experiment.options.decoding)
+    generate(loaded.model, loaded.target_tokenizer, source, states, ids, [job], experiment.format.decoding)
     each = (time.perf_counter() - started) / len(rows)
     return (
         f"{len(stored)} cells, {len(stored) - len(open_places)} done; {count} responses to make, about"

@@ -162,7 +162,13 @@ def measure(
     place = {record.id: i for i, record in enumerate(records)}
     knobs = experiment.built.settings[setting]
     measured = {
-        identity: attended(experiment.loaded, experiment.source.select([place[identity]]), knobs, response)
+        identity: attended(
+            experiment.loaded,
+            experiment.sources.batch([place[identity]]),
+            knobs,
+            response,
+            experiment.format.decoding.forced_first,  # type: ignore[arg-type]
+        )
         for identity, response in responses.items()
     }
     notes = [type(knob).attention_note(described_briefly(knob)) for knob in knobs]

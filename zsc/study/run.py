@@ -11,7 +11,7 @@ from zsc.study.known import Known, recall
 from zsc.study.options import KnobChoice, RunOptions
 from zsc.study.result import Result
 from zsc.study.scoring import Scoring, build_scoring, check_scoring, score_folder, warnings
-from zsc.study.watch import Watch, say_cut
+from zsc.study.watch import Watch, say_remarks
 
 
 def run(
@@ -38,9 +38,9 @@ def run(
 
     experiment = prepare(options, wanted, records, command)
     scoring = build_scoring(options, experiment.built.made_from)
-    say_cut(experiment.cut, watch)
+    say_remarks(experiment.remarks, watch)
     with performed(experiment, name, watch, **more) as folder:
-        return result_of(folder, scoring, options.layout.turns, watch)
+        return result_of(folder, scoring, options.dialog_turns, watch)
 
 
 def run_known(
@@ -48,11 +48,11 @@ def run_known(
 ) -> Result:
     """Score a run whose cells are all there."""
     scoring = build_scoring(options, known.manifest["made_from"])
-    say_cut(known.cut, watch)
+    say_remarks(known.remarks, watch)
     watch.say(known.summary)
     folder = folder_of(options, name, known.manifest["identity"])
     with written(folder, known.manifest, config_text(options, **more), records, known.cells):
-        return result_of(folder, scoring, options.layout.turns, watch)
+        return result_of(folder, scoring, options.dialog_turns, watch)
 
 
 def score(folder: RunFolder, options: ScoringOptions, turns: int, watch: Watch) -> Result:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout, read_layout
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
 from zsc.metrics.options import ScoringOptions
@@ -26,8 +26,8 @@ def score(options: ScoreOptions, watch: Watch) -> Result:
     stored = stored_config(folder.config)
     for line in judges_left_out(stored, options):
         watch.say(line)
-    layout = read(BucketLayout, stored.get("layout", {}), "layout")
-    return score_folder(folder, scoring_options(stored, options), layout.turns, watch)
+    turns = read_layout("layout", stored.get("layout", {})).turns or BucketLayout.turns
+    return score_folder(folder, scoring_options(stored, options), turns, watch)
 
 
 def run_folder(options: ScoreOptions) -> RunFolder:

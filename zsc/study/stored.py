@@ -24,6 +24,16 @@ def stored_config(file: Path) -> dict[str, Any]:
 def stored_training(file: Path) -> TrainOptions:
     """Return the options of the training whose config is in ``file``. Raises ZscError if it is of none."""
     try:
-        return read(TrainOptions, stored_config(file))
+        return read(TrainOptions, renewed(stored_config(file)))
     except ZscError as error:
         raise ZscError(f"{file} is no config of a training of this version of zsc: {error}") from error
+
+
+def renewed(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a training in today's form: its objective was once called ``task``, and held the layout."""
+    if not isinstance(config.get("task"), dict):
+        return config
+    others = {name: value for name, value in config.items() if name != "task"}
+    objective = {name: value for name, value in config["task"].items() if name != "layout"}
+    layout = {"layout": config["task"]["layout"]} if "layout" in config["task"] else {}
+    return {"objective": objective, **layout, **others}

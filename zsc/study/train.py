@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from transformers import set_seed
 
+from zsc.data.layouts import BucketLayout, Layout
 from zsc.data.options import DatasetOptions
 from zsc.data.record import Record
 from zsc.data.text import check_text
@@ -20,19 +21,21 @@ from zsc.generation.checks import check_lengths
 from zsc.models.load import load_model
 from zsc.options import plain
 from zsc.study.folders import versions
+from zsc.study.formats import OWN_LAYOUT
 from zsc.study.memory import device_peak_megabytes, peak_megabytes
 from zsc.study.stored import stored_training
 from zsc.study.watch import Watch
 from zsc.tables.render import render
+from zsc.terminal import say
 from zsc.training.assemble import assembled, new_parameters
 from zsc.training.corruption import check_corruption
 from zsc.training.denoise import EVAL_SEGMENTS, denoising_data, segments_of, tokenizer_for
-from zsc.training.dialogue import DialogueCollator, add_speaker_tokens
 from zsc.training.freeze import freeze, holding
 from zsc.training.language_model import LanguageModelCollator, new_language_model
-from zsc.training.options import DenoiseOptions, DialogueOptions, LanguageModelOptions, TrainOptions
+from zsc.training.options import DenoiseOptions, LanguageModelOptions, TextToTextOptions, TrainOptions
 from zsc.training.segments import Targets
 from zsc.training.shares import describe_shares, share_rows, weight_shares
+from zsc.training.text_to_text import TextCollator, add_speaker_tokens
 from zsc.training.train import Prepared, new_model
 from zsc.training.train import train as train_prepared
 
@@ -52,7 +55,7 @@ def train(options: TrainOptions, watch: Watch) -> Path:
     set_seed(options.seed)
     output, names = Path(options.output), list(options.freeze)
     check_folder(output, options)
-    prepared = PREPARE[options.task.options.name](options.task.options, output)
+    prepared = prepare(options, output)
     freeze(prepared.model, names)
     if untrained := holding(prepared.model, [one for one in prepared.new if not one.requires_grad]):
         raise ZscError(f"freeze={names} would leave new weights as drawn: do not freeze {', '.join(untrained)}.")
@@ -62,6 +65,9 @@ def train(options: TrainOptions, watch: Watch) -> Path:
     watch.say("\n".join([render(share_rows(shares), "table"), describe_shares(shares)]))
     write_json(output / "plan.json", {"freeze": names, **shares})
     measured = train_prepared(prepared, output, dict(options.trainer), options.precision, options.seed)
+    if isinstance(options.objective.options, TextToTextOptions):
+        with writing(output):
+            write_atomic(output / "model" / OWN_LAYOUT, yaml.safe_dump(plain(options.layout), allow_unicode=True))
     file = output / "training.json"
     if measured["steps_timed"] or not file.is_file():
         write_json(file, training_result(shares, measured, options.seed))
@@ -126,71 +132,88 @@ def deciding(options: TrainOptions) -> TrainOptions:
     return replace(options, output="", trainer=trainer)
 
 
-def prepare_denoise(task: DenoiseOptions, output: Path) -> Prepared:
-    text, heldout = check_text(Path(task.text)), check_text(Path(task.heldout))
-    if task.checkpoint is None:
-        own = task.tokenizer
+def prepare(options: TrainOptions, output: Path) -> Prepared:
+    """Return what the objective of ``options`` trains, on what."""
+    match options.objective.options:
+        case DenoiseOptions() as denoise:
+            return prepare_denoise(denoise, output)
+        case LanguageModelOptions() as language_model:
+            return prepare_language_model(language_model, output)
+        case TextToTextOptions() as text_to_text:
+            return prepare_text_to_text(text_to_text, options.layout)
+
+
+def prepare_denoise(objective: DenoiseOptions, output: Path) -> Prepared:
+    text, heldout = check_text(Path(objective.text)), check_text(Path(objective.heldout))
+    if objective.checkpoint is None:
+        own = objective.tokenizer
         tokenizer = tokenizer_for(text, output, own.vocab_size, list(own.speaker_tokens))
-        model = new_model(tokenizer, task.architecture, dict(task.config))
+        model = new_model(tokenizer, objective.architecture, dict(objective.config))
     else:
-        loaded = load_model(task.checkpoint)
+        loaded = load_model(objective.checkpoint)
         model, tokenizer = loaded.model, loaded.tokenizer
         if loaded.target_tokenizer is not tokenizer:
-            raise ZscError(f"the decoder of {task.checkpoint} has a vocabulary of its own: it cannot denoise.")
-    corruption = plain(task.noise)
+            raise ZscError(f"the decoder of {objective.checkpoint} has a vocabulary of its own: it cannot denoise.")
+    corruption = plain(objective.noise)
     check_corruption(**corruption)
-    positions = task.segment_tokens + 2
-    check_lengths(model, positions, positions, "task.segment_tokens")
+    positions = objective.segment_tokens + 2
+    check_lengths(model, positions, positions, "objective.segment_tokens")
     train_data, held, collator, check = denoising_data(
-        text, heldout, output, model, tokenizer, task.segment_tokens, corruption
+        text, heldout, output, model, tokenizer, objective.segment_tokens, corruption
     )
     return Prepared(model, tokenizer, train_data, held, collator, [check])
 
 
-def prepare_dialogue(task: DialogueOptions, output: Path) -> Prepared:
-    if task.language_model is not None and task.decoder is not None:
-        raise ZscError("task.decoder and task.language_model both name the decoder to start from: give one of them.")
-    if task.language_model is None:
-        loaded = load_model(task.checkpoint, task.decoder)
+def prepare_text_to_text(objective: TextToTextOptions, layout: Layout) -> Prepared:
+    if objective.language_model is not None and objective.decoder is not None:
+        raise ZscError(
+            "objective.decoder and objective.language_model both name the decoder to start from: give one of them."
+        )
+    if objective.language_model is None:
+        loaded = load_model(objective.checkpoint, objective.decoder)
     else:
-        loaded = assembled(task.checkpoint, task.language_model)
-    check_lengths(loaded.model, task.layout.positions, task.target_tokens, "task.target_tokens")
-    add_speaker_tokens(loaded, task.layout)
+        loaded = assembled(objective.checkpoint, objective.language_model)
+    positions = 0
+    if isinstance(layout, BucketLayout):
+        positions = layout.positions
+        add_speaker_tokens(loaded, layout)
+    check_lengths(loaded.model, positions, objective.target_tokens, "objective.target_tokens")
+    collator = TextCollator(layout, loaded, objective.target_tokens)
+    texts, heldout = records_of(objective.train, layout), records_of(objective.heldout, layout)
+    for records in (texts, heldout):
+        if cut := str(layout.lay_out(records, loaded.tokenizer, collator.most)[1]):
+            say(cut)
     return Prepared(
         loaded.model,
         loaded.tokenizer,
-        records_of(task.train),
-        records_of(task.heldout),
-        DialogueCollator(task.layout, loaded, task.target_tokens),
+        texts,
+        heldout,
+        collator,
         target_tokenizer=None if loaded.target_tokenizer is loaded.tokenizer else loaded.target_tokenizer,
-        new=new_parameters(loaded.model) if task.language_model is not None else (),
+        new=new_parameters(loaded.model) if objective.language_model is not None else (),
     )
 
 
-def records_of(datasets: tuple[DatasetOptions, ...]) -> list[Record]:
+def records_of(datasets: tuple[DatasetOptions, ...], layout: Layout) -> list[Record]:
     """Return the records of ``datasets``. Raises ZscError for one that cannot be trained on."""
     records = [record for dataset in datasets for record in dataset.load()]
     for record in records:
         if record.reference is None:
             raise ZscError(f"record {record.id} has no reference to train on. Leave such records out.")
-        if not record.history and record.knowledge is None:
-            raise ZscError(f"record {record.id} has neither knowledge nor history to read. Leave such records out.")
+        if isinstance(layout, BucketLayout) and not record.history and record.knowledge is None:
+            raise ZscError(
+                f"record {record.id} has neither knowledge nor history to read. Leave such records out, or choose a"
+                " layout of other fields, such as layout=plain layout.field=source."
+            )
     return records
 
 
-def prepare_language_model(task: LanguageModelOptions, output: Path) -> Prepared:
-    text, heldout = check_text(Path(task.text)), check_text(Path(task.heldout))
-    loaded = load_model(task.checkpoint)
+def prepare_language_model(objective: LanguageModelOptions, output: Path) -> Prepared:
+    text, heldout = check_text(Path(objective.text)), check_text(Path(objective.heldout))
+    loaded = load_model(objective.checkpoint)
     model = new_language_model(loaded.model)
-    check_lengths(loaded.model, 0, task.segment_tokens + 2, "task.segment_tokens")
-    train_data, held = (segments_of(one, output, loaded.tokenizer, task.segment_tokens) for one in (text, heldout))
+    check_lengths(loaded.model, 0, objective.segment_tokens + 2, "objective.segment_tokens")
+    train_data, held = (segments_of(one, output, loaded.tokenizer, objective.segment_tokens) for one in (text, heldout))
     held = held.select(range(min(EVAL_SEGMENTS, len(held))))
     collator = LanguageModelCollator(loaded.tokenizer, Targets.of(loaded.model, loaded.tokenizer))
     return Prepared(model, loaded.tokenizer, train_data, held, collator)
-
-
-PREPARE: dict[str, Callable[[Any, Path], Prepared]] = {
-    "denoise": prepare_denoise,
-    "dialogue": prepare_dialogue,
-    "language_model": prepare_language_model,
-}

@@ -20,13 +20,13 @@ from zsc.study.paper import metrics_of
 from zsc.study.plan import estimate
 from zsc.study.scoring import build_scoring, score_folder, warnings
 from zsc.study.stored import stored_training
-from zsc.study.watch import Watch, say_cut
+from zsc.study.watch import Watch, say_remarks
 from zsc.tables.paper import PaperTable, Section, adjusted
 from zsc.training.finished import FIGURES, Training, by_name, figures, read_costs, read_trainings
 
 SIGNATURES = {figure: f"{figure}|zsc train" for figure in FIGURES}
 OWN = ("output", "seed", "freeze")  # options in which trainings that are compared may differ
-NAMED = ("task.checkpoint", "task.decoder", "trainer.max_steps", "trainer.per_device_train_batch_size",
+NAMED = ("objective.checkpoint", "objective.decoder", "trainer.max_steps", "trainer.per_device_train_batch_size",
          "trainer.learning_rate")  # fmt: skip
 Trainings = Mapping[str, Sequence[Training]]  # by name, those of several seeds
 
@@ -56,7 +56,7 @@ def compare(
     folder = respond(options, groups, watch, command)
     scoring = build_scoring(replace(options, metrics=tuple(metrics)), {})
     with folder.locked():
-        rows, signatures = score_folder(folder, scoring, options.layout.turns, watch)
+        rows, signatures = score_folder(folder, scoring, options.dialog_turns, watch)
     rows += figure_rows(groups, costs)
     signatures |= SIGNATURES
     for line in warnings(spec.columns, rows, scoring.resampling):
@@ -88,15 +88,15 @@ def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str
     rows: list[dict[str, Any]] = []
     cells: dict[Place, Cell] = {}
     weights: list[str] = []
-    cuts: set[str] = set()
+    said: set[str] = set()
     for name, trainings in groups.items():
         for training in trainings:
             model = replace(options.model, checkpoint=str(training.model), decoder=None)
             own = replace(options, model=model, seeds=(training.seed,), knob=KnobChoice())
             experiment = prepare(own, [], records)
-            if str(experiment.cut) not in cuts:  # the same for all trainings of one tokenizer
-                say_cut(experiment.cut, watch)
-                cuts.add(str(experiment.cut))
+            if experiment.remarks not in said:  # the same for all trainings of one tokenizer
+                say_remarks(experiment.remarks, watch)
+                said.add(experiment.remarks)
             (cell,) = experiment.cells.values()
             if cell.stored().state is not State.DONE and not options.make:
                 raise ZscError(

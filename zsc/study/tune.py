@@ -14,11 +14,12 @@ from zsc.metrics.score import Row, difference, settings_of
 from zsc.options import shown
 from zsc.study.budget import Budget, between, parse_budget, strongest_allowed
 from zsc.study.experiment import prepare
+from zsc.study.formats import format_of
 from zsc.study.knobs import count_settings, load_once
 from zsc.study.options import KnobChoice, TuneOptions
 from zsc.study.performed import performed
 from zsc.study.scoring import build_scoring, check_scoring, score_folder
-from zsc.study.watch import Watch, say_cut
+from zsc.study.watch import Watch, say_remarks
 from zsc.tables.render import entry
 
 LEAST = 4  # examples
@@ -97,7 +98,7 @@ def tune(options: TuneOptions, watch: Watch) -> Tuned:
     budget = parse_budget(options.budget, fluency.measure)
     build_metrics([options.target, budget.metric])
     records = options.dataset.load()
-    say_cut(options.layout.lay_out(records, load_once(options.model).tokenizer)[1], watch)
+    say_remarks(remarks_on(options, records), watch)
     search_on, confirm_on = halves(records, options.split)
 
     def scorer(half: list[Record]) -> Callable[[list[float]], list[Trial]]:
@@ -108,6 +109,13 @@ def tune(options: TuneOptions, watch: Watch) -> Tuned:
     best = search.run(options.points, options.rounds)
     held_out = scorer(confirm_on)([best.dose])[0] if best else None
     return Tuned(budget, dose, strongest, search.trials, best, held_out)
+
+
+def remarks_on(options: TuneOptions, records: Sequence[Record]) -> str:
+    """Return what there is to say of how ``records`` are laid out, line by line."""
+    loaded = load_once(options.model)
+    format = format_of(options, loaded)
+    return "\n".join(filter(None, [*format.remarks, str(format.lay_out(records, loaded)[1])]))
 
 
 def dose_of(choice: KnobChoice) -> Dose:
@@ -154,7 +162,7 @@ def trials(
     experiment = prepare(options, records=records)
     scoring = build_scoring(options, experiment.built.made_from)
     with performed(experiment, f"tune-{knob.name}", watch) as folder:
-        rows, _ = score_folder(folder, scoring, options.layout.turns, watch)
+        rows, _ = score_folder(folder, scoring, options.dialog_turns, watch)
     found = {(row.setting, row.metric): row for row in rows}
     off, *settings = settings_of(rows) or [""]
     for metric in metrics:

@@ -58,7 +58,7 @@ class Terminal:
                 self._console = before
 
 
-def say_cut(cut: object, watch: Watch) -> None:
-    """Say what a layout cuts off (:class:`zsc.data.cut.Cut`), if it does."""
-    if text := str(cut):
-        watch.say(text)
+def say_remarks(remarks: str, watch: Watch) -> None:
+    """Say what there is to say of how sources are laid out, if anything, line by line."""
+    for line in remarks.splitlines():
+        watch.say(line)

@@ -10,8 +10,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from zsc.data.layout import BEGIN, FIRST_TURN, KNOWLEDGE
 from zsc.data.record import Record, Turn
+from zsc.data.source import BEGIN, FIRST_FIELD, FIRST_TURN, KNOWLEDGE
 from zsc.generation.attention import Attended, Token
 from zsc.tables.compared import Group, Run
 from zsc.tables.curves import Series
@@ -180,10 +180,12 @@ def shaded(attended: Attended, strongest: float) -> list[dict[str, Any]]:
 
     A shade runs from -LEVELS, less attention, to LEVELS, more, for a change by ``strongest`` and beyond.
     """
-    turns = max((token.segment for token in attended.tokens), default=FIRST_TURN) + 1
+    segments = sorted({token.segment for token in attended.tokens})
+    turns = max((segment for segment in segments if segment < FIRST_FIELD), default=FIRST_TURN) + 1
     names = {BEGIN: "begin", KNOWLEDGE: "knowledge"}
+    names |= {FIRST_FIELD + i: field for i, field in enumerate(attended.fields)}
     buckets = []
-    for segment in sorted({token.segment for token in attended.tokens}):
+    for segment in segments:
         own = [token for token in attended.tokens if token.segment == segment]
         buckets.append(
             {
