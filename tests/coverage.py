@@ -15,7 +15,7 @@ from transformers import BatchEncoding
 from tests.families import FAMILIES, LISTENERS, tiny_family
 from tests.knob_cases import CASES, PHRASES, Given, first
 from tests.reference import Plain
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode
 from zsc.knobs import KNOBS, UnsupportedModel, apply

@@ -8,7 +8,7 @@ from unittest import mock
 
 import torch
 
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.knobs.encoder import encode, encoder_outputs
 
 CROSS = ("encoder_attn", "EncDecAttention", "crossattention.self", "crossattention", "cross_attention",

@@ -73,7 +73,7 @@ def test_the_other_model_of_a_knob_is_that_of_the_options(few):
     ("wrong", "message"),
     [
         (lambda: zsc.run("attn"), "no knob 'attn'. Did you mean 'attn_bias'"),
-        (lambda: zsc.run("ctx_aug"), "knob ctx_aug needs phrases: give knob.phrases=VALUE."),
+        (lambda: zsc.run("ctx_aug", task="dialog"), "no task 'dialog'. Did you mean 'dialogue'"),
         (lambda: zsc.run(zsc.knob("attn_bias", strenth=1)), "has no 'strenth'. Did you mean 'strength'"),
         (lambda: zsc.run(zsc.knob("attn_bias", strength=-1)), "strength"),
         (lambda: zsc.run(5), "5 must be a knob's name or what zsc.knob gives"),

@@ -33,7 +33,7 @@ from tests.reference import cross_attentions, reweighted
 from zsc.cli.main import main
 from zsc.data import load_records
 from zsc.data.embedded import PARLOR
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.errors import ZscError
 from zsc.generation.attended import attended
 from zsc.generation.checks import check_lengths
@@ -223,7 +223,7 @@ def test_begin_end_and_padding_tokens_are_those_there_are(given, tokens):
 
 
 def test_a_tokenizer_without_an_end_is_refused():
-    with pytest.raises(ZscError, match=r"task\.language_model=acme has no end token"):
+    with pytest.raises(ZscError, match=r"objective\.language_model=acme has no end token"):
         complete(SimpleNamespace(bos_token="b", eos_token=None, sep_token=None, pad_token=None, cls_token=None), "acme")
 
 
@@ -270,9 +270,9 @@ def folders(tmp_path_factory, parlor, tokenizer, checkpoint):
 
 def arguments(folders, checkpoint, output, *more, language_model=None):
     return [
-        "train", "task=dialogue", f"task.checkpoint={folders[checkpoint]}", f"output={output}", "precision=fp32",
-        *([f"task.language_model={folders[language_model]}"] if language_model else []),
-        f"task.train=[{{loader: jsonl, path: {PARLOR}}}]", "task.heldout=[{loader: parlor, limit: 4}]",
+        "train", "objective=dialogue", f"objective.checkpoint={folders[checkpoint]}", f"output={output}",
+        "precision=fp32", *([f"objective.language_model={folders[language_model]}"] if language_model else []),
+        f"objective.train=[{{loader: jsonl, path: {PARLOR}}}]", "objective.heldout=[{loader: parlor, limit: 4}]",
         "trainer.max_steps=2", "trainer.per_device_train_batch_size=4", "trainer.warmup_steps=1",
         "trainer.save_steps=2", *more,
     ]  # fmt: skip
@@ -317,9 +317,9 @@ def test_cross_attention_alone_can_be_trained_in_a_graft(tmp_path, folders):
         ("bart", "foreign", [], "other token embeddings than the encoder"),
         ("bart", "gpt2", [], "a GPT2Model cannot take the place of a BartDecoder. Take an encoder such as roberta"),
         ("bart", "bart", [], "is an encoder-decoder, not a causal language model"),
-        ("bart", "grafted", ["task.decoder=decoder.safetensors"], "both name the decoder to start from"),
-        ("bert", "gpt2", ["task.target_tokens=61"], "responses take 61 positions, but this model has 60"),
-        ("bert", "gpt2", ["task.layout.turns=7"], "sources take 215 positions, but this model has 200"),
+        ("bart", "grafted", ["objective.decoder=decoder.safetensors"], "both name the decoder to start from"),
+        ("bert", "gpt2", ["objective.target_tokens=61"], "responses take 61 positions, but this model has 60"),
+        ("bert", "gpt2", ["layout.turns=7"], "sources take 215 positions, but this model has 200"),
         ("bert", None, [], "is not an encoder-decoder"),
     ],
 )
@@ -504,8 +504,8 @@ def test_a_joined_model_can_be_trained_further(tmp_path, folders, joined):
 def test_a_joined_model_cannot_denoise(tmp_path, command, joined):
     (tmp_path / "text.txt").write_text("One sentence of a text.\n", encoding="utf-8")
     status, _, err = command(
-        "train", "task=denoise", "output=out", f"task.checkpoint={joined / 'model'}", "task.text=text.txt",
-        "task.heldout=text.txt",
+        "train", "objective=denoise", "output=out", f"objective.checkpoint={joined / 'model'}",
+        "objective.text=text.txt", "objective.heldout=text.txt",
     )  # fmt: skip
     assert status == 2 and "a vocabulary of its own" in err and len(err.splitlines()) == 1
 
@@ -542,7 +542,7 @@ def test_fine_tuning_starts_from_other_decoder_weights(tmp_path, folders):
     name = "layers.1.fc2.weight"
     before = load_file(checkpoint / "model.safetensors")
     save_file({name: torch.full_like(before[f"model.decoder.{name}"], 0.5)}, checkpoint / "decoder.safetensors")
-    call = arguments(folders | {"bart": checkpoint}, "bart", tmp_path / "out", "task.decoder=decoder.safetensors")
+    call = arguments(folders | {"bart": checkpoint}, "bart", tmp_path / "out", "objective.decoder=decoder.safetensors")
     assert not main([*call, "trainer.learning_rate=0", "trainer.max_steps=1"])
     after = weights(tmp_path / "out")
     assert moved(before, after) == {f"model.decoder.{name}"}

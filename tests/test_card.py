@@ -9,7 +9,7 @@ from zsc.data import DATASETS
 from zsc.data.card import CARDS, load_card, verify
 from zsc.data.embedded import PARLOR
 
-OF_ONES_OWN = {"jsonl", "table", "hub"}
+OF_ONES_OWN = {"jsonl", "table", "hub", "parallel"}
 
 
 @pytest.mark.parametrize("loader", sorted(set(DATASETS) - OF_ONES_OWN))

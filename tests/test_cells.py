@@ -216,10 +216,10 @@ def test_a_run_folder_is_no_link_and_takes_nothing_that_is_of_no_run(tmp_path):
 def test_a_training_replaces_nothing_that_is_of_none(tmp_path):
     from zsc.files import remove_folder
     from zsc.study.train import check_folder, config_text
-    from zsc.training.options import DialogueOptions, Task, TrainOptions
+    from zsc.training.options import DialogueOptions, Objective, TrainOptions
 
-    task = Task(DialogueOptions(checkpoint="mini", train=(), heldout=()))
-    options = TrainOptions(task=task, output=str(tmp_path), freeze=())
+    objective = Objective(DialogueOptions(checkpoint="mini", train=(), heldout=()))
+    options = TrainOptions(objective=objective, output=str(tmp_path), freeze=())
     (tmp_path / "model").mkdir()
     (tmp_path / "tokenizer").mkdir()
     with pytest.raises(ZscError, match="model is there and of no training"):

@@ -20,9 +20,10 @@ from tests.processes import finished, start
 from zsc.cli.check import check_overrides
 from zsc.cli.expand import contract, expand
 from zsc.cli.flags import named, split_arguments
-from zsc.cli.groups import CONFIGS, GROUPS, group_options
+from zsc.cli.groups import GROUPS, group_options
 from zsc.cli.help import COMMANDS, help_of, overview
 from zsc.cli.main import main
+from zsc.configs import CONFIGS
 from zsc.data import DATASETS
 from zsc.data.record import Record, Turn
 from zsc.generation.folder import RunFolder
@@ -179,12 +180,12 @@ BAD = [
     (["run", "metrics=null"], "must be a list"),
     (["run", "metrics=length"], "must be a list"),
     (["run", "layout=null"], "layout"),
-    (["run", "layout.speaker_tokens=null"], "layout.speaker_tokens=null must be a list of 2 texts"),
+    (["run", "layout=buckets", "layout.speaker_tokens=null"], "layout.speaker_tokens=null must be a list of 2 texts"),
     (["run", "output='${nope}'"], "cannot be resolved"),
     (["run", "seeds=[0,0]"], "different whole numbers"),
     (["run", "knob.strength=1,2"], "add -m"),
     (["run", "attn_bias"], "not of the form key=value"),
-    (["run", "task=denoise"], "no option 'task'"),
+    (["run", "objective=denoise"], "no option 'objective'"),
     (["run", "format=jsn"], "Did you mean 'json'"),
     (["run", "batch_size=0"], "batch_size=0"),
     (["run", "layout.turns=0"], "layout.turns=0"),
@@ -277,9 +278,10 @@ def test_every_shipped_config_composes_and_builds():
     mini = load_model("mini", device="cpu")
 
     needed = {
-        "dialogue": ["output=x", "task.checkpoint=mini"],
-        "denoise": ["output=x", "task.text=x", "task.heldout=x"],
-        "language_model": ["output=x", "task.text=x", "task.heldout=x", "task.checkpoint=mini"],
+        "dialogue": ["output=x", "objective.checkpoint=mini"],
+        "denoise": ["output=x", "objective.text=x", "objective.heldout=x"],
+        "language_model": ["output=x", "objective.text=x", "objective.heldout=x", "objective.checkpoint=mini"],
+        "text_to_text": ["output=x", "objective.checkpoint=mini", "objective.train=[]", "objective.heldout=[]"],
         "checkpoint": ["model.checkpoint=x"],
     } | {dataset: ["dataset.path=x"] for dataset in ("jsonl", "table", "hub")}
     mandatory = {"tune": ["target=length", "budget=length:+1"], "table": ["table=questions"]}
@@ -288,10 +290,13 @@ def test_every_shipped_config_composes_and_builds():
     for command, kinds in GROUPS.items():
         for kind in kinds:
             for option in group_options(kind):
+                if command == "train" and kind == "layout":  # see test_options.py
+                    continue
                 words = [
                     *mandatory.get(command, []),
                     f"{kind}={option}",
-                    *(needed.get(option, []) if kind != "table" else []),
+                    *(needed.get(option, []) if kind not in ("table", "task", "layout") else []),
+                    *(["layout.text='{document}'"] if (kind, option) == ("layout", "template") else []),
                 ]
                 with initialize_config_dir(str(CONFIGS), version_base="1.3"):
                     composed = compose(command, words)
@@ -299,7 +304,8 @@ def test_every_shipped_config_composes_and_builds():
                     continue
                 options = options_of(kinds_of.get(command, RunOptions), composed)
                 if command == "train":
-                    assert options.task.options.name == option and options.freeze == options.task.options.freeze
+                    chosen = options.objective.options
+                    assert chosen.name == option and options.freeze == chosen.freeze
                 elif kind == "knob":
                     built = build_settings([options.knob], ModelOptions("mini", device="cpu"), mini)
                     assert len(built.settings) == 1 + (option in KNOBS)

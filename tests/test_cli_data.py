@@ -6,8 +6,8 @@ import pytest
 
 from tests.data import real_data
 from zsc.cli.main import main
-from zsc.data.layout import BucketLayout
-from zsc.data.record import Record, Turn
+from zsc.data.layouts import BucketLayout
+from zsc.data.record import Focus, Record, Turn
 from zsc.study.contents import counts, example, lengths
 
 RECORDS = [
@@ -27,6 +27,22 @@ def test_counts_by_hand():
         "turns of history, median": 2,
         "turns of history, most": 4,
     }
+
+
+def test_fields_focus_and_references_are_counted():
+    records = [
+        Record(
+            "1", (), "a", fields={"question": "Q?", "context": "C"}, focus=(Focus("C"),), references=("a", "b", "c")
+        ),
+        Record("2", (), "a", fields={"context": "C"}, references=("a", "b")),
+        Record("3", (), None, fields={"context": "C"}, focus=(Focus("C"), Focus("x"))),
+        Record("4", (), "a"),
+    ]
+    rows = {row["what"]: row["count"] for row in counts(records)}
+    assert {name: rows[name] for name in list(rows)[:8]} == {
+        "records": 4, "with question": 1, "with context": 3, "with a focus": 2, "with knowledge": 0,
+        "with a reference": 3, "with several references": 2, "references, most": 3,
+    }  # fmt: skip
 
 
 def test_the_median_of_an_even_number_of_histories_is_one_of_them():
@@ -71,7 +87,7 @@ def test_a_dataset_with_a_card(capsys):
 def test_json_holds_everything(capsys):
     assert main(["data", "parlor", "examples=2", "format=json"]) == 0
     described = json.loads(capsys.readouterr().out)
-    assert set(described) == {"card", "files", "counts", "lengths", "examples"}
+    assert set(described) == {"card", "files", "counts", "lengths", "examples", "remark"}
     assert described["files"] == [{"file": "parlor.jsonl", "checksum": "as published"}]
     assert len(described["examples"]) == 2 and described["counts"][0] == {"what": "records", "count": 240}
 

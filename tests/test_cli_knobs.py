@@ -10,7 +10,7 @@ from tests.processes import finished
 from zsc.cli.check import check_overrides
 from zsc.cli.compose import options_of
 from zsc.cli.expand import expand
-from zsc.cli.groups import CONFIGS
+from zsc.configs import CONFIGS
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
 from zsc.study.options import RunOptions
@@ -161,7 +161,7 @@ def test_several_knobs_together(zsc, tmp_path):
             "self_attention, cross_attention, feed_forward",
         ),
         (["knob=swap", "knob.by=others"], "other, averaged, layer_mean, random, shuffled"),
-        (["knob=attn_bias", "knob.profile=[knowledge,dialgo]"], "is not one of knowledge, dialog"),
+        (["knob=attn_bias", "knob.profile=[knowledge,dialgo]"], "has no field 'dialgo' to bias towards. Did you"),
         (["knob=attn_bias", "knob.strength=[2,2.0]"], "would both be called attn_bias(knowledge, 2)"),
         (["knob=attn_bias", "knob.name=foo"], "no knob 'foo'"),
         (["knob=self_attn_bias", "knob.seed=abc"], "seed='abc' must be a whole number"),

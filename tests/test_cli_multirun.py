@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from zsc.cli import hydra as hydra_edge
 from zsc.cli.hydra import Job
 from zsc.cli.outcomes import Outcomes, new_folder
+from zsc.configs import CONFIGS
 from zsc.errors import INTERRUPTED, ZscError
 
 DONE: list[float] = []
@@ -94,7 +94,7 @@ def test_a_job_sent_to_another_process_raises_nothing_there(tmp_path, monkeypatc
     from hydra.core.hydra_config import HydraConfig
 
     sent = pickle.dumps(Job("tests.test_cli_multirun:acting", Outcomes(tmp_path)))
-    with initialize_config_dir(str(hydra_edge.CONFIGS), version_base="1.3"):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         for number, strength in enumerate([1, 2, 3]):
             cfg = compose("run", ["knob=attn_bias", f"knob.strength={strength}", f"+hydra.job.num={number}"],
                           return_hydra_config=True)  # fmt: skip

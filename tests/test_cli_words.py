@@ -12,9 +12,10 @@ from omegaconf import OmegaConf
 from zsc.cli.check import check_overrides
 from zsc.cli.expand import contract, expand
 from zsc.cli.flags import check_words, named, split_arguments
-from zsc.cli.groups import CONFIGS, group_options
+from zsc.cli.groups import group_options
 from zsc.cli.help import COMMANDS, help_of, overview
 from zsc.cli.words import FREE, quoted
+from zsc.configs import CONFIGS
 from zsc.errors import ZscError
 from zsc.options import read
 from zsc.study.options import ReportOptions
@@ -42,6 +43,34 @@ def test_a_path_or_a_name_is_taken_as_it_stands(text):
     assert found == [text] * 7
     again = shlex.split(shlex.join(contract(overrides)))
     assert composed(expand(again, several=False)) == config
+
+
+@pytest.mark.parametrize(("command", "at"), [("run", "dataset."), ("data", "dataset."), ("score", "")])
+@pytest.mark.parametrize("text", ["title", "a b", "translation.en", "c,d", "null"])
+def test_a_column_of_any_field_can_be_named(command, at, text):
+    words = ["dataset=table", "dataset.path=x"] if at else ["run=x"]
+    given = [*words, f"{at}columns.mine={text}", f"{at}columns.source={text}"]
+    overrides = expand(given, several=False)
+    check_overrides(command, [], overrides)
+    config = composed(overrides, command)
+    columns = (config["dataset"] if at else config)["columns"]
+    assert columns["mine"] == columns["source"] == (None if text == "null" else text)
+    assert contract(overrides) == given
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_files_of_parallel_texts_are_taken_as_they_stand(text):
+    words = ["dataset=parallel", f"dataset.source={text}", f"dataset.target={text}"]
+    dataset = composed(expand(words, several=False))["dataset"]
+    assert (dataset["source"], dataset["target"]) == (text, text)
+
+
+@pytest.mark.parametrize("word", ["dataset.columns.my-own=x", "dataset.columns.mine.too=x", "dataset.path.mine=x"])
+def test_only_columns_take_any_word(word):
+    with pytest.raises(ZscError, match="no option 'dataset"):
+        check_overrides("run", [], expand(["dataset=table", "dataset.path=x", word], several=False))
+    with pytest.raises(ZscError, match=r"no option .dataset.columns.mine"):
+        check_overrides("run", [], expand(["dataset=parlor", "dataset.columns.mine=x"], several=False))
 
 
 def test_what_is_in_quotes_or_null_or_a_list_of_a_knobs_stays_as_in_hydra():
@@ -113,7 +142,7 @@ def test_answers_are_a_list_of_files_as_they_stand():
 
 def test_every_path_or_name_of_the_configs_is_free():
     known = {"path", "checkpoint", "decoder", "output", "cells", "topic", "save", "trained", "text", "phrases",
-             "language_model", "embedder", "topic_classifier", "sentiment_classifier", "history",
+             "language_model", "embedder", "topic_classifier", "sentiment_classifier", "register_classifier", "history",
              "profile"}  # fmt: skip
 
     def check(node, prefix):
@@ -125,8 +154,8 @@ def test_every_path_or_name_of_the_configs_is_free():
 
     for pair in zip_longest(group_options("dataset"), group_options("knob")):
         check(composed([f"{kind}={one}" for kind, one in zip(("dataset", "knob"), pair, strict=True) if one]), "")
-    for task in group_options("task"):
-        check(composed([f"task={task}"], "train"), "")
+    for objective in group_options("objective"):
+        check(composed([f"objective={objective}"], "train"), "")
 
 
 WRONG = [

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForSeq2SeqLM
 
 from zsc.data import load_records
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode, generate

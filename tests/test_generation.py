@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import GenerationConfig, LogitsProcessorList
 
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, generate, response_mask

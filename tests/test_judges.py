@@ -22,7 +22,7 @@ from zsc.data.control_phrases import load_phrases
 from zsc.errors import ZscError
 from zsc.metrics.judges import JUDGES, Topic, build_judges
 from zsc.metrics.judges.base import by_length, judged
-from zsc.metrics.judges.classifier import SentimentClassifier, TopicClassifier, positions
+from zsc.metrics.judges.classifier import RegisterClassifier, SentimentClassifier, TopicClassifier, positions
 from zsc.metrics.judges.embedder import Embedder
 from zsc.metrics.judges.language_model import LanguageModel, windows
 
@@ -161,6 +161,25 @@ def test_positions_of_roberta_begin_after_its_padding():
         assert model(torch.full((1, 18), 7)).logits.shape == (1, 2)
     with pytest.raises((IndexError, RuntimeError)), torch.no_grad():
         model(torch.full((1, 19), 7))
+
+
+@pytest.mark.parametrize(
+    ("labels", "formal"),
+    [(["Formal", "informal"], 0), (["informal", "formal"], 1), (["LABEL_0", "LABEL_1"], 1), (["x", "y", "formal"], 2)],
+)
+def test_register_is_the_probability_of_the_formal_label(tmp_path, tokenizer, labels, formal):
+    judge = RegisterClassifier(classifier(tmp_path / "c", tokenizer, labels), "cpu")
+    for text, values in zip(TEXTS, judge.judge(TEXTS), strict=True):
+        with torch.no_grad():
+            logits = judge.pipeline.model(**judge.pipeline.tokenizer(text, return_tensors="pt")).logits[0]
+        assert values == pytest.approx([float(logits.softmax(0)[formal])], abs=1e-5)
+    assert judge.judge([" "]) == [None] and judge.signature.endswith(f"|label:{labels[formal]}")
+
+
+@pytest.mark.parametrize("labels", [["polite", "rude"], ["formal"], ["formal", "formally"], ["0", "1", "2"]])
+def test_a_classifier_without_one_formal_label(tmp_path, tokenizer, labels):
+    with pytest.raises(ZscError, match=f"no one formal label among {', '.join(labels)}"):
+        RegisterClassifier(classifier(tmp_path / "c", tokenizer, labels), "cpu")
 
 
 def test_a_classifier_without_one_positive_label(tmp_path, tokenizer):
@@ -327,6 +346,7 @@ def test_judges_are_whole_and_bring_no_code(tmp_path, tokenizer, damage, message
     for kind, folder in {
         "language_model": save_language_model(tmp_path / "gpt", tokenizer),
         "sentiment_classifier": Path(classifier(tmp_path / "c", tokenizer, ["NEG", "POS"])),
+        "register_classifier": Path(classifier(tmp_path / "r", tokenizer, ["informal", "formal"])),
     }.items():
         damage(folder)
         with pytest.raises(ZscError, match=rf"judges.{kind}=.*{message}") as error:

@@ -8,7 +8,7 @@ import torch
 from transformers import DynamicCache
 
 from tests.knob_cases import Given, made_knob, shared_ways
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.knobs import UnsupportedModel, apply
 from zsc.knobs.cache import NAMES, cache_name, given_cache, returned_cache, with_cache
 

@@ -8,7 +8,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from tests.knob_cases import Given, made_knob, mixture, mixtures, shared_ways
 from tests.reference import cross_attentions, interpolated_copy, reweighted, self_attentions
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode
 from zsc.knobs import (

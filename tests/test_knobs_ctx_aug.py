@@ -6,7 +6,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from tests.reference import cross_attentions, reweighted
 from zsc.data.control_phrases import load_phrases, phrase_sets
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.errors import ZscError
 from zsc.knobs import ContextAugmentation, apply
 

@@ -9,7 +9,7 @@ import torch
 from tests.families import tiny_family
 from tests.knob_cases import CASES, Given, first, made_knob, neutral, ways
 from tests.reference import Plain, cross_attentions, reweighted
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.knobs import (
     AdditiveKnob,
     AttentionBias,

@@ -7,7 +7,7 @@ import torch
 
 from tests.knob_cases import Given, made_knob, stepped_ways
 from tests.reference import cross_attentions, reweighted, self_attentions
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
 from zsc.knobs.cached import LostAtCachedSteps
 from zsc.knobs.finite import NotFinite

@@ -5,7 +5,8 @@ import torch
 
 from tests.families import tiny_family
 from tests.knob_cases import Given, additive_ways, made_knob
-from zsc.data.layout import BucketLayout, Source
+from zsc.data.layouts import BucketLayout
+from zsc.data.source import Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode, fit_together, generate
 from zsc.knobs import AttentionBias, ComponentSwap, ContextAugmentation, apply

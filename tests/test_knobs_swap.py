@@ -164,7 +164,7 @@ def test_a_decoder_without_layers_is_refused(tiny):
 
 
 def test_a_swap_beside_biasing_acts_as_on_the_swapped_model(pair, inputs, tokenizer, parlor):
-    from zsc.data.layout import BucketLayout
+    from zsc.data.layouts import BucketLayout
 
     model, other = pair("bart")
     source = BucketLayout().encode(parlor[:3], tokenizer)

@@ -14,7 +14,7 @@ import torch
 
 from tests.families import tiny_family
 from tests.knob_cases import Given, dosed, lone_ways, made_knob, neutral, shared_ways
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.knobs import AttentionBias, ComponentSwap, DecoderMixing, SelfAttentionBias, apply
 from zsc.knobs.contexts import ThreadConflict
 from zsc.knobs.probe import eager

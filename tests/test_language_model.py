@@ -1,4 +1,4 @@
-"""Causal language models on the embeddings of an encoder-decoder, and `zsc train task=language_model`."""
+"""Causal language models on the embeddings of an encoder-decoder, and `zsc train objective=language_model`."""
 
 import json
 import math
@@ -119,9 +119,9 @@ def texts(tmp_path_factory, parlor, tokenizer):
 
 def arguments(folder, texts, output, *more):
     return [
-        "train", "task=language_model", f"task.checkpoint={folder}", f"task.text={texts / 'text.txt'}",
-        f"task.heldout={texts / 'heldout.txt'}", "task.segment_tokens=48", f"output={output}", "precision=fp32",
-        "trainer.max_steps=3", "trainer.per_device_train_batch_size=4", "trainer.warmup_steps=1",
+        "train", "objective=language_model", f"objective.checkpoint={folder}", f"objective.text={texts / 'text.txt'}",
+        f"objective.heldout={texts / 'heldout.txt'}", "objective.segment_tokens=48", f"output={output}",
+        "precision=fp32", "trainer.max_steps=3", "trainer.per_device_train_batch_size=4", "trainer.warmup_steps=1",
         "trainer.save_steps=3", *more,
     ]  # fmt: skip
 
@@ -178,5 +178,5 @@ def test_a_family_without_a_causal_language_model_is_refused_before_the_text_is_
 
 
 def test_segments_beyond_the_decoders_positions_are_refused(command, checkpoints, texts):
-    status, _, err = command(*arguments(checkpoints["bart"], texts, "out", "task.segment_tokens=199"))
+    status, _, err = command(*arguments(checkpoints["bart"], texts, "out", "objective.segment_tokens=199"))
     assert status == 2 and "201 positions, but this model has 200" in err

@@ -230,17 +230,18 @@ def test_every_metric_is_listed_under_its_own_name_and_signs_its_numbers():
 
 
 def test_every_metric_says_its_direction_and_what_it_needs():
-    columns = build_columns([], {}, 5, [], [])
+    columns = {*build_columns([], {}, 5, [], []), "document", "formal_annotated", "informal_annotated"}
     for name, build in METRICS.items():
         metric = build(name)
         assert metric.better in ("higher", "lower") and family(name) in GROUPS
         assert not metric.judge or metric.judge in JUDGES, metric.judge
-        assert set(metric.reads) <= set(columns) and (metric.judge or metric.columns == metric.reads)
+        assert set(metric.reads) <= columns and (metric.judge or metric.columns == metric.reads)
 
 
 def test_what_metrics_say_of_themselves_by_hand():
     directions = {"knowledge_f1": "higher", "knowledge_copied_run": "lower", "perplexity_median": "lower",
-                  "question_rate": "higher", "self_bleu": "lower", "negative_rate": "higher"}  # fmt: skip
+                  "question_rate": "higher", "self_bleu": "lower", "negative_rate": "higher", "reference_ter": "lower",
+                  "compression": "higher"}  # fmt: skip
     assert {name: described(name).better for name in directions} == directions
     assert [name for name in METRICS if described(name).beside] == ["phrase_copy_rate", "repetition", "distinct2"]
     assert [metric.measure for metric in fluency_metrics()] == [
@@ -248,6 +249,8 @@ def test_what_metrics_say_of_themselves_by_hand():
     ]  # fmt: skip
     assert described("topic_similarity").requirements == "judges.embedder=MODEL and topic"
     assert described("knowledge_entailment").requirements == "judges.entailment=MODEL and knowledge"
+    assert described("exact_match").requirements == "reference"
+    assert described("formal_accuracy").requirements == "formal_annotated and informal_annotated"
     assert described("reference_bleu").requirements == "reference" and described("length").requirements == ""
     assert all(described(name).logarithmic == ("perplexity" in name) for name in METRICS)
 

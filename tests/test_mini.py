@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from zsc.data.control_phrases import load_phrases
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, generate
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias

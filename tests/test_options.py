@@ -10,14 +10,16 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from zsc.cli.groups import CONFIGS, GROUPS, group_options
+from zsc.cli.groups import GROUPS, group_options
 from zsc.cli.help import COMMANDS, help_of
+from zsc.configs import CONFIGS
 from zsc.data import DATASETS
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import LAYOUTS, BucketLayout, read_layout
 from zsc.data.options import DatasetOptions
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.knobs import KNOBS
+from zsc.metrics import build_metrics
 from zsc.metrics.judges import JUDGES
 from zsc.metrics.options import JudgeOptions
 from zsc.models.options import ModelOptions
@@ -34,10 +36,19 @@ from zsc.study.options import (
     ScoreOptions,
     TableOptions,
     TableSpec,
+    TaskOptions,
     TuneOptions,
 )
 from zsc.study.outputs import COLUMNS
-from zsc.training.options import TASKS, DenoiseOptions, DialogueOptions, LanguageModelOptions, Task, TrainOptions
+from zsc.study.tasks import task_values
+from zsc.training.options import (
+    OBJECTIVES,
+    DenoiseOptions,
+    DialogueOptions,
+    LanguageModelOptions,
+    Objective,
+    TrainOptions,
+)
 
 
 @dataclass(frozen=True)
@@ -144,9 +155,13 @@ WRITTEN = [
     ReportOptions(runs=("a", "b")),
     AnnotateOptions(run="x", answers=("a,b",)),
     TuneOptions(target="length", budget="fluency:+1"),
-    TrainOptions(task=Task(DialogueOptions(checkpoint="x", train=(TOPICAL,))), output="o", freeze=("encoder",)),
-    TrainOptions(task=Task(DenoiseOptions(text="x", heldout="y")), output="o", freeze=()),
-    TrainOptions(task=Task(LanguageModelOptions(text="x", heldout="y", checkpoint="z")), output="o", freeze=()),
+    TrainOptions(
+        objective=Objective(DialogueOptions(checkpoint="x", train=(TOPICAL,))), output="o", freeze=("encoder",)
+    ),
+    TrainOptions(objective=Objective(DenoiseOptions(text="x", heldout="y")), output="o", freeze=()),
+    TrainOptions(
+        objective=Objective(LanguageModelOptions(text="x", heldout="y", checkpoint="z")), output="o", freeze=()
+    ),
     Outer(name="x", many=(Inner(1),), paths={"a": None}),
 ]
 
@@ -183,7 +198,7 @@ def agree(kind, node, at=""):
     for name, one in own.items():
         key, value = f"{at}{name}", node[name]
         if one.default is MISSING and one.default_factory is MISSING:
-            assert value == "???" or key in ("task", "table", "freeze"), key
+            assert value == "???" or key in ("objective", "table", "freeze"), key
             continue
         default = one.default if one.default is not MISSING else one.default_factory()
         assert value_of(hints[name], value, key) == FILLED.get(key, default), key
@@ -196,11 +211,11 @@ def test_the_config_of_a_command_is_its_dataclass(command):
     agree(KINDS[command], composed(command, *CHOSEN.get(command, [])))
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_the_config_of_a_task_is_its_dataclass(name):
-    node = composed("train", f"task={name}")
-    assert node["task"].pop("name") == name and node["freeze"] == node["task"]["freeze"]
-    agree(TASKS[name], node["task"])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_config_of_an_objective_is_its_dataclass(name):
+    node = composed("train", f"objective={name}")
+    assert node["objective"].pop("name") == name and node["freeze"] == node["objective"]["freeze"]
+    agree(OBJECTIVES[name], node["objective"])
 
 
 @pytest.mark.parametrize("name", [name for name in group_options("knob") if name not in ("none", "several")])
@@ -209,6 +224,7 @@ def test_the_config_of_a_knob_is_its_class(name):
     node = loaded(f"knob/{name}.yaml")
     other = node.pop("other", None)
     assert node.pop("name") == name and set(node) == set(own)
+    node |= {key: getattr(TaskOptions, value[7:-1]) for key, value in node.items() if str(value).startswith("${task.")}
     assert {key for key, value in own.items() if value is not MISSING and value != node[key]} == set()
     assert other == ({"checkpoint": "${other.checkpoint}", "decoder": "${other.decoder}"} if other else None)
     assert (other is not None) == ("other" in {one.name for one in fields(KNOBS[name])})
@@ -219,15 +235,40 @@ def test_the_config_of_a_dataset_is_the_signature_of_its_loader(name):
     node = loaded(f"dataset/{name}.yaml")
     assert (node.pop("loader"), node.pop("limit")) == (name, None)
     defaults = {one.name: one.default for one in signature(DATASETS[name]).parameters.values()}
+    defaults |= {"task": "${task.name}"} if "task" in defaults else {}
     assert node == {key: "???" if value is Parameter.empty else value for key, value in defaults.items()}
 
 
 def test_models_and_decodings_have_the_fields_of_their_dataclasses():
-    assert set(group_options("dataset")) == set(DATASETS) and set(group_options("task")) == set(TASKS)
+    assert set(group_options("dataset")) == set(DATASETS) and set(group_options("objective")) == set(OBJECTIVES)
     for group, kind, shipped in (("model", ModelOptions, "mini"), ("decoding", Decoding, "sample")):
         agree(kind, composed("run", f"{group}={shipped}")[group])
         for name in group_options(group):
-            assert set(composed("run", f"{group}={name}")[group]) == {one.name for one in fields(kind)}
+            own = set(composed("run", f"{group}={name}")[group])
+            assert own - ({"published"} if name == "checkpoint" else set()) == {one.name for one in fields(kind)}
+
+
+@pytest.mark.parametrize("name", group_options("layout"))
+def test_a_layout_has_the_options_of_its_form(name):
+    node = composed("run", f"layout={name}")["layout"]
+    node |= {"text": node["text"] or "{document}"} if "text" in node else {}
+    assert set(node.pop("fits", {})) <= {"names", "models", "tokenizers", "tasks", "tokens"}
+    kind = LAYOUTS[node.pop("form")]
+    assert set(node) == {one.name for one in fields(kind) if one.init}
+    assert plain(read_layout("layout", node | {"form": kind.form})) == node | {"form": kind.form}
+    if name in LAYOUTS and name != "template":
+        assert read_layout("layout", node | {"form": kind.form}) == kind()
+    if name != "template":
+        assert read_layout("layout", name) == read_layout("layout", node | {"form": kind.form})
+
+
+@pytest.mark.parametrize("name", group_options("task"))
+def test_a_task_is_the_same_from_the_shell_and_from_python(name):
+    node = composed("run", f"task={name}")
+    assert node["task"]["name"] == name and read(RunOptions, node).task == read(RunOptions, task_values(name)).task
+    build_metrics(list(node["metrics"]))
+    for key, value in task_values(name).items():
+        assert node[key] == value, key
 
 
 @pytest.mark.parametrize("name", group_options("table"))

@@ -7,6 +7,7 @@ import pytest
 
 from tests.families import save_language_model
 from zsc.cli.main import main
+from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
 from zsc.study.outputs import import_outputs
@@ -225,3 +226,19 @@ def test_values_that_are_no_such_thing(tmp_path, change, message):
     file.write_text(json.dumps({"history": "Hi.", "response": "a", **change}))
     with pytest.raises(ZscError, match=f"line 1: {message}"):
         import_outputs(file, {}, tmp_path, 5)
+
+
+def test_responses_to_examples_of_any_fields(tmp_path, capsys):
+    file = tmp_path / "systems.jsonl"
+    row = {"text": {"en": "Yes."}, "context": "C.", "answers": ["Ja.", "Doch."], "answer": "Ja.", "label": 1}
+    file.write_text(json.dumps(row))
+    columns = {"source": "text.en", "passage": "context", "references": "answers", "response": "answer"}
+    folder = import_outputs(file, columns, tmp_path, 5)
+    assert folder.records() == [
+        Record("1", (), "Ja.", fields={"source": "Yes.", "passage": "C."}, references=("Ja.", "Doch."))
+    ]
+    assert folder.rows()[0]["response"] == "Ja."
+    assert f"{file}: columns not read: label. columns.FIELD=NAME" in capsys.readouterr().err
+    file.write_text("\n".join(json.dumps({**row, "text": {"en": text}, "id": 1}) for text in ("Yes.", "No.")))
+    with pytest.raises(ZscError, match=r"line 2: the source of example 1 is not that of"):
+        import_outputs(file, columns, tmp_path, 5)

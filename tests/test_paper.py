@@ -9,8 +9,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.families import tiny_model
-from zsc.cli.groups import CONFIGS, group_options
+from zsc.cli.groups import group_options
 from zsc.cli.knobs import compose_knob
+from zsc.configs import CONFIGS
 from zsc.errors import ZscError
 from zsc.metrics.score import Row
 from zsc.study.options import RunOptions
@@ -113,7 +114,7 @@ def test_every_shipped_table_is_well_formed_and_its_knobs_compose(name):
     ("change", "message"),
     [
         ({"title": ...}, "see the files in configs/table for the form. table.title has no value"),
-        ({"colums": []}, r"no option 'table.colums'. Did you mean 'columns'\? Known: title, columns, groups, baseline"),
+        ({"colums": []}, r"no option 'table.colums'. Did you mean 'columns'\? Known: title, columns, task, groups"),
         ({"baseline": "nothing"}, "It holds title, columns, either groups, a list, or baseline"),
         ({"groups": ..., "baseline": ["nothing"]}, r"table.baseline=\['nothing'\] must be a text"),
         ({"groups": ..., "baseline": "x", "columns": ["trained_shared"]}, "trained_shared"),

@@ -10,7 +10,7 @@ import torch
 from zsc.cli.check import check_overrides
 from zsc.cli.expand import expand
 from zsc.cli.flags import named, split_arguments
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.knobs import AttentionBias, apply
 from zsc.knobs.probe import probe
 
@@ -18,7 +18,9 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-COMMANDS = re.findall(r"^\$ zsc ((?:run|sweep|plan|table|tune|bench|data|doctor) [^#\n>]*)", README, re.MULTILINE)
+COMMANDS = re.findall(
+    r"^\$ zsc ((?:run|sweep|plan|table|tune|bench|data|doctor) [^#\n>]*)", README.replace("\\\n", " "), re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -13,10 +13,11 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from tests.reference import cross_attentions, reweighted
 from zsc.cli.compose import options_of
-from zsc.cli.groups import CONFIGS
 from zsc.cli.main import main
-from zsc.data.layout import BucketLayout, plain_source
+from zsc.configs import CONFIGS
+from zsc.data.layouts import BucketLayout
 from zsc.data.record import Record, Turn
+from zsc.data.source import plain_source
 from zsc.generation.attended import attended, decoder_ids, source_texts
 from zsc.generation.folder import RunFolder
 from zsc.knobs import AttentionBias, ContextAugmentation

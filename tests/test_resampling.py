@@ -7,6 +7,7 @@ from scipy.stats import permutation_test
 from tests.data import RESPONSES, TEXTS
 from zsc.metrics import METRICS
 from zsc.metrics.as_evaluate import AsEvaluate
+from zsc.metrics.items import LISTS
 from zsc.metrics.resampling import (
     bootstrap,
     bootstrap_weights,
@@ -27,6 +28,10 @@ def given(metric):
         return NUMBERS[metric.predictions], [3, 4, 2, 5]
     if metric.predictions != "response":
         return [0.2, 0.9, 0.4, 0.6], None
+    if metric.further:
+        return RESPONSES, [["[F]the[/F] cat", "[F]sat[/F]"], ["a [F]dog[/F]", "x"], ["y", "z"], ["x", "[F]Cats[/F]"]]
+    if metric.references in LISTS:
+        return RESPONSES, [["cats", "Cat sat!"], ["a dog"], ["cats", "x"], ["know"]]
     return RESPONSES, TEXTS if metric.references else None
 
 

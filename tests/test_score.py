@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from zsc.cli.main import main
-from zsc.data.record import Record, Turn
+from zsc.data.record import Focus, Record, Turn
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
@@ -51,6 +51,19 @@ def test_columns_by_hand():
     assert columns["history"] == ["Old news. Hi there."] * 2 and columns["dialog"] == ["Hi there."] * 2
     assert columns["knowledge"] == ["It rains.", None] and columns["context"][0] == "It rains. Old news. Hi there."
     assert columns["phrases"] == ["p\nq"] * 2 and columns["topic"] == [None] * 2
+
+
+def test_fields_references_and_focus_are_columns_and_hide_none():
+    given = [
+        Record("0", TURNS, "Yes.", "It rains.", fields={"source": "Ja.", "context": "x", "nll": "1", "response": "z"},
+               focus=(Focus("Ja"), Focus("rains", "knowledge", 3)), references=("Yes.", "Yeah.")),
+        Record("1", (), fields={"document": "A text."}),
+    ]  # fmt: skip
+    columns = build_columns(given, rows_of(["x", "y"]), 1, [], [])
+    assert columns["source"] == ["Ja.", None] and columns["document"] == [None, "A text."]
+    assert columns["accepted"] == [("Yes.", "Yeah."), None] and columns["focus"] == [("Ja", "rains"), None]
+    assert columns["context"] == ["It rains. Old news. Hi there.", None]
+    assert columns["nll"] == [2.0, 2.0] and columns["response"] == ["x", "y"]
 
 
 def test_responses_without_knowledge_are_dropped_and_counted_and_do_not_count_as_zero():

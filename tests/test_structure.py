@@ -50,7 +50,7 @@ def lines(file):
 
 def test_the_command_line_stays_thin():
     sizes = {file.name: lines(file) for file in (PACKAGE / "cli").glob("*.py")}
-    assert max(sizes.values()) <= 150 and sum(sizes.values()) <= 1200, sizes
+    assert max(sizes.values()) <= 150 and sum(sizes.values()) <= 1300, sizes
 
 
 @pytest.mark.parametrize("file", sorted((PACKAGE / "study").glob("*.py")), ids=lambda file: file.name)

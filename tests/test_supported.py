@@ -7,7 +7,7 @@ import torch
 
 import tests.families
 from tests.families import BART, T5, tiny_family, tiny_model
-from zsc.data.layout import Source
+from zsc.data.source import Source
 from zsc.errors import ZscError
 from zsc.generation.checks import check_lengths
 from zsc.knobs import AttentionBias, ContextAugmentation, SelfAttentionBias, UnsupportedModel, apply, supported

@@ -15,13 +15,14 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, BartphoTokenizer, By
 
 from tests.families import BART, T5, tiny_family
 from zsc.data import load_records
-from zsc.data.layout import FIRST_TURN, KNOWLEDGE, BucketLayout, plain_source
+from zsc.data.layouts import BucketLayout
+from zsc.data.source import FIRST_TURN, KNOWLEDGE, plain_source
 from zsc.errors import ZscError
 from zsc.generation.attended import attended, decoder_ids
 from zsc.knobs import KNOBS
 from zsc.knobs.spans import parse_span
 from zsc.models.files import _wanted
-from zsc.models.load import load_model, load_tokenizer
+from zsc.models.load import load_model, load_reader
 from zsc.study.contents import example
 
 TEXT = "Some birds sing at night, others sing at dawn."
@@ -115,7 +116,7 @@ def read_back(name, folder, ids, side="source"):
 
 def test_sources_and_targets_are_read_back_by_their_own_files(loaded):
     name, folder, model = loaded
-    for tokenizer, side in [(model.tokenizer, "source"), (load_tokenizer(str(folder)), "source")]:
+    for tokenizer, side in [(model.tokenizer, "source"), (load_reader(str(folder))[1], "source")]:
         ids = tokenizer(TEXT, add_special_tokens=False)["input_ids"]
         assert read_back(name, folder, ids, side) == tokenizer.decode(ids) == TEXT
     expected = TEXT[::-1] if name == "marian" else TEXT

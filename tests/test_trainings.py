@@ -13,7 +13,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from tests.families import tiny_model
 from zsc.data import load_records
 from zsc.data.embedded import load_parlor
-from zsc.data.layout import BucketLayout
+from zsc.data.layouts import BucketLayout
 from zsc.errors import ZscError
 from zsc.training.finished import Training, by_name, figures, read_trainings
 
@@ -36,9 +36,10 @@ def trained(tmp_path_factory, tokenizer):
     for name, frozen in WAYS.items():
         for seed in SEEDS:
             status = main([
-                "train", "task=dialogue", f"task.checkpoint={start}", f"output={root / 'ways' / f'{name}-{seed}'}",
-                f"task.train=[{{loader: jsonl, path: {start / 'turns.jsonl'}}}]", f"seed={seed}", "precision=fp32",
-                "task.heldout=[{loader: parlor, limit: 8}]", f"freeze=[{','.join(frozen)}]", "trainer.max_steps=3",
+                "train", "objective=dialogue", f"objective.checkpoint={start}",
+                f"output={root / 'ways' / f'{name}-{seed}'}",
+                f"objective.train=[{{loader: jsonl, path: {start / 'turns.jsonl'}}}]", f"seed={seed}", "precision=fp32",
+                "objective.heldout=[{loader: parlor, limit: 8}]", f"freeze=[{','.join(frozen)}]", "trainer.max_steps=3",
                 "trainer.per_device_train_batch_size=8", "trainer.eval_strategy=no", "trainer.learning_rate=0.01",
             ])  # fmt: skip
             assert status == 0

@@ -58,7 +58,7 @@ def test_the_distribution_has_a_name_of_its_own(wheel):
 
 def test_installed_elsewhere_it_runs(installed, tmp_path):
     environment, site = installed
-    where = printed("import zsc, zsc.cli.groups as c; print(zsc.__file__, c.CONFIGS)", environment, tmp_path)
+    where = printed("import zsc, zsc.configs as c; print(zsc.__file__, c.CONFIGS)", environment, tmp_path)
     assert where.split() == [str(site / "zsc" / "__init__.py"), str(site / "zsc" / "configs")]
     run = [sys.executable, "-m", "zsc", "run", "knob=attn_bias", "dataset.limit=4", "seeds=[0]", "format=json"]
     done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True)

@@ -17,6 +17,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenize import tokenize
 
 from zsc.cli.main import main
+from zsc.data.record import Record
 from zsc.data.similarity import most_similar
 from zsc.data.words import is_unspaced, length, words
 from zsc.errors import ZscError
@@ -265,7 +266,7 @@ def test_what_cannot_be_measured_has_no_value():
 def test_the_tokenizer_of_bleu_follows_the_script_of_the_references(texts, expected):
     chosen, why = choose(texts)
     assert chosen == expected and (expected in why if expected != "13a" else not why)
-    records = [Plain(text) for text in texts]
+    records = [Record(text, (), knowledge=text) for text in texts]
     columns = build_columns(records, {one.id: {"response": "x"} for one in records}, 1, [], [])
     for metric in build_metrics(["knowledge_bleu"]):
         assert "|tok:auto|" in metric.signature
@@ -296,14 +297,6 @@ def test_other_scripts_through_the_command(tmp_path, monkeypatch, capsys):
     code, table, err = scored("bleu.tokenize=13a")
     assert code == 0 and "|tok:13a|" in table["self_bleu"]["signature"] and "tokenizer" not in err
     assert scored("bleu.tokenize=x")[0] == 2
-
-
-class Plain:
-    history = ()
-    reference = None
-
-    def __init__(self, knowledge):
-        self.id = self.knowledge = knowledge
 
 
 def test_some_text_that_13a_leaves_together_is_said():
