@@ -79,6 +79,16 @@ def settings(family: str, vocabulary: int):
     )
 
 
+def draw_weights(model):
+    """Draw weights and biases that matter more than those of a new model; positions stay as they are."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1 and "embed_positions" not in name:
+                parameter.normal_(0, 0.25)
+            elif name.endswith("bias"):
+                parameter.normal_(0, 0.1)
+
+
 def tiny_family(family: str, vocabulary: int, attention: str = "eager", seed: int = 0):
     """Return a random model of ``family`` whose attention is sharp enough for a bias to matter."""
     torch.manual_seed(seed)
@@ -89,14 +99,12 @@ def tiny_family(family: str, vocabulary: int, attention: str = "eager", seed: in
     else:
         config._attn_implementation = attention
         model = AutoModelForSeq2SeqLM.from_config(config, attn_implementation=attention)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.dim() > 1 and "embed_positions" not in name:
-                parameter.normal_(0, 0.25)
-            elif name.endswith("bias"):
-                parameter.normal_(0, 0.1)
-            if family == "t5gemma" and "embed_tokens" in name:
-                parameter.mul_(0.1)  # or else it says its start token over and over
+    draw_weights(model)
+    if family == "t5gemma":  # or else it says its start token over and over
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "embed_tokens" in name:
+                    parameter.mul_(0.1)
     if family == "t5gemma":  # which hides a pad token from later ones without a cache, but not with it
         model.generation_config.bad_words_ids = [[TOKENS["pad_token_id"]]]
     if family.startswith("seamless"):

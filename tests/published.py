@@ -30,7 +30,7 @@ from transformers import (
 from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES as MBART_CODES
 from transformers.models.mbart50.tokenization_mbart50 import FAIRSEQ_LANGUAGE_CODES as MBART50_CODES
 
-from tests.families import FAMILIES, GEMMA
+from tests.families import FAMILIES, GEMMA, draw_weights
 from zsc.data.embedded import load_parlor
 
 LONGEST = 150  # tokens that the tokenizers say a source may have
@@ -199,12 +199,7 @@ def save(folder, family, tokenizer, start=None):
             family, **(FAMILIES[family] | dict(vocab_size=size, forced_eos_token_id=None) | own)
         )
     model = AutoModelForSeq2SeqLM.from_config(config)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.dim() > 1 and "embed_positions" not in name:
-                parameter.normal_(0, 0.25)
-            elif name.endswith("bias"):
-                parameter.normal_(0, 0.1)
+    draw_weights(model)
     model.generation_config = GenerationConfig(**own)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from zsc.data.cut import Cut
-from zsc.data.layouts import AutoLayout, BucketLayout, Layout, PlainLayout, TemplateLayout, read_layout
+from zsc.data.layouts import LAYOUTS, AutoLayout, Layout, read_layout
 from zsc.data.layouts.languages import language_tokens
 from zsc.data.layouts.presets import Checkpoint, preset_for, preset_values
 from zsc.data.record import Record
@@ -97,8 +97,8 @@ def trained_layout(folder: Path | None) -> dict[str, Any]:
 
 def own_options(values: dict[str, object]) -> set[str]:
     """Return the names of the options of a layout with ``values``."""
-    kinds: dict[object, Any] = {"template": TemplateLayout, "plain": PlainLayout}
-    return {field.name for field in fields(kinds.get(values.get("form"), BucketLayout)) if field.init}
+    kind: Any = LAYOUTS[str(values.get("form", "buckets"))]
+    return {field.name for field in fields(kind) if field.init}
 
 
 def with_tokens(decoding: Decoding, layout: Layout, loaded: Loaded) -> Decoding:

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
-from zsc.configs import CONFIGS, group_values
+from zsc.configs import group_files, group_values
 from zsc.errors import ZscError, suggestion
 from zsc.study.options import KnobOptions, TaskOptions
 
@@ -16,8 +14,7 @@ def task_values(name: str) -> dict[str, Any]:
     if name not in known:
         raise ZscError(f"no task '{name}'.{suggestion(name, known)} Known: {', '.join(known)}.")
     values = dict(known[name])
-    text = (CONFIGS / "task" / f"{name}.yaml").read_text(encoding="utf-8")
-    for chosen in yaml.safe_load(text).get("defaults", []):
+    for chosen in group_files("task")[name].get("defaults", []):
         for group, option in chosen.items():  # such as: override /decoding: beam
             key = group.removeprefix("override /")
             values[key] = {**group_values(key)[option], **values.get(key, {})}

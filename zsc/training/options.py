@@ -64,13 +64,19 @@ class TokenizerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoiseOptions:
-    """configs/objective/denoise.yaml"""
+class TextOptions:
+    """Files of one document per line, to train on and to hold out, and the longest segment of them in tokens."""
 
-    name: ClassVar[str] = "denoise"
     text: str
     heldout: str
     segment_tokens: Count = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiseOptions(TextOptions):
+    """configs/objective/denoise.yaml"""
+
+    name: ClassVar[str] = "denoise"
     noise: CorruptionOptions = field(default_factory=CorruptionOptions)
     checkpoint: str | None = None
     architecture: str = "mbart"
@@ -105,13 +111,10 @@ class DialogueOptions(TextToTextOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageModelOptions:
+class LanguageModelOptions(TextOptions):
     """configs/objective/language_model.yaml"""
 
     name: ClassVar[str] = "language_model"
-    text: str
-    heldout: str
-    segment_tokens: Count = 64
     checkpoint: str
     freeze: tuple[str, ...] = ("embeddings", "cross_attention")
 

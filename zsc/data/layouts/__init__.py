@@ -7,6 +7,7 @@ from zsc.data.layouts.auto import AutoLayout
 from zsc.data.layouts.base import Layout
 from zsc.data.layouts.buckets import BucketLayout
 from zsc.data.layouts.plain import PlainLayout
+from zsc.data.layouts.presets import preset_values
 from zsc.data.layouts.template import TemplateLayout
 from zsc.errors import ZscError, suggestion
 from zsc.options import read
@@ -24,8 +25,6 @@ def read_layout(key: str, value: Any) -> Layout | AutoLayout:
 
     Raises ZscError for a form that there is not, and options that it does not take.
     """
-    from zsc.data.layouts.presets import preset_values
-
     if isinstance(value, Layout | AutoLayout):
         return value
     given = preset_values(value) if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else {}

@@ -71,6 +71,7 @@ class TemplateLayout(Layout):
     parts: tuple[Part, ...] = field(init=False, repr=False, compare=False)
     turn_parts: tuple[Part, ...] = field(init=False, repr=False, compare=False)
     fields: tuple[str, ...] = field(init=False, repr=False, compare=False)  # of a record, as they are first written
+    order: tuple[str, ...] = field(init=False, repr=False, compare=False)  # of the fields, in which they are cut
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", parse(self.text, "layout.text"))
@@ -83,6 +84,8 @@ class TemplateLayout(Layout):
         if unknown := [name for name in self.cut if name not in self.fields]:
             hint = suggestion(unknown[0], self.fields)
             raise ZscError(f"layout.cut={list(self.cut)}: layout.text has no {{{unknown[0]}}}.{hint}")
+        history = [HISTORY] if HISTORY in self.fields else []
+        object.__setattr__(self, "order", tuple(dict.fromkeys([*self.cut, *history, *self.fields[::-1]])))
         if self.target_form is not None and self.target_form.count("{}") != 1:
             raise ZscError(f"layout.target_form={self.target_form!r} must have one {{}}, in the place of the language.")
 
@@ -124,12 +127,6 @@ class TemplateLayout(Layout):
     def _room(self, limit: int | None) -> str:
         order = ", ".join(self.order)
         return f"A source has {limit} tokens at most (layout.max_tokens); first to be cut: {order} (layout.cut)"
-
-    @property
-    def order(self) -> list[str]:
-        """The fields in the order in which they are cut."""
-        history = [HISTORY] if HISTORY in self.fields else []
-        return list(dict.fromkeys([*self.cut, *history, *self.fields[::-1]]))
 
 
 class _Writer:
