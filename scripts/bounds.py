@@ -24,8 +24,8 @@ def declared(project: Path) -> list[Requirement]:
 
 
 def lowest(requirement: Requirement) -> Version:
-    """Return the version after ``>=``. Raises ValueError if there is none."""
-    return max(Version(one.version) for one in requirement.specifier if one.operator == ">=")
+    """Return the version after ``>=`` or ``==``. Raises ValueError if there is none."""
+    return max(Version(one.version) for one in requirement.specifier if one.operator in (">=", "=="))
 
 
 def pinned(file: Path = ROOT / "constraints.txt") -> dict[str, str]:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from zsc.models.files import EMBEDDED
+from zsc.models.local import EMBEDDED
 
 MAX_BYTES = 48_000_000
 

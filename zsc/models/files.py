@@ -12,7 +12,8 @@ from huggingface_hub import HfApi, snapshot_download
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
 from zsc.errors import ZscError, first_line, suggestion
-from zsc.models.local import EMBEDDED
+from zsc.install import check_installed
+from zsc.models.local import GGUF, NAMES, PACKAGED, local_path
 
 HUB_TIMEOUT = 10.0  # seconds
 SAFETENSORS, BIN = "model*.safetensors", "pytorch_model*.bin"
@@ -23,46 +24,70 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 OTHER_FORMATS = {
     "adapter_model*": "an adapter without the model it belongs to (PEFT): merge it into that model and save the whole",
-    "*.gguf": "GGUF", "tf_model*.h5": "TensorFlow", "flax_model*.msgpack": "Flax", "*.onnx": "ONNX",
+    "tf_model*.h5": "TensorFlow", "flax_model*.msgpack": "Flax", "*.onnx": "ONNX",
     "*.ckpt*": "a training framework of its own", "*.safetensors": "safetensors of another name than model.safetensors",
     "*.pt": "PyTorch files of another name than pytorch_model.bin",
 }  # fmt: skip
 
 
 def find_checkpoint(checkpoint: str) -> Path:
-    """Return the folder of ``checkpoint``; what is not on disk is fetched from the hub.
+    """Return the folder of ``checkpoint``, or its GGUF file; what is not on disk is fetched from the hub.
 
     Raises ZscError for a folder that lacks a part or cannot be read, and for a name that is no folder, not in the cache
     and not to be had from the hub.
     """
-    if (folder := on_disk(checkpoint)) is not None:
-        return folder
+    if checkpoint in PACKAGED:
+        package = PACKAGED[checkpoint]
+        check_installed(package.distribution, package.extra, f"model {checkpoint}")
+        if package.file() is None:
+            raise ZscError(
+                f"model {checkpoint}: the package {package.distribution} holds no GGUF file. Install it again."
+            )
+    if (place := on_disk(checkpoint)) is not None:
+        return place
+    if checkpoint.endswith(GGUF):
+        raise ZscError(f"there is no file {checkpoint}.")
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         files = [file.rfilename for file in HfApi().model_info(checkpoint, timeout=HUB_TIMEOUT).siblings or []]
         weights = SAFETENSORS if any(fnmatch(file, SAFETENSORS) for file in files) else BIN
         wanted = [file for file in files if _wanted(file, (weights,))]
+        packed = [file for file in files if file.endswith(GGUF)]
+        if packed and not any(fnmatch(file, weights) for file in wanted):
+            raise ZscError(
+                f"model {checkpoint} is there as GGUF alone: run `hf download {checkpoint} {packed[0]} --local-dir"
+                f" FOLDER`, and choose model=FOLDER/{packed[0]}."
+            )
         return Path(snapshot_download(checkpoint, allow_patterns=wanted))
+    except ZscError:
+        raise
     except Exception as error:  # each HTTP library has errors of its own
         raise ZscError(
             f"model '{checkpoint}' is neither a folder nor in the cache, and the hub did not give it"
-            f" ({first_line(error)}).{suggestion(checkpoint, EMBEDDED)}"
+            f" ({first_line(error)}).{suggestion(checkpoint, NAMES)}"
         ) from error
 
 
 def on_disk(checkpoint: str) -> Path | None:
     """Return the folder of ``checkpoint``, or of the hub's cache, without asking the hub; None if there is none.
 
-    Raises ZscError for a folder that lacks a part or cannot be read.
+    It is a GGUF file instead if that is named, or all that a folder has of weights. Raises ZscError for a folder that
+    lacks a part or cannot be read.
     """
-    folder = EMBEDDED.get(checkpoint, Path(checkpoint))
+    place = local_path(checkpoint)
     try:
-        if folder.is_dir():
-            if lacking := _lacking(folder):
-                raise ZscError(f"model folder {folder} holds {lacking}: it is not a complete Hugging Face checkpoint.")
-            return folder
-        if folder.is_file():
-            raise ZscError(f"model {checkpoint} is a file: name the folder of a Hugging Face checkpoint.")
+        if place.is_dir():
+            if (packed := _packed(place)) is not None:
+                return packed
+            if lacking := _lacking(place):
+                raise ZscError(f"model folder {place} holds {lacking}: it is not a complete Hugging Face checkpoint.")
+            return place
+        if place.is_file():
+            if place.suffix == GGUF:
+                return place
+            raise ZscError(
+                f"model {checkpoint} is a file: name the folder of a Hugging Face checkpoint, or a GGUF file."
+            )
     except OSError as error:
         raise ZscError(f"model {checkpoint} cannot be read: {error.strerror or error}.") from error
     try:
@@ -73,7 +98,9 @@ def on_disk(checkpoint: str) -> Path | None:
 
 
 def deciding_files(folder: Path) -> list[Path]:
-    """Return the files that decide what the checkpoint in ``folder`` does, in a fixed order."""
+    """Return the files that decide what the checkpoint in ``folder`` does, in a fixed order; a GGUF file does alone."""
+    if folder.is_file():
+        return [folder]
     files = [file for file in sorted(folder.iterdir()) if _wanted(file.name, (SAFETENSORS, BIN))]
     return files + sorted(file for file in (folder / TARGET_TOKENIZER).glob("*") if file.is_file())
 
@@ -95,6 +122,17 @@ def json_in(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _packed(folder: Path) -> Path | None:
+    """Return the GGUF file of a ``folder`` without other weights. Raises ZscError where it has several."""
+    files = sorted(folder.iterdir())
+    packed = [file for file in files if file.suffix == GGUF]
+    if not packed or any(_match(file.name, (SAFETENSORS, BIN)) for file in files):
+        return None
+    if len(packed) > 1:
+        raise ZscError(f"model folder {folder} holds {len(packed)} GGUF files: name one, such as model={packed[0]}.")
+    return packed[0]
 
 
 def _lacking(folder: Path) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from zsc.errors import ZscError, first_line
 from zsc.models.files import BIN, SAFETENSORS, deciding_files
+from zsc.models.local import GGUF
 
 POINTER = b"version https://git-lfs"
 PAGES = (b"<!doctype", b"<html", b"<?xml")
@@ -42,6 +43,8 @@ def check_beginning(file: Path, what: str) -> None:
         raise ZscError(f"{what}: {file.name} is a pointer to a large file, not the file. Run `git lfs pull` there.")
     if begins.startswith(PAGES):
         raise ZscError(f"{what}: {file.name} is a web page, not what its name says. Fetch it again.")
+    if file.suffix == GGUF and not begins.startswith(b"gguf"):
+        raise ZscError(f"{what}: {file.name} is no GGUF file, which begins with these letters. Fetch it again.")
 
 
 def _check_json(file: Path, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Load an encoder-decoder and its tokenizers: embedded, from a folder, or from the Hugging Face hub."""
+"""Load a model and its tokenizers: embedded, from a package, a folder or a GGUF file, or from the Hugging Face hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,18 +8,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import (
-    AutoModelForSeq2SeqLM,
-    GenerationConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from zsc.errors import ZscError, first_line, suggestion
 from zsc.models.files import TARGET_TOKENIZER, deciding_files, find_checkpoint, hash_files
+from zsc.models.gguf import read_once
 from zsc.models.intact import check_beginning, check_files
+from zsc.models.kinds import CAUSAL, Kind, kind_of, reading_embeddings
 from zsc.models.pretrained import read_config, read_model, read_tokenizer, read_tokenizers
 from zsc.models.tokens import check_reading, check_special_tokens, check_vocabulary
 from zsc.models.weights import check_finite_weights
@@ -63,38 +59,41 @@ def load_model(
     dtype: str = "float32",
     attention: str = "sdpa",
 ) -> Loaded:
-    """Load ``checkpoint``: an embedded name, a folder, or a hub name.
+    """Load ``checkpoint``, an encoder-decoder or a causal language model: an embedded name, a folder, a GGUF file, or a
+    hub name.
 
     ``decoder`` names a safetensors file in the checkpoint's folder whose tensors replace those of the decoder.
     The generation options stored with a checkpoint are dropped, except the token ids it was trained with: every
-    other option must come from the caller. Raises ZscError if the checkpoint cannot be had, is no encoder-decoder, or
-    is not whole: files, weights, tokenizer and special tokens are checked, and no code of its own is run.
+    other option must come from the caller. Raises ZscError if the checkpoint cannot be had, is of no such kind, or is
+    not whole: files, weights, tokenizer and special tokens are checked, and no code of its own is run.
     """
     _check(dtype, DTYPES, "model.dtype")
     _check(attention, ATTENTION, "model.attention")
     silence_library()
     what = f"model {checkpoint}"
-    folder = find_checkpoint(str(checkpoint))
-    check_files(folder, what)
-    config = read_config(folder, what)
-    if not config.is_encoder_decoder:
-        raise ZscError(f"{what} ({config.model_type}) is not an encoder-decoder: zsc steers cross-attention.")
-    hint = " Try model.attention=eager." if attention != "eager" else ""
-    try:
-        model = read_model(
-            AutoModelForSeq2SeqLM, folder, what, config=config, dtype=DTYPES[dtype], attn_implementation=attention
-        )
-    except ZscError as error:
-        raise ZscError(f"{error}{hint * ('attention' in str(error.__cause__))}") from error
-    tokenizer, target_tokenizer = read_tokenizers(folder, what)
-    if (folder / TARGET_TOKENIZER).is_dir():
-        target_tokenizer = read_tokenizer(folder / TARGET_TOKENIZER, what)
-    files = deciding_files(folder)
+    place = find_checkpoint(str(checkpoint))
+    check_files(place, what)
+    with read_once(place, what):
+        config = read_config(place, what)
+        kind = kind_of(config, what)
+        hint = " Try model.attention=eager." if attention != "eager" else ""
+        try:
+            model = read_model(
+                kind.auto, place, what, config=config, dtype=DTYPES[dtype], attn_implementation=attention
+            )
+        except ZscError as error:
+            raise ZscError(f"{error}{hint * ('attention' in str(error.__cause__))}") from error
+        tokenizer, target_tokenizer = prepared_tokenizers(kind, place, what)
+    files = deciding_files(place)
     if decoder is not None:
-        files.append(replace_decoder(model, folder / decoder))
-    check_tokens(what, model, tokenizer, target_tokenizer)
+        files.append(replace_decoder(model, place / decoder))
+    check_tokens(what, model, tokenizer, target_tokenizer, kind)
     published = model.generation_config.to_dict()
     model.generation_config = token_protocol(model.generation_config)
+    if kind is CAUSAL:
+        model.generation_config.forced_bos_token_id = None  # which begins what an encoder-decoder says
+    if model.generation_config.pad_token_id is None:
+        model.generation_config.pad_token_id = target_tokenizer.pad_token_id
     return Loaded(model.eval().to(resolve_device(device)), tokenizer, target_tokenizer, hash_files(files), published)
 
 
@@ -105,21 +104,37 @@ def load_reader(checkpoint: str) -> tuple[PreTrainedConfig, PreTrainedTokenizerB
     """
     silence_library()
     what = f"model {checkpoint}"
-    folder = find_checkpoint(str(checkpoint))
-    check_files(folder, what)
-    tokenizer, _ = read_tokenizers(folder, what)
+    place = find_checkpoint(str(checkpoint))
+    check_files(place, what)
+    with read_once(place, what):
+        config = read_config(place, what)
+        tokenizer, _ = prepared_tokenizers(kind_of(config, what), place, what)
     check_reading(what, tokenizer)
-    return read_config(folder, what), tokenizer
+    return config, tokenizer
+
+
+def prepared_tokenizers(kind: Kind, place: Path, what: str) -> tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
+    """Return the tokenizers of sources and of targets in ``place``, which pad as models of the ``kind`` are read."""
+    tokenizer, target = read_tokenizers(place, what)
+    if (place / TARGET_TOKENIZER).is_dir():
+        target = read_tokenizer(place / TARGET_TOKENIZER, what)
+    for one in (tokenizer, target):
+        kind.prepare(one)
+    return tokenizer, target
 
 
 def check_tokens(
-    what: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, target_tokenizer: PreTrainedTokenizerBase
+    what: str,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    target_tokenizer: PreTrainedTokenizerBase,
+    kind: Kind,
 ) -> None:
     """Raise ZscError unless the tokenizers fit the embeddings of ``model``, and its special tokens those."""
     check_reading(what, tokenizer)
-    check_vocabulary(what, tokenizer, model.get_encoder().get_input_embeddings())
+    check_vocabulary(what, tokenizer, reading_embeddings(model))
     check_vocabulary(what, target_tokenizer, model.get_output_embeddings())
-    check_special_tokens(what, model, target_tokenizer)
+    check_special_tokens(what, model, target_tokenizer, kind.required)
 
 
 def silence_library() -> None:

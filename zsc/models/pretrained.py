@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 
 from zsc.errors import ZscError
 from zsc.models.files import SAFETENSORS
+from zsc.models.gguf import source_of, unpacked
 from zsc.models.tokens import check_vocabulary_files
 from zsc.models.weights import check_finite_weights, check_keys, check_stored_types
 
@@ -21,7 +22,8 @@ SIDES = (  # the arguments of a MarianTokenizer of one vocabulary: that of the s
 def read_config(folder: Path, what: str) -> PreTrainedConfig:
     """Return the configuration in ``folder``. Raises ZscError, which begins with ``what``, if it cannot be read."""
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        place, packed = source_of(folder)
+        return AutoConfig.from_pretrained(place, trust_remote_code=False, **packed)
     except Exception as error:  # the library passes on those of every format
         raise ZscError(f"{what} cannot be loaded: {first_words(error)}") from error
 
@@ -35,8 +37,10 @@ def read_model(
     the model alone (see :func:`zsc.models.weights.check_keys`, also for ``unread`` and ``heads``), or not finite.
     """
     try:
+        place, packed = source_of(folder)
+        options |= packed | unpacked(folder)
         model, loading = auto.from_pretrained(
-            folder, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True, **options
+            place, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True, **options
         )
     except SafetensorError as error:
         raise ZscError(f"the weights of {what} are broken or cut short ({error}). Fetch them again.") from error
@@ -49,11 +53,12 @@ def read_model(
     return model
 
 
-def read_tokenizer(folder: Path, what: str, **options: Any) -> PreTrainedTokenizerBase:
+def read_tokenizer(folder: Path, what: str) -> PreTrainedTokenizerBase:
     """Return the tokenizer in ``folder``. Raises ZscError, which begins with ``what``, if it cannot be read or is
     empty."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options)
+        place, packed = source_of(folder)
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **packed)
     except Exception as error:  # the library passes on those of every format
         raise ZscError(f"the tokenizer of {what} cannot be loaded: {first_words(error)}") from error
     check_vocabulary_files(what, tokenizer, folder)

@@ -18,7 +18,7 @@ from zsc.data.text import check_text
 from zsc.errors import ZscError
 from zsc.files import refuse_link, write_atomic
 from zsc.generation.checks import check_lengths
-from zsc.models.load import load_model
+from zsc.models.load import Loaded, load_model
 from zsc.options import plain
 from zsc.study.folders import versions
 from zsc.study.formats import OWN_LAYOUT
@@ -143,6 +143,17 @@ def prepare(options: TrainOptions, output: Path) -> Prepared:
             return prepare_text_to_text(text_to_text, options.layout)
 
 
+def trainable(checkpoint: str, decoder: str | None = None) -> Loaded:
+    """Load the encoder-decoder to train. Raises ZscError for a model of another kind."""
+    loaded = load_model(checkpoint, decoder)
+    if not loaded.model.config.is_encoder_decoder:
+        raise ZscError(
+            f"objective.checkpoint={checkpoint} ({loaded.model.config.model_type}) is not an encoder-decoder, which all"
+            " that `zsc train` teaches is for."
+        )
+    return loaded
+
+
 def prepare_denoise(objective: DenoiseOptions, output: Path) -> Prepared:
     text, heldout = check_text(Path(objective.text)), check_text(Path(objective.heldout))
     if objective.checkpoint is None:
@@ -150,7 +161,7 @@ def prepare_denoise(objective: DenoiseOptions, output: Path) -> Prepared:
         tokenizer = tokenizer_for(text, output, own.vocab_size, list(own.speaker_tokens))
         model = new_model(tokenizer, objective.architecture, dict(objective.config))
     else:
-        loaded = load_model(objective.checkpoint)
+        loaded = trainable(objective.checkpoint)
         model, tokenizer = loaded.model, loaded.tokenizer
         if loaded.target_tokenizer is not tokenizer:
             raise ZscError(f"the decoder of {objective.checkpoint} has a vocabulary of its own: it cannot denoise.")
@@ -170,7 +181,7 @@ def prepare_text_to_text(objective: TextToTextOptions, layout: Layout) -> Prepar
             "objective.decoder and objective.language_model both name the decoder to start from: give one of them."
         )
     if objective.language_model is None:
-        loaded = load_model(objective.checkpoint, objective.decoder)
+        loaded = trainable(objective.checkpoint, objective.decoder)
     else:
         loaded = assembled(objective.checkpoint, objective.language_model)
     positions = 0
@@ -210,7 +221,7 @@ def records_of(datasets: tuple[DatasetOptions, ...], layout: Layout) -> list[Rec
 
 def prepare_language_model(objective: LanguageModelOptions, output: Path) -> Prepared:
     text, heldout = check_text(Path(objective.text)), check_text(Path(objective.heldout))
-    loaded = load_model(objective.checkpoint)
+    loaded = trainable(objective.checkpoint)
     model = new_language_model(loaded.model)
     check_lengths(loaded.model, 0, objective.segment_tokens + 2, "objective.segment_tokens")
     train_data, held = (segments_of(one, output, loaded.tokenizer, objective.segment_tokens) for one in (text, heldout))

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from zsc.errors import ZscError
-from zsc.install import check_installed
 from zsc.metrics.judges.base import Values, by_length
 from zsc.metrics.judges.checkpoint import find_judge, fingerprint
+from zsc.models.gguf import read_once
 from zsc.models.load import resolve_device
 from zsc.models.pretrained import read_model, read_tokenizer
 from zsc.models.tokens import check_vocabulary
@@ -29,18 +29,11 @@ class LanguageModel:
     def __init__(self, name: str, device: str):
         from transformers import AutoModelForCausalLM
 
-        file = Path(name) if name.endswith(".gguf") else None
-        if file is not None and not file.is_file():
-            raise ZscError(f"judges.language_model: no file {file}.")
         what = f"judges.language_model={name}"
-        if file is None:
-            folder = find_judge(what, name, "a causal language model")
-            model = read_model(AutoModelForCausalLM, folder, what, dtype=torch.float32)
-            self.tokenizer = read_tokenizer(folder, what)
-        else:
-            check_installed("gguf", "judges", f"judges.language_model={file.name}")
-            model = read_model(AutoModelForCausalLM, file.parent, what, dtype=torch.float32, gguf_file=file.name)
-            self.tokenizer = read_tokenizer(file.parent, what, gguf_file=file.name)
+        place = find_judge(what, name, "a causal language model")
+        with read_once(place, what):
+            model = read_model(AutoModelForCausalLM, place, what, dtype=torch.float32)
+            self.tokenizer = read_tokenizer(place, what)
         check_vocabulary(what, self.tokenizer, model.get_input_embeddings())
         self.model = model.eval().to(resolve_device(device))
         self.name, self.fingerprint = Path(name).name, fingerprint(model)
