@@ -1,4 +1,4 @@
-"""Sources: token ids laid out for an encoder, and what of the record each position belongs to."""
+"""Sources: token ids laid out for a model, and what of the record each position belongs to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHUNK = 1000  # records that are looked at together
 
 @dataclass(frozen=True)
 class Source:
-    """A batch as the encoder sees it; every tensor has the shape (batch, positions).
+    """A batch as a model reads it; every tensor has the shape (batch, positions).
 
     ``segments`` says what each position belongs to: ``PAD``, ``BEGIN`` (special tokens and what is no text of the
     record), ``KNOWLEDGE``, ``FIRST_TURN + i`` for the i-th turn of the history, oldest first, or ``FIRST_FIELD + i``
@@ -51,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Row:
-    """One source without padding behind it: token ``ids``, ``segments``, and which positions are of the ``focus``.
+    """One source without padding around it: token ``ids``, ``segments``, and which positions are of the ``focus``.
 
     An id below 0 is padding inside of it.
     """
@@ -62,13 +62,14 @@ class Row:
 
 
 class Sources:
-    """The sources of many records, one after the other, without the padding behind them.
+    """The sources of many records, one after the other, without the padding around them.
 
-    Padding is the token ``pad``. Positions of the segment ``PAD`` are not attended, nor is the padding behind a source.
+    Padding is the token ``pad``, on the ``side`` that the tokenizer says: "right", or "left" where responses follow the
+    source. Positions of the segment ``PAD`` are not attended, nor is the padding around a source.
     """
 
-    def __init__(self, pad: int, fields: tuple[str, ...] = (), attend_padding: bool = False):
-        self.pad, self.fields, self.attend_padding = pad, fields, attend_padding
+    def __init__(self, pad: int, fields: tuple[str, ...] = (), attend_padding: bool = False, side: str = "right"):
+        self.pad, self.fields, self.attend_padding, self.side = pad, fields, attend_padding, side
         self._ends = [0]
         self._ids: list[np.ndarray] = []
         self._segments: list[np.ndarray] = []
@@ -107,11 +108,12 @@ class Sources:
         ids, segments = np.full(shape, -1, dtype=np.int64), np.full(shape, PAD, dtype=np.int64)
         focus = np.zeros(shape, dtype=bool)
         attended = np.zeros(shape, dtype=np.int64)
-        for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
             own = slice(self._ends[row], self._ends[row + 1])
-            ids[place, :length], segments[place, :length] = self._ids[0][own], self._segments[0][own]
-            focus[place, :length] = self._focus[0][own]
-            attended[place, :length] = 1 if self.attend_padding else self._segments[0][own] != PAD
+            first = shape[1] - length if self.side == "left" else 0
+            place = number, slice(first, first + length)
+            ids[place], segments[place], focus[place] = self._ids[0][own], self._segments[0][own], self._focus[0][own]
+            attended[place] = 1 if self.attend_padding else self._segments[0][own] != PAD
         ids[ids < 0] = self.pad
         marked = torch.from_numpy(focus) if focus.any() else None
         tensors = (torch.from_numpy(ids), torch.from_numpy(attended), torch.from_numpy(segments))

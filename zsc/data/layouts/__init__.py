@@ -6,15 +6,18 @@ from typing import Any
 from zsc.data.layouts.auto import AutoLayout
 from zsc.data.layouts.base import Layout
 from zsc.data.layouts.buckets import BucketLayout
+from zsc.data.layouts.chat import ChatLayout
 from zsc.data.layouts.plain import PlainLayout
 from zsc.data.layouts.presets import preset_values
 from zsc.data.layouts.template import TemplateLayout
+from zsc.data.layouts.written import WrittenLayout
 from zsc.errors import ZscError, suggestion
 from zsc.options import read
 
 LAYOUTS: dict[str, type[Layout] | type[AutoLayout]] = {
     "auto": AutoLayout,
     "buckets": BucketLayout,
+    "chat": ChatLayout,
     "plain": PlainLayout,
     "template": TemplateLayout,
 }
@@ -37,4 +40,14 @@ def read_layout(key: str, value: Any) -> Layout | AutoLayout:
     return read(LAYOUTS[form], given, key)
 
 
-__all__ = ["LAYOUTS", "AutoLayout", "BucketLayout", "Layout", "PlainLayout", "TemplateLayout", "read_layout"]
+__all__ = [
+    "LAYOUTS",
+    "AutoLayout",
+    "BucketLayout",
+    "ChatLayout",
+    "Layout",
+    "PlainLayout",
+    "TemplateLayout",
+    "WrittenLayout",
+    "read_layout",
+]

@@ -1,4 +1,4 @@
-"""What a layout is: how records become the token ids that an encoder reads."""
+"""What a layout is: how records become the token ids that a model reads."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:  # imported where tensors are made: who only reads the options
 
 class Layout(ABC):
     """A layout. Subclasses are frozen dataclasses of its options, ``turns`` among them: the most turns of a history
-    that are laid out, None for all."""
+    that are laid out, None for all, and ``stop`` where there is a text that ends a response."""
 
     form: ClassVar[str]
     turns: int | None
+    stop: str | None = None
 
     @abstractmethod
     def lay_out(

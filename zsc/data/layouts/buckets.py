@@ -52,7 +52,7 @@ class BucketLayout(Layout):
     ) -> tuple[Sources, Cut]:
         """Lay out ``records``; return the sources with what does not fit."""
         room = "layout.knowledge_tokens, layout.turn_tokens and layout.turns make room"
-        sources = Sources(tokenizer.pad_token_id, attend_padding=self.attend_padding)
+        sources = Sources(tokenizer.pad_token_id, (), self.attend_padding, tokenizer.padding_side)
         cut = Cut(room, self.turns, ("knowledge", "turns"))
         speakers = [_speaker_id(token, tokenizer) for token in self.speaker_tokens]
         begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]

@@ -12,7 +12,8 @@ from zsc.errors import ZscError, suggestion
 @dataclass(frozen=True)
 class Checkpoint:
     """What is known of a checkpoint: its ``name``, the type of its ``model``, the class of its ``tokenizer``, the
-    ``task`` it is used for, whether its vocabulary ``has`` a token, and the ``folder`` it lies in."""
+    ``task`` it is used for, whether its vocabulary ``has`` a token, the ``folder`` it lies in, whether it is a decoder
+    alone (``causal``), and whether its tokenizer has a ``chat`` template."""
 
     name: str
     model: str
@@ -20,8 +21,14 @@ class Checkpoint:
     task: str
     has: Callable[[str], bool]
     folder: Path | None = None
+    causal: bool = False
+    chat: bool = False
 
-    def fits(self, rules: Mapping[str, list[str]]) -> bool:
+    @property
+    def kind(self) -> str:
+        return "causal" if self.causal else "encoder-decoder"
+
+    def fits(self, rules: Mapping[str, list[Any]]) -> bool:
         """Say whether it keeps all of ``rules``: each lists what there may be, ``tokens`` what there must be."""
         name = self.name.lower()
         holds = {
@@ -30,13 +37,16 @@ class Checkpoint:
             "tokenizers": lambda known: self.tokenizer in known,
             "tasks": lambda known: self.task in known,
             "tokens": lambda known: all(map(self.has, known)),
+            "kinds": lambda known: self.kind in known,
+            "chat": lambda known: self.chat in known,
         }
         return all(holds[rule](known) for rule, known in rules.items())
 
-    def known_by(self, rules: Mapping[str, list[str]]) -> str:
+    def known_by(self, rules: Mapping[str, list[Any]]) -> str:
         """Say what of it ``rules`` go by."""
         told = {"names": "name", "models": f"model type {self.model}", "tokenizers": self.tokenizer}
         told |= {"tokens": f"tokens {' and '.join(rules.get('tokens', []))}"}
+        told |= {"chat": "chat template" if self.chat else "lack of a chat template"}
         return " and ".join(text for rule, text in told.items() if rule in rules)
 
 
