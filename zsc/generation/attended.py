@@ -1,16 +1,17 @@
-"""Where cross-attention lies along a given response, with knobs off and on, token by token of the source [D]."""
+"""Where attention to the source lies along a given response, with knobs off and on, token by token of it [D]."""
 
 from collections.abc import Sequence
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from zsc.data.source import Source
+from zsc.data.source import PAD, Source
 from zsc.generation.attention import Attended, Token
+from zsc.knobs.anatomy import is_causal
 from zsc.knobs.apply import apply
 from zsc.knobs.base import Knob
-from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.knobs.probe import eager
+from zsc.knobs.read import read
 from zsc.knobs.spans import common_length, decoded
 from zsc.models.load import Loaded
 
@@ -19,8 +20,7 @@ from zsc.models.load import Loaded
 def attended(
     loaded: Loaded, source: Source, knobs: Sequence[Knob], response: str, forced_first: int | None = None
 ) -> Attended:
-    """Measure cross-attention over ``source``, one row, while the decoder reads ``response``, without and with
-    ``knobs``.
+    """Measure attention to ``source``, one row, while the decoder reads ``response``, without and with ``knobs``.
 
     Shares are means over layers, heads and the positions at which a token of the response, or its end, is chosen. The
     attention is that of the model's own decoder, also where a knob mixes in another. ``forced_first`` is the token that
@@ -28,26 +28,23 @@ def attended(
     """
     model, tokenizer = loaded.model, loaded.tokenizer
     source = source.to(model.device)
-    ids, first = decoder_ids(model, loaded.target_tokenizer, response, forced_first)
-    states = encode(model, source)
+    start = int(source.input_ids[0, -1]) if is_causal(model) else None
+    ids, first = decoder_ids(model, loaded.target_tokenizer, response, forced_first, start)
+    reading = read(model, source)
 
     def shares(active: Sequence[Knob]) -> torch.Tensor:
         with apply(model, active, source):
-            output = model(
-                encoder_outputs=encoder_outputs(states),
-                attention_mask=source.attention_mask,
-                decoder_input_ids=ids,
-                use_cache=False,
-                output_attentions=True,
-            )
-        return torch.stack(output.cross_attentions).float()[:, 0, :, first:].mean(dim=(0, 1, 2)).cpu()
+            attention = reading.decode(ids, attentions=True).source
+        assert attention is not None
+        return attention.float()[:, 0, :, first:].mean(dim=(0, 1, 2)).cpu()
 
     with eager(model):
         off, on = shares([]), shares(knobs)
     positions = source.input_ids.shape[1]
     code, on = float(on[len(off) - positions : -positions].sum()), on[-positions:]
     off = off[-positions:]
-    kept = source.attention_mask[0].bool() & (source.input_ids[0] != tokenizer.pad_token_id)
+    pads = (source.segments == PAD) if is_causal(model) else (source.input_ids == tokenizer.pad_token_id)
+    kept = source.attention_mask[0].bool() & ~pads[0]  # the padding of a decoder alone may be its end token
     tokens = [
         Token(text, int(source.segments[0, place]), special, float(off[place]), float(on[place]))
         for place, text, special in source_texts(tokenizer, source, kept)
@@ -57,14 +54,20 @@ def attended(
 
 
 def decoder_ids(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, response: str, forced_first: int | None = None
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    response: str,
+    forced_first: int | None = None,
+    start: int | None = None,
 ) -> tuple[torch.Tensor, int]:
     """Return what the decoder reads when it says ``response``, (1, length), and the position where its choice begins.
 
-    The start token comes first, then the token that a model is forced to begin with, if it is, then the response.
+    The token ``start``, or that of the model, comes first, then the token that a model is forced to begin with, if it
+    is, then the response.
     """
     config = model.generation_config
-    start = config.bos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
+    if start is None:
+        start = config.bos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
     first = config.forced_bos_token_id if forced_first is None else forced_first
     forced = [] if first is None else [first]
     response_ids = tokenizer(text_target=response, add_special_tokens=False)["input_ids"]

@@ -1,4 +1,4 @@
-"""Shares of cross-attention along a response, as :mod:`zsc.generation.attended` measures them."""
+"""Shares of attention to the source along a response, as :mod:`zsc.generation.attended` measures them."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Attended:
-    """Shares of cross-attention: of ``tokens``, of what the knobs put in front of the source (``code``, with the knobs
+    """Shares of attention: of ``tokens``, of what the knobs put in front of the source (``code``, with the knobs
     on), and of padding off and on, which is 0 unless the layout attends to it. Those of off, and of on, add up to 1,
     less what lies on the decoder's own past (T5Gemma 2, which attends to both in one softmax) or on prompts (MVP).
     ``fields`` are the names of the segments from ``FIRST_FIELD`` on."""

@@ -13,9 +13,10 @@ from zsc.errors import ZscError
 from zsc.knobs.base import Knob
 from zsc.knobs.cached import LostAtCachedSteps
 from zsc.knobs.finite import ADVICE, NotFinite
-from zsc.knobs.probe import Effect, NoEffect, probe
+from zsc.knobs.probe import Effect, NoEffect, probe, unmodified
 from zsc.knobs.spans import NoSuchSpan
 from zsc.knobs.supported import check_model
+from zsc.models.kinds import reading_embeddings
 from zsc.models.load import Loaded
 
 Settings = Mapping[str, Sequence[Knob]]
@@ -55,7 +56,7 @@ def check_sources(model: PreTrainedModel, records: Sequence[Record], source: Sou
         raise ZscError(
             f"record {record.id} has neither knowledge nor history that the model could read. Leave such records out."
         )
-    rows = model.get_encoder().get_input_embeddings().weight.shape[0]
+    rows = reading_embeddings(model).weight.shape[0]
     if (beyond := (source.input_ids >= rows).any(dim=1).nonzero()).numel():
         raise ZscError(
             f"record {records[int(beyond[0])].id} holds a token that the model has no embedding for (it has {rows}):"
@@ -70,11 +71,12 @@ def probe_settings(loaded: Loaded, settings: Settings, source: Source, cached: b
     with a cache.
     """
     batch = source.to(loaded.model.device)
-    effects = {}
+    effects, plain = {}, None
     for name, knobs in settings.items():
         if knobs:
             try:
-                effects[name] = probe(loaded.model, knobs, batch, cached)
+                plain = unmodified(loaded.model, batch) if plain is None else plain
+                effects[name] = probe(loaded.model, knobs, batch, cached, plain)
             except LostAtCachedSteps as error:
                 raise ZscError(str(error)) from error
             except NotFinite as error:
@@ -92,13 +94,31 @@ def probe_settings(loaded: Loaded, settings: Settings, source: Source, cached: b
 def check_lengths(
     model: PreTrainedModel, positions: int, new_tokens: int, option: str = "decoding.max_new_tokens"
 ) -> None:
-    """Raise ZscError if sources or responses are longer than the position embeddings of ``model``, if it has such."""
+    """Raise ZscError if sources or responses are longer than the position embeddings of ``model``, if it has such; in a
+    causal model a response goes on where its prompt ends, so that both share them."""
+    if not model.config.is_encoder_decoder:
+        window = position_limit(model.get_decoder())
+        if window is not None and positions + new_tokens > window - (not positions):
+            taken = f"prompts take {positions} positions and responses" if positions else "a prompt and responses take"
+            raise ZscError(
+                f"{taken} {new_tokens}, but this model has a window of {window} for both. Reduce {option}"
+                f"{' or what the layout takes' * bool(positions)}."
+            )
+        return
     parts = [("sources", positions, "layout", model.get_encoder())] if positions else []
     parts.append(("responses", new_tokens, option, model.get_decoder()))
     for what, length, key, part in parts:
         limit = position_limit(part)
         if limit is not None and length > limit:
             raise ZscError(f"{what} take {length} positions, but this model has {limit}. Reduce {key}.")
+
+
+def source_limit(model: PreTrainedModel, new_tokens: int) -> int | None:
+    """Return how many positions a source may take, None for no limit: of a causal model, what responses leave."""
+    if not model.config.is_encoder_decoder:
+        window = position_limit(model.get_decoder())
+        return None if window is None else window - new_tokens
+    return position_limit(model.get_encoder())
 
 
 def position_limit(stack: nn.Module) -> int | None:

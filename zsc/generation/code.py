@@ -19,13 +19,14 @@ from zsc.generation.syntax import UNNAMED, Definition, Module, Symbol, parsed
 PACKAGE = Path(__file__).parents[1]
 ROOTS: tuple[Symbol, ...] = (
     ("zsc.models.load", "load_model"),
-    ("zsc.generation.encoded", "EncodedBatches"),
+    ("zsc.generation.batches", "ReadBatches"),
     ("zsc.generation.decoding", "Decoding"),
     ("zsc.generation.generate", "Job"),
     ("zsc.generation.generate", "generate"),
 )
 LEFT_OUT = (
     "zsc.errors",  # what is raised is no response; the texts are for people
+    "zsc.install",  # refuses what is not installed
     "zsc.terminal",  # prints
     "zsc.options",  # reads options, which stand in a cell's description themselves
     "zsc.data.cut",  # counts what a layout has cut off, and says it; the layout cuts by itself

@@ -21,7 +21,8 @@ class Decoding:
     """How responses are decoded. ``sample`` draws tokens; otherwise greedy, or beam search if ``num_beams`` > 1.
 
     ``forced_first`` is the token that responses begin with, where a checkpoint has none of its own, ``forced_last``
-    that which ends one that is as long as may be: as in the vocabulary, or by its number.
+    that which ends one that is as long as may be: as in the vocabulary, or by its number. ``stop`` is a text at which
+    a response ends, without it.
     """
 
     max_new_tokens: int = 40
@@ -42,6 +43,7 @@ class Decoding:
     forced_first: str | int | None = None
     forced_last: str | int | None = None
     use_cache: bool = True
+    stop: str | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -60,6 +62,8 @@ class Decoding:
         for name, ok in checks.items():
             if not ok:
                 raise ZscError(f"decoding.{name}={getattr(self, name)} is out of range.")
+        if self.stop == "":
+            raise ZscError("decoding.stop='' is in every text: give the text at which responses end, or null.")
         if self.sample and self.num_beams > 1:
             raise ZscError("decoding.sample=true goes with decoding.num_beams=1: use decoding=beam for beam search.")
 
@@ -80,15 +84,18 @@ class PublishedDecoding:
     def use_cache(self) -> bool:
         return bool(self.given.get("use_cache", True))
 
-    def of(self, published: Mapping[str, Any]) -> Decoding:
+    def of(self, published: Mapping[str, Any], causal: bool = False) -> Decoding:
         """Return the decoding of a checkpoint, whose generation config has the values ``published``.
 
-        Raises ZscError for one that zsc cannot do.
+        Lengths of a ``causal`` model that count its prompt say nothing of responses, and are left out. Raises ZscError
+        for an option that zsc cannot do.
         """
         from transformers import GenerationConfig
 
         known = vars(GenerationConfig())  # the library reads no others
         said = {name: value for name, value in published.items() if name in known and value not in (None, [])}
+        for name in WITH_PROMPT if causal else ():
+            said.pop(name, None)
         own = DEFAULTS | {name: said[name] for name in SAME if name in said}
         own["sample"] = self.given.get("sample", bool(said.get("do_sample")))
         own |= {name: said[name] for name in DRAWN if name in said} if own["sample"] else UNDRAWN
@@ -126,6 +133,7 @@ SAME = (  # options that the library has under the same name
     "num_beams", "early_stopping", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
     "repetition_penalty", "renormalize_logits", "suppress_tokens", "begin_suppress_tokens",
 )  # fmt: skip
+WITH_PROMPT = ("max_length", "min_length")
 DRAWN = ("temperature", "top_p", "top_k")
 DEFAULTS = dict(max_new_tokens=20, num_beams=1, temperature=1.0, top_p=1.0, top_k=50)  # of the library
 UNDRAWN = dict(temperature=1.0, top_p=1.0, top_k=0)

@@ -13,10 +13,11 @@ from filelock import Timeout
 from transformers import PreTrainedModel
 
 from zsc.errors import ZscError
+from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import Cell, State, writing
 from zsc.generation.decoding import Decoding
-from zsc.generation.encoded import EncodedBatches
 from zsc.generation.generate import Job, fit_together, generate
+from zsc.knobs.anatomy import head_count
 from zsc.models.load import Loaded
 
 MEMORY_SHARE = 0.25  # of what is free, for the caches of the decoder
@@ -72,7 +73,7 @@ class Filler:
     """Fills cells, up to ``together`` of them side by side in one batch of the decoder."""
 
     loaded: Loaded
-    batches: EncodedBatches
+    batches: ReadBatches
     decoding: Decoding
     together: int
     watcher: Watcher
@@ -133,11 +134,11 @@ class Filler:
 
         Returns False, with ``together`` halved, if the memory did not suffice for so many tasks.
         """
-        rows, source, states = self.batches.batch(number)
+        rows, reading = self.batches.batch(number)
         ids = [queues[0].task.cell.ids[i] for i in rows]
         jobs = [queue.task.job for queue in queues]
         try:
-            by_job = generate(self.loaded.model, self.loaded.target_tokenizer, source, states, ids, jobs, self.decoding)
+            by_job = generate(reading, self.loaded.target_tokenizer, ids, jobs, self.decoding)
         except torch.OutOfMemoryError as error:
             if len(queues) == 1:
                 raise ZscError(f"{len(ids)} examples at a time exceed the memory: reduce batch_size.") from error
@@ -180,7 +181,10 @@ def fitting(model: PreTrainedModel, positions: int, decoding: Decoding, batch_si
     config = model.get_decoder().config
     layers = getattr(config, "decoder_layers", None) or getattr(config, "num_decoder_layers", None)
     layers = layers or config.num_hidden_layers
-    per_position = 2 * layers * config.hidden_size * torch.finfo(model.dtype).bits // 8
+    kept = getattr(config, "num_key_value_heads", None)
+    head = getattr(config, "head_dim", None) or config.hidden_size // head_count(model)
+    width = config.hidden_size if kept is None else kept * head
+    per_position = 2 * layers * width * torch.finfo(model.dtype).bits // 8
     per_job = batch_size * decoding.num_beams * (positions + decoding.max_new_tokens) * per_position
     on_cuda = model.device.type == "cuda"
     free = torch.cuda.mem_get_info(model.device)[0] if on_cuda else psutil.virtual_memory().available

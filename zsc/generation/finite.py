@@ -7,18 +7,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from zsc.data.source import Source
 from zsc.errors import ZscError
 from zsc.knobs.finite import ADVICE
+from zsc.knobs.reading import Reading
 
 
-def check_states(states: torch.Tensor, source: Source, ids: Sequence[str]) -> None:
-    """Raise ZscError, naming the first record of ``ids``, if encoder states (batch, positions, width) at an attended
-    position are not finite."""
-    if not bool(torch.isfinite(states.detach().amax() - states.detach().amin())):
-        wrong = ~torch.isfinite(states).all(dim=-1) & source.attention_mask.bool()
-        if (rows := wrong.any(dim=1).nonzero()).numel():
-            raise ZscError(f"record {ids[int(rows[0])]}: its encoder states are not finite ({states.dtype}). {ADVICE}")
+def check_reading(reading: Reading, ids: Sequence[str]) -> None:
+    """Raise ZscError, naming the first record of ``ids``, if what was read at an attended position is not finite."""
+    if (rows := reading.unsound().nonzero()).numel():
+        what = f"its {reading.called} are not finite ({reading.model.dtype})"
+        raise ZscError(f"record {ids[int(rows[0])]}: {what}. {ADVICE}")
 
 
 def check_likelihoods(nll: torch.Tensor, ids: Sequence[str]) -> None:

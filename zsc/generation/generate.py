@@ -1,4 +1,4 @@
-"""Generate responses for one batch, with and without knobs, over encoder states computed once."""
+"""Generate responses for one batch, with and without knobs, from what the model has read of it once."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedTokenizerBase
 
-from zsc.data.source import Source
 from zsc.generation.decoding import Decoding
-from zsc.generation.finite import check_likelihoods, check_states, finite_logits
+from zsc.generation.finite import check_likelihoods, check_reading, finite_logits
 from zsc.generation.noise import stream_keys
 from zsc.generation.sampling import generation_config, logits_processors
+from zsc.generation.stop import stopping, stops
 from zsc.knobs.apply import apply
 from zsc.knobs.base import Knob
-from zsc.knobs.encoder import encoder_outputs
-from zsc.knobs.stack import additive, stacked
+from zsc.knobs.reading import Reading
+from zsc.knobs.stack import additive, stacked, under
 
 
 @dataclass(frozen=True)
@@ -49,74 +49,65 @@ def fit_together(first: Job, second: Job) -> bool:
 
 @torch.inference_mode()
 def decode(
-    model: PreTrainedModel,
-    source: Source,
-    states: torch.Tensor,
+    reading: Reading,
     ids: Sequence[str],
     jobs: Sequence[Job],
     decoding: Decoding,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> torch.Tensor:
-    """Return token ids (jobs * batch, length), job by job, the start token first.
+    """Return token ids (jobs * batch, length), job by job, the token that decoding starts from first.
 
-    All jobs, which must fit together, run as one batch over the encoder ``states`` (batch, positions, width) of
-    ``source``. ``ids`` name its rows for the sampling noise. Raises ZscError, naming the record, where states or logits
-    are not finite.
+    All jobs, which must fit together, go on as one batch from what the model has read. ``ids`` name the rows of
+    ``reading`` for the sampling noise; a text to stop at needs the ``tokenizer`` of responses. Raises ZscError, naming
+    the record, where states or logits are not finite.
     """
-    check_states(states, source, ids)
-    generator: Any = model  # generate() comes with the concrete class
+    check_reading(reading, ids)
+    model = reading.model
     first, *others = jobs
-    repeated = source.repeat(len(jobs))
+    repeated = under(reading, first.knobs).repeat(len(jobs))
     context: AbstractContextManager[Any] = (
-        apply(model, first.knobs, repeated)
+        apply(model, first.knobs, repeated.source)
         if all(job.knobs is first.knobs for job in others)
-        else stacked(model, [job.knobs for job in jobs], source)  # type: ignore[misc]
+        else stacked(model, [job.knobs for job in jobs], reading.source)  # type: ignore[misc]
     )
     streams = torch.cat([stream_keys(ids, job.seed) for job in jobs])
-    read = {"input_ids": repeated.input_ids} if decoding.encoder_no_repeat_ngram_size else {}  # else of no use
     with context, finite_logits(model, ids, ["+".join(map(str, job.knobs)) for job in jobs]):
-        return generator.generate(
-            **read,
-            encoder_outputs=encoder_outputs(states.repeat(len(jobs), 1, 1)),
-            attention_mask=repeated.attention_mask,
+        return repeated.generate(
             generation_config=generation_config(decoding, model),
-            logits_processor=LogitsProcessorList(logits_processors(decoding, streams)),
+            logits_processor=LogitsProcessorList(logits_processors(decoding, streams, repeated)),
+            **stopping(decoding, tokenizer),
         )
 
 
 @torch.inference_mode()
 def generate(
-    model: PreTrainedModel,
+    reading: Reading,
     tokenizer: PreTrainedTokenizerBase,
-    source: Source,
-    states: torch.Tensor,
     ids: Sequence[str],
     jobs: Sequence[Job],
     decoding: Decoding,
 ) -> list[list[Response]]:
-    """Return one response per row of ``source`` for each of ``jobs``, as :func:`decode` makes them.
+    """Return one response per row of ``reading`` for each of ``jobs``, as :func:`decode` makes them.
 
     Likelihoods are computed job by job, so that what is decoded together does not touch their last digits.
     """
-    sequences = decode(model, source, states, ids, jobs, decoding)
-    config = generation_config(decoding, model)
-    return [_responses(model, tokenizer, config, source, states, ids, own) for own in sequences.chunk(len(jobs))]
+    sequences = decode(reading, ids, jobs, decoding, tokenizer)
+    return [_responses(reading, tokenizer, decoding, ids, own) for own in sequences.chunk(len(jobs))]
 
 
 def _responses(
-    model: PreTrainedModel,
+    reading: Reading,
     tokenizer: PreTrainedTokenizerBase,
-    config: GenerationConfig,
-    source: Source,
-    states: torch.Tensor,
+    decoding: Decoding,
     ids: Sequence[str],
     sequences: torch.Tensor,
 ) -> list[Response]:
-    kept = response_mask(sequences, config)
+    kept = response_mask(sequences, generation_config(decoding, reading.model))
+    texts, kept = stops(sequences, kept, decoding, tokenizer)
     length = int(kept.any(dim=0).nonzero().max()) + 1
     sequences, kept = sequences[:, : 1 + length], kept[:, :length]
-    nll = negative_log_likelihood(model, source, states, sequences, kept)
+    nll = negative_log_likelihood(reading, sequences, kept)
     check_likelihoods(nll, ids)
-    texts = tokenizer.batch_decode(sequences, skip_special_tokens=True)
     counts = kept.sum(dim=1)
     return [
         Response(" ".join(text.split()), int(count), float(value))
@@ -135,16 +126,9 @@ def response_mask(sequences: torch.Tensor, config: GenerationConfig) -> torch.Te
     return kept
 
 
-def negative_log_likelihood(
-    model: PreTrainedModel, source: Source, states: torch.Tensor, sequences: torch.Tensor, kept: torch.Tensor
-) -> torch.Tensor:
+def negative_log_likelihood(reading: Reading, sequences: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     """Return the summed negative log-likelihood (batch,) of the ``kept`` tokens of ``sequences[:, 1:]``, in nats."""
-    logits = model(
-        encoder_outputs=encoder_outputs(states),
-        attention_mask=source.attention_mask,
-        decoder_input_ids=sequences[:, :-1],
-        use_cache=False,
-    ).logits
+    logits = reading.decode(sequences[:, :-1]).logits
     targets = sequences[:, 1:]
     losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
     return (losses.view(targets.shape) * kept).sum(dim=1)

@@ -6,17 +6,25 @@ import torch
 from transformers import (
     GenerationConfig,
     LogitsProcessor,
+    NoRepeatNGramLogitsProcessor,
     PreTrainedModel,
+    RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
 )
 
+from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.noise import gumbel
 from zsc.generation.top_p import TopP
+from zsc.knobs.anatomy import is_causal
+from zsc.knobs.reading import Reading
 from zsc.models.load import PROTOCOL_FIELDS
 
 DRAWING = ("sample", "temperature", "top_p", "top_k")
+OWN = (*DRAWING, "stop")  # options that the library is not told
+OF_PROMPT = ("repetition_penalty", "no_repeat_ngram_size")  # which count a prompt's tokens in
+NOT_OF_PROMPT = {"encoder_no_repeat_ngram_size": 0, "forced_first": None}  # which a decoder alone cannot have
 FORCED = ("forced_first", "forced_last")
 SUPPRESSED = ("suppress_tokens", "begin_suppress_tokens")
 
@@ -25,15 +33,20 @@ def generation_config(decoding: Decoding, model: PreTrainedModel) -> GenerationC
     """Return the full configuration for ``generate``: these options, whose forced tokens are numbers, and the token
     ids of ``model``.
 
-    Sampling is greedy search over perturbed scores (see :class:`GumbelSampling`), so ``do_sample`` stays off.
+    Sampling is greedy search over perturbed scores (see :class:`GumbelSampling`), so ``do_sample`` stays off. What
+    counts the tokens of a prompt is left to :func:`logits_processors`. Raises ZscError for options that a decoder alone
+    cannot have.
     """
     protocol = {field: getattr(model.generation_config, field) for field in PROTOCOL_FIELDS}
     if decoding.forced_first is not None:
         protocol["forced_bos_token_id"] = decoding.forced_first
     suppressed = {name: list(getattr(decoding, name)) or None for name in SUPPRESSED}
+    other = (*OWN, *FORCED, *SUPPRESSED, *(OF_PROMPT if is_causal(model) else ()))
+    if is_causal(model):
+        check_of_prompt(decoding)
     return GenerationConfig(
         **protocol,
-        **{name: value for name, value in asdict(decoding).items() if name not in (*DRAWING, *FORCED, *SUPPRESSED)},
+        **{name: value for name, value in asdict(decoding).items() if name not in other},
         **suppressed,
         forced_eos_token_id=decoding.forced_last,
         do_sample=False,
@@ -42,11 +55,33 @@ def generation_config(decoding: Decoding, model: PreTrainedModel) -> GenerationC
     )
 
 
-def logits_processors(decoding: Decoding, streams: torch.Tensor) -> list[LogitsProcessor]:
-    """Return what turns greedy search into sampling with the noise of ``streams`` (rows,); nothing without sampling.
+def check_of_prompt(decoding: Decoding) -> None:
+    """Raise ZscError for options that a decoder alone, which has no source of its own, cannot have."""
+    for name, neutral in NOT_OF_PROMPT.items():
+        if (value := getattr(decoding, name)) != neutral:
+            raise ZscError(
+                f"decoding.{name}={value}: a decoder-only model has neither encoder nor start token. Leave it at"
+                f" {'null' if neutral is None else neutral}."
+            )
+
+
+def logits_processors(decoding: Decoding, streams: torch.Tensor, reading: Reading) -> list[LogitsProcessor]:
+    """Return what turns greedy search into sampling with the noise of ``streams`` (rows,), nothing without sampling;
+    before it, what counts the tokens of a prompt as well as those of responses.
 
     :func:`zsc.generation.noise.stream_keys` makes streams.
     """
+    counting: list[LogitsProcessor] = []
+    if reading.before:
+        if decoding.repetition_penalty != 1:
+            counting.append(OfText(RepetitionPenaltyLogitsProcessor(float(decoding.repetition_penalty)), reading))
+        if decoding.no_repeat_ngram_size:
+            counting.append(OfText(NoRepeatNGramLogitsProcessor(decoding.no_repeat_ngram_size), reading))
+    return counting + drawing(decoding, streams, reading.before)
+
+
+def drawing(decoding: Decoding, streams: torch.Tensor, before: int) -> list[LogitsProcessor]:
+    """Return what draws tokens, if the options say so; ``before`` a target stand so many tokens of its prompt."""
     if not decoding.sample:
         return []
     warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(float(decoding.temperature))]
@@ -54,7 +89,27 @@ def logits_processors(decoding: Decoding, streams: torch.Tensor) -> list[LogitsP
         warpers.append(TopKLogitsWarper(decoding.top_k))
     if decoding.top_p < 1:
         warpers.append(TopP(decoding.top_p))
-    return [*warpers, GumbelSampling(streams)]
+    return [*warpers, GumbelSampling(streams, before)]
+
+
+class OfText(LogitsProcessor):
+    """A ``processor`` of the library that looks at what stands there, row by row without the padding before it.
+
+    So a response does not depend on the prompts beside it.
+    """
+
+    def __init__(self, processor: LogitsProcessor, reading: Reading):
+        self.processor = processor
+        self.mask = reading.source.attention_mask.bool()
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        times = len(input_ids) // len(self.mask)  # beams
+        kept = torch.ones_like(input_ids, dtype=torch.bool)
+        kept[:, : self.mask.shape[1]] = self.mask.repeat_interleave(times, dim=0)
+        rows = [
+            self.processor(ids[own][None], row[None]) for ids, own, row in zip(input_ids, kept, scores, strict=True)
+        ]
+        return torch.cat(rows)
 
 
 class GumbelSampling(LogitsProcessor):
@@ -65,13 +120,14 @@ class GumbelSampling(LogitsProcessor):
     comparison a paired one. Tokens already ruled out need none.
     """
 
-    def __init__(self, streams: torch.Tensor):
-        self.keys = streams
+    def __init__(self, streams: torch.Tensor, before: int = 0):
+        self.keys, self.before = streams, before
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         rows, tokens = torch.nonzero(scores > -torch.inf, as_tuple=True)
+        step = input_ids.shape[1] - self.before
         if scores.device.type == "mps":  # which has no float64
-            noise = gumbel(self.keys[rows.cpu()], input_ids.shape[1], tokens.cpu()).float().to(scores.device)
+            noise = gumbel(self.keys[rows.cpu()], step, tokens.cpu()).float().to(scores.device)
         else:
-            noise = gumbel(self.keys.to(scores.device)[rows], input_ids.shape[1], tokens).float()
+            noise = gumbel(self.keys.to(scores.device)[rows], step, tokens).float()
         return scores.float().index_put((rows, tokens), noise, accumulate=True)

@@ -1,4 +1,4 @@
-"""Control knobs for encoder-decoders: a plain library, usable on any Hugging Face model without the runner.
+"""Control knobs for language models: a plain library, usable on any Hugging Face model without the runner.
 
     with apply(model, [AttentionBias("knowledge", 5.0)], source):
         model.generate(input_ids=source.input_ids, attention_mask=source.attention_mask)

@@ -1,4 +1,4 @@
-"""Where a decoder keeps its parts, across the encoder-decoder families of transformers."""
+"""Where a decoder keeps its parts, across the families of transformers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
-COMPONENTS = {  # what their modules are called in the decoder layers of BART, T5, BERT and GPT-2
-    "self_attention": ("self_attn", "SelfAttention", "attention", "attn"),
+COMPONENTS = {  # what their modules are called in the decoder layers of BART, T5, BERT, GPT-2 and Bloom
+    "self_attention": ("self_attn", "SelfAttention", "attention", "attn", "self_attention"),
     "cross_attention": ("encoder_attn", "EncDecAttention", "crossattention", "cross_attention", "cross_attn"),
     "feed_forward": ("fc1", "fc2", "DenseReluDense", "intermediate", "output", "mlp", "ffn", "feed_forward"),
 }
 MERGED = ("t5gemma2",)
+OF_DISTANCE = ("bloom", "mpt")
 MASKED_IN_LAYERS = ("led", "nllb-moe", "t5gemma", *MERGED)
 
 
@@ -72,6 +73,16 @@ def family(model: PreTrainedModel) -> str:
     """Return the model type, with that of the decoder for a model put together from two."""
     kind: str = model.config.model_type
     return f"{kind} {model.config.decoder.model_type}" if kind == "encoder-decoder" else kind
+
+
+def is_causal(model: PreTrainedModel) -> bool:
+    """Say whether ``model`` is a decoder alone, whose source is its prompt."""
+    return not model.config.is_encoder_decoder
+
+
+def biases_distance(model: PreTrainedModel) -> bool:
+    """Say whether all that a decoder alone knows of positions is a bias by how far keys lie (ALiBi)."""
+    return model.config.model_type in OF_DISTANCE or bool(getattr(model.config, "alibi", False))
 
 
 def merges_attention(model: PreTrainedModel) -> bool:

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.source import Source
+from zsc.knobs.additions import Additions
 from zsc.knobs.anatomy import check_choice, check_indices, check_integer
 from zsc.knobs.base import USE_OF_KNOWLEDGE, AdditiveKnob, Dose
 from zsc.knobs.bias import (
@@ -20,7 +21,6 @@ from zsc.knobs.bias import (
 )
 from zsc.knobs.masks import precision
 from zsc.knobs.spans import chosen_positions, parse_span
-from zsc.knobs.steering import Additions
 from zsc.knobs.supported import check_supported
 
 GRADUAL = "gradual"
@@ -108,7 +108,7 @@ class AttentionBias(AdditiveKnob):
             share = schedule_share(steps.to(start.device, dtype), self.schedule, self.steps)[None, :, None]
             return (1 - share) * start + share * end
 
-        return scheduled_bias(model, weights_at, self.layers, self.heads)
+        return scheduled_bias(model, weights_at, hidden.shape[1], self.layers, self.heads)
 
     def _parts(self) -> tuple[str, ...]:
         return (self.start, self.end) if self.profile == GRADUAL else (self.profile,)

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from transformers import PreTrainedModel
 
 from zsc.data.source import Source
-from zsc.knobs.steering import Additions, steered
+from zsc.knobs.additions import Additions
+from zsc.knobs.steering import steered
 
 USE_OF_KNOWLEDGE = ("knowledge_precision", "knowledge_rouge1")  # metrics of it, the most telling first
 
@@ -73,6 +74,11 @@ class Knob(ABC):
     @abstractmethod
     def neutral(self) -> bool:
         """Whether its fields are meant to change nothing."""
+
+    @property
+    def weights_alone(self) -> bool:
+        """Whether it changes weights of the model and nothing else, which no step with a cache can lose."""
+        return False
 
     @classmethod
     def attention_note(cls, values: Mapping[str, Any]) -> str:

@@ -1,10 +1,12 @@
-"""Knob A, attention biasing [I, P]: re-weight cross-attention over source positions and renormalise.
+"""Knob A, attention biasing [I, P]: re-weight attention over source positions and renormalise.
 
 With attention probabilities a over the source positions and non-negative weights b,
 
     a'_i = a_i b_i / sum_j a_j b_j  =  softmax(scores + log b)_i
 
-so the weights enter as an additive mask and no attention code is replaced.
+so the weights enter as an additive mask and no attention code is replaced. In an encoder-decoder it is cross-attention.
+A decoder alone attends to its prompt and its past in one softmax, in which past positions have the weight 1; only
+queries of the response have weights (:mod:`zsc.knobs.prompt`) [D].
 """
 
 import math
@@ -15,9 +17,18 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from zsc.knobs.anatomy import UnsupportedModel, check_indices, check_within, decoder_layers, family, head_count
+from zsc.knobs.additions import Additions
+from zsc.knobs.anatomy import (
+    UnsupportedModel,
+    check_indices,
+    check_within,
+    decoder_layers,
+    family,
+    head_count,
+    is_causal,
+)
 from zsc.knobs.masks import Bias, precision
-from zsc.knobs.steering import Additions, steered
+from zsc.knobs.steering import steered
 from zsc.knobs.supported import check_supported
 
 SMALLEST, LARGEST = 1e-30, 1e30  # what single precision holds with room to spare
@@ -41,8 +52,9 @@ def biased_cross_attention(
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
 ) -> AbstractContextManager[PreTrainedModel]:
-    """While the returned context is open, cross-attention of ``model`` uses ``weights`` over the source positions.
+    """While the returned context is open, attention of ``model`` to its source uses ``weights`` over the positions.
 
+    It is cross-attention, or in a decoder alone, whose source is its prompt, that of the response to the prompt.
     ``weights`` and ``attention_mask`` have the shape (batch, source positions): weights are non-negative real numbers,
     1 leaves a position as it is and 0 removes it; positions whose mask is 0 stay hidden. ``layers`` and ``heads``
     restrict the bias to these decoder layers and heads. ``model.generate`` may be called with beams (rows are then
@@ -69,26 +81,28 @@ def constant_bias(
     if bool((weights[attended] == 1).all()):
         return Additions()
     constant = weights.to(precision(model.dtype)).masked_fill(~attended, 0)[:, None, :]
-    return scheduled_bias(model, lambda steps: constant, layers, heads)
+    return scheduled_bias(model, lambda steps: constant, weights.shape[1], layers, heads)
 
 
 def scheduled_cross_attention(
     model: PreTrainedModel,
     weights_at: Callable[[torch.Tensor], torch.Tensor],
+    positions: int,
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
 ) -> AbstractContextManager[PreTrainedModel]:
-    """As :func:`biased_cross_attention`, with weights that depend on the decoding step.
+    """As :func:`biased_cross_attention`, with weights over ``positions`` of the source that depend on the step.
 
     ``weights_at`` is given steps (queries,), the positions in the target that the queries stand at, 0 for the start
-    token, and returns weights (batch, queries or 1, source positions).
+    token, and returns weights (batch, queries or 1, positions).
     """
-    return steered(model, scheduled_bias(model, weights_at, layers, heads))
+    return steered(model, scheduled_bias(model, weights_at, positions, layers, heads))
 
 
 def scheduled_bias(
     model: PreTrainedModel,
     weights_at: Callable[[torch.Tensor], torch.Tensor],
+    positions: int,
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
 ) -> Additions:
@@ -99,12 +113,10 @@ def scheduled_bias(
     def weights(steps: torch.Tensor, positions: int) -> torch.Tensor:
         given = weights_at(steps)
         if given.shape[-1] != positions:
-            raise ValueError(
-                f"the weights are for {given.shape[-1]} source positions, the encoder states have {positions}."
-            )
+            raise ValueError(f"the weights are for {given.shape[-1]} source positions, the source has {positions}.")
         return given
 
-    return Additions(cross=[Bias(weights, layers, chosen)])
+    return Additions(cross=[Bias(weights, layers, chosen)], prompt=positions if is_causal(model) else None)
 
 
 def head_mask(model: PreTrainedModel, layers: Sequence[int] | None, heads: Sequence[int] | None) -> torch.Tensor | None:

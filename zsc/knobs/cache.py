@@ -6,9 +6,9 @@ from typing import Any
 
 import transformers
 from torch import nn
-from transformers import Cache
+from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedModel
 
-from zsc.knobs.anatomy import UnsupportedModel
+from zsc.knobs.anatomy import UnsupportedModel, is_causal
 
 NAMES = ("cache", "past_key_values")  # from transformers 5.24 on, and before
 
@@ -39,6 +39,13 @@ def with_cache(module: nn.Module, kwargs: Mapping[str, Any], cache: Cache | None
     """Return the arguments of a call of ``module`` with ``cache`` in place of the one they pass."""
     own = cache_name(module)
     return {name: value for name, value in kwargs.items() if name not in NAMES} | {own: cache}
+
+
+def new_cache(model: PreTrainedModel) -> Cache:
+    """Return a cache such as ``model`` begins itself."""
+    if is_causal(model):
+        return DynamicCache(config=model.config.get_text_config(decoder=True))
+    return EncoderDecoderCache(DynamicCache(), DynamicCache())
 
 
 def returned_cache(output: Mapping[str, Any]) -> Cache | None:

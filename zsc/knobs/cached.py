@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import torch
 import transformers
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers import GenerationConfig, LogitsProcessorList
 
-from zsc.data.source import Source
 from zsc.knobs.apply import apply
 from zsc.knobs.base import Knob
-from zsc.knobs.encoder import encoder_outputs
 from zsc.knobs.masks import precision
+from zsc.knobs.reading import Reading
+from zsc.knobs.stack import under
 
 FINE = (torch.float32, torch.float64)
 # Measured on six families and the trained model that ships, under weak and strong knobs: up to 2.1 times the unmodified
@@ -24,28 +24,25 @@ class LostAtCachedSteps(ValueError):
 
 
 def stepwise(
-    model: PreTrainedModel,
-    knobs: Sequence[Knob],
-    source: Source,
-    states: torch.Tensor,
-    config: GenerationConfig,
-    target_ids: torch.Tensor | None = None,
+    reading: Reading, knobs: Sequence[Knob], config: GenerationConfig, target_ids: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the tokens (rows, 1 + steps) and the logits (rows, steps, vocabulary) of ``generate`` with a cache.
 
     The tokens are those of ``target_ids``, the start token among them, or chosen by ``config``.
     """
 
+    step = 0
+
     def forced(input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        nonlocal step
+        step += 1
         if target_ids is None:
             return scores
         ruled_out = torch.full_like(scores, torch.finfo(scores.dtype).min)
-        return ruled_out.scatter(1, target_ids[:, input_ids.shape[1], None], 0.0)
+        return ruled_out.scatter(1, target_ids[:, step, None], 0.0)
 
-    with apply(model, knobs, source):
-        output = model.generate(  # type: ignore[operator]
-            encoder_outputs=encoder_outputs(states),
-            attention_mask=source.attention_mask,
+    with apply(reading.model, knobs, reading.source):
+        output = under(reading, knobs).generate(
             generation_config=config,
             logits_processor=LogitsProcessorList([forced]),
             use_cache=True,

@@ -57,6 +57,7 @@ class Occupied:
 
 
 _HERE: ContextVar[tuple[Mark, ...]] = ContextVar("zsc_contexts", default=())
+_HIDDEN: ContextVar[tuple[Mark, ...]] = ContextVar("zsc_hidden_contexts", default=())
 _OCCUPIED: "WeakKeyDictionary[nn.Module, Occupied]" = WeakKeyDictionary()
 _LOCK = threading.Lock()  # for hooks too, whose numbers torch counts without one
 
@@ -128,7 +129,7 @@ def open_here(decoder: nn.Module) -> list[Opened]:
         )
     if not every:
         _sweep(decoder)
-    return here
+    return [one for one in here if one.mark() not in _HIDDEN.get()]
 
 
 def _check_alone(new: Opened, others: list[Opened]) -> None:
@@ -142,13 +143,12 @@ def _check_alone(new: Opened, others: list[Opened]) -> None:
 
 @contextmanager
 def unsteered() -> Iterator[None]:
-    """For the while, let this thread see of its contexts only those that change the model itself."""
-    before = _HERE.get()
-    _HERE.set(tuple(mark for mark in before if mark.alone))
+    """For the while, hide from this thread's decoders what it has open, but for what changes the model itself."""
+    token = _HIDDEN.set(tuple(mark for mark in _HERE.get() if not mark.alone))
     try:
         yield
     finally:
-        _HERE.set(before)
+        _HIDDEN.reset(token)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Knob C, context augmentation [I, P, K]: encoded control phrases beside the encoder states of the input."""
+"""Knob C, context augmentation [I, P, K]: encoded control phrases beside what the model has read of the input."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,13 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from zsc.data.source import Source
-from zsc.knobs.anatomy import UnsupportedModel, check_choice, check_integer
+from zsc.knobs.additions import Additions, prompt_length
+from zsc.knobs.anatomy import UnsupportedModel, biases_distance, check_choice, check_integer, is_causal
 from zsc.knobs.base import USE_OF_KNOWLEDGE, AdditiveKnob, Dose
 from zsc.knobs.bias import check_strength
 from zsc.knobs.masks import Code
-from zsc.knobs.steering import Additions
-from zsc.knobs.supported import check_supported
+from zsc.knobs.read import read_phrases
+from zsc.knobs.supported import check_codes
 
 VARIANTS = ("mean", "concat", "single", "token_mean")
 SET_MOVES = {"questions": "question_rate", "topic_": "topic_keywords", "positive": "positive_rate",
@@ -23,14 +24,18 @@ SET_MOVES = {"questions": "question_rate", "topic_": "topic_keywords", "positive
 
 @dataclass(frozen=True)
 class ContextAugmentation(AdditiveKnob):
-    """Encode ``count`` of ``phrases``, drawn with ``seed``, into a code that cross-attention sees beside the input.
+    """Encode ``count`` of ``phrases``, drawn with ``seed``, into a code that the decoder attends to beside the input.
 
-    The encoder never sees phrases and input together. The code stands in front of the input's states and is attended
-    to with the weight ``strength``; a strength of 0 leaves it out. ``variant``:
+    Phrases and input are never read together. The code stands in front of the input's states and is attended to with
+    the weight ``strength``; a strength of 0 leaves it out. ``variant``:
 
     - ``mean``: states averaged position by position over the phrases that reach the position [P, K];
     - ``concat``: all states side by side; ``single``: those of the first phrase drawn; ``token_mean``: one state, the
       mean over all tokens of all phrases [D].
+
+    In a decoder alone the code is one of keys and values of each layer, in front of the prompt, to which the response
+    attends and the prompt never does; see :func:`zsc.knobs.prompt.phrase_states` for positions. Phrases are read as if
+    the model said them: behind an opening (:func:`zsc.knobs.opening.opening_of`) that is no part of the code [D].
 
     ``literal`` repeats the earlier code's padding: phrases are padded to the longest, encoded without a mask, and
     the pads averaged into the code. Raises ValueError for bad values, or fewer than ``count`` phrases.
@@ -90,21 +95,20 @@ class ContextAugmentation(AdditiveKnob):
 
     @torch.inference_mode()
     def code(self, model: PreTrainedModel) -> torch.Tensor:
-        """Return the code, encoder states of shape (1, length, width as the decoder reads them)."""
-        batch = self.tokenizer(self.drawn, padding=True, padding_side="right", return_tensors="pt").to(model.device)
-        mask = torch.ones_like(batch["attention_mask"]) if self.literal else batch["attention_mask"]
-        encoder = model.get_encoder()
-        states = encoder(input_ids=batch["input_ids"], attention_mask=mask, return_dict=True).last_hidden_state
-        projection = getattr(model, "enc_to_dec_proj", None)
-        if projection is not None:
-            states = projection(states)
-        return combine(states, mask, self.variant)[None]
+        """Return the code, states of shape (1, length, width as the decoder reads them)."""
+        return combine(*read_phrases(model, self.tokenizer, self.drawn, self.literal), self.variant)[None]
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
-        """Raise UnsupportedModel for a model whose cross-attention cannot be biased, or whose encoder would not read
-        texts afterwards as before."""
-        check_supported(model)
-        if getattr(model.get_encoder().config, "attention_type", None) == "block_sparse":
+        """Raise UnsupportedModel for a model whose attention cannot be biased, that has no place for a code, or whose
+        encoder would not read texts afterwards as before, and ValueError for a prompt that is not given."""
+        if is_causal(model) and biases_distance(model):
+            raise UnsupportedModel(
+                f"{type(model).__name__} biases attention by how far keys lie (ALiBi), and knows no place before its"
+                " prompt: ctx_aug needs a model whose positions are embedded or rotated into keys."
+            )
+        check_codes(model)
+        prompt_length(model, source)
+        if not is_causal(model) and getattr(model.get_encoder().config, "attention_type", None) == "block_sparse":
             raise UnsupportedModel(
                 f"the encoder of {type(model).__name__} turns to full attention for good once it reads a text as short"
                 ' as a phrase: set "attention_type": "original_full" in its config.json.'
@@ -115,7 +119,8 @@ class ContextAugmentation(AdditiveKnob):
         if self.neutral:
             return Additions()
         self.check(model, source)
-        return Additions(codes=[Code(self.code(model), float(self.strength))])
+        code = Code(self.code(model), float(self.strength))
+        return Additions(codes=[code], prompt=prompt_length(model, source))
 
 
 def combine(states: torch.Tensor, mask: torch.Tensor, variant: str) -> torch.Tensor:

@@ -1,4 +1,8 @@
-"""Knob B, decoder mixing [I]: a task decoder mixed with another decoder over the same encoder states."""
+"""Knob B, decoder mixing [I]: a task decoder mixed with another decoder over the same source.
+
+Of decoders alone, such as a base model and its tuned version, each level mixes the whole models, and the prompt is read
+by the mixture too [D]: with ``probs`` by each of the two by itself.
+"""
 
 import math
 import threading
@@ -10,12 +14,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from zsc.data.source import Source
 from zsc.knobs.anatomy import check_choice, decoder_layers
 from zsc.knobs.base import USE_OF_KNOWLEDGE, Dose, Knob
-from zsc.knobs.cache import cache_name, given_cache, returned_cache, with_cache
+from zsc.knobs.cache import cache_name, given_cache, new_cache, returned_cache, with_cache
 from zsc.knobs.contexts import hooked
 from zsc.knobs.masks import precision
 from zsc.knobs.pair import check_pair, differing_modules, follower, link
@@ -74,6 +78,10 @@ class DecoderMixing(Knob):
     def neutral(self) -> bool:
         """Whether these fields are meant to change nothing."""
         return self.weight == 0
+
+    @property
+    def weights_alone(self) -> bool:
+        return self.level == "weights"
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
         """Raise ValueError if the two decoders do not share encoder, vocabulary, depth and width, UnsupportedModel if
@@ -151,7 +159,7 @@ def interpolated(
             run.handed.clear()
             cache = given_cache(module, kwargs)
             if cache is None and kwargs.get("use_cache") is not False:
-                cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+                cache = new_cache(model)
             follower(cache, owner)
             return args, with_cache(module, kwargs, cache)
 

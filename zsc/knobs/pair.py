@@ -1,4 +1,4 @@
-"""Two decoders that run side by side over the same encoder states: do they fit, and the second one's cache."""
+"""Two decoders that run side by side over the same source: do they fit, and the second one's cache."""
 
 import copy
 from typing import Any
@@ -8,7 +8,8 @@ from torch import nn
 from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedModel
 
 from zsc.knobs.anatomy import decoder_layers
-from zsc.knobs.steering import check_cache
+from zsc.knobs.components import encoders
+from zsc.knobs.kinds import check_cache
 
 FOLLOWERS = "_zsc_followers"
 
@@ -30,7 +31,7 @@ def check_pair(model: PreTrainedModel, other: PreTrainedModel) -> None:
     for name, tensor in mine.items():
         if name not in theirs or theirs[name].shape != tensor.shape:
             raise ValueError(f"the other decoder has no {name} of shape {tuple(tensor.shape)}.")
-    shared = [(model.get_encoder(), other.get_encoder())]
+    shared: list[tuple[nn.Module, Any]] = list(zip(encoders(model), encoders(other), strict=True))
     if (projection := getattr(model, "enc_to_dec_proj", None)) is not None:
         shared.append((projection, other.enc_to_dec_proj))
     for part, counterpart in shared:

@@ -12,11 +12,12 @@ from collections.abc import Callable
 import torch
 from transformers import PreTrainedModel
 
+from zsc.knobs.additions import Additions
 from zsc.knobs.anatomy import merges_attention
 from zsc.knobs.cache import cache_name, returned_cache
 from zsc.knobs.encoder import encoder_outputs
 from zsc.knobs.masks import Bias, Weights
-from zsc.knobs.steering import Additions, steered
+from zsc.knobs.steering import steered
 
 TOLERANCE = 0.01  # of what weights change
 HALF_TOLERANCE = 0.25  # of the same in half precision

@@ -9,11 +9,11 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.data.source import Source
+from zsc.knobs.additions import Additions, prompt_length
 from zsc.knobs.anatomy import check_choice, check_indices, check_integer
 from zsc.knobs.base import AdditiveKnob, Dose
 from zsc.knobs.bias import check_strength, head_mask, restricted
 from zsc.knobs.masks import Bias, precision
-from zsc.knobs.steering import Additions
 from zsc.knobs.supported import check_supported
 
 # of positions in the target: queries (queries, 1), keys (keys,), the knob's size and seed; to booleans (queries, keys)
@@ -35,7 +35,9 @@ class SelfAttentionBias(AdditiveKnob):
     - ``random``: about half of the positions, drawn with ``seed``, the same for all queries and examples;
     - ``uniform``: the whole past alike, against the query's own position.
 
-    The causal mask is kept. A query that would lose every key, which only a strength of 0 can do, keeps its weights.
+    The past of a decoder alone begins at the last token of its prompt, which stands for the start token; the rest of
+    the prompt keeps the weight 1. The causal mask is kept. A query that would lose every key of the past, which only a
+    strength of 0 can do, keeps its weights.
     Raises ValueError for an unknown profile, a size below 1, or a bad strength.
     """
 
@@ -81,8 +83,9 @@ class SelfAttentionBias(AdditiveKnob):
         return weights.masked_fill(lost, 1)[None]
 
     def check(self, model: PreTrainedModel, source: Source | None) -> None:
-        """Raise UnsupportedModel, or ValueError for layers or heads beyond the model."""
+        """Raise UnsupportedModel, or ValueError for layers or heads beyond the model, or a prompt that is not given."""
         check_supported(model)
+        prompt_length(model, source)
         head_mask(model, self.layers, self.heads)
 
     def additions(self, model: PreTrainedModel, source: Source | None) -> Additions:
@@ -91,7 +94,8 @@ class SelfAttentionBias(AdditiveKnob):
             return Additions()
         self.check(model, source)
         weights = partial(self.weights, dtype=precision(model.dtype))
-        return Additions(past=[Bias(weights, self.layers, head_mask(model, self.layers, self.heads))])
+        bias = Bias(weights, self.layers, head_mask(model, self.layers, self.heads))
+        return Additions(past=[bias], prompt=prompt_length(model, source))
 
 
 def tosses(count: int, seed: int) -> torch.Tensor:

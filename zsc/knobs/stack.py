@@ -10,9 +10,11 @@ import torch
 from transformers import PreTrainedModel
 
 from zsc.data.source import Source
-from zsc.knobs.base import AdditiveKnob
+from zsc.knobs.additions import Additions, united
+from zsc.knobs.base import AdditiveKnob, Knob
 from zsc.knobs.masks import Bias, Code, Weights
-from zsc.knobs.steering import Additions, steered, united
+from zsc.knobs.reading import Reading
+from zsc.knobs.steering import steered
 
 Slot = tuple[Any, Any, int]  # layers, heads, and which of several biases there
 
@@ -20,6 +22,11 @@ Slot = tuple[Any, Any, int]  # layers, heads, and which of several biases there
 def additive(knobs: Sequence[Any]) -> bool:
     """Say whether all of ``knobs`` only add to the decoder."""
     return all(isinstance(knob, AdditiveKnob) for knob in knobs)
+
+
+def under(reading: Reading, knobs: Sequence[Knob]) -> Reading:
+    """Return what of ``reading`` is read alike while ``knobs`` are on: all of it, if they only add to the decoder."""
+    return reading if additive(knobs) else reading.afresh()
 
 
 def stacked(
@@ -36,6 +43,7 @@ def stacked(
         stacked_biases([part.cross for part in merged], rows),
         stacked_biases([part.past for part in merged], rows),
         stacked_codes([part.codes for part in merged], rows),
+        united(merged).prompt,
     )
     return steered(model, side_by_side)
 

@@ -80,6 +80,10 @@ class ComponentSwap(Knob):
     def neutral(self) -> bool:
         return False
 
+    @property
+    def weights_alone(self) -> bool:
+        return True
+
     def values(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
         """Return the new parameters by name inside the decoder. Raises ValueError if ``other`` does not fit."""
         check_within("layer", self.layers, len(decoder_layers(model)))
@@ -149,7 +153,7 @@ def control(tensor: torch.Tensor, kind: str, seed: int) -> torch.Tensor:
     if kind == "shuffled":
         drawn = values.flatten()[torch.randperm(values.numel(), generator=generator)].view_as(values)
     else:
-        drawn = torch.randn(values.shape, generator=generator) * values.std(correction=0) + values.mean()
+        drawn = torch.randn(values.shape, generator=generator).to(values) * values.std(correction=0) + values.mean()
     if kind == "averaged_random":
         drawn = torch.lerp(values, drawn, 0.5)
     return drawn.to(tensor)

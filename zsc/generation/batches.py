@@ -1,18 +1,18 @@
-"""Encoder states of all records, batch by batch, computed once as far as they fit in memory."""
+"""What a model has read of all records, batch by batch, computed once as far as it fits in memory."""
 
 from collections.abc import Sequence
 
-import torch
 from transformers import PreTrainedModel
 
-from zsc.data.source import Source, Sources
-from zsc.knobs.encoder import encode
+from zsc.data.source import Sources
+from zsc.knobs.read import read
+from zsc.knobs.reading import Reading
 
-LIMIT = 2 * 2**30  # bytes of states that are kept
+LIMIT = 2 * 2**30  # bytes that are kept
 WINDOW = 16  # batches among which sources are put together by length
 
 
-class EncodedBatches:
+class ReadBatches:
     """``sources`` of all records in batches of ``batch_size`` on the device of ``model``.
 
     Batches are made of sources of like length, out of ``WINDOW`` times as many that follow each other [D], so that the
@@ -23,20 +23,19 @@ class EncodedBatches:
         self.model, self.sources = model, sources
         self.rows = by_length(sources.lengths.tolist(), batch_size)
         self.passes = 0
-        self._kept: dict[int, torch.Tensor] = {}
+        self._kept: dict[int, Reading] = {}
         self._bytes = 0
 
-    def batch(self, number: int) -> tuple[Sequence[int], Source, torch.Tensor]:
-        """Return the numbers of the records in a batch, their source, and its encoder states."""
+    def batch(self, number: int) -> tuple[Sequence[int], Reading]:
+        """Return the numbers of the records in a batch, and what the model has read of their sources."""
         rows = self.rows[number]
-        source = self.sources.batch(rows).to(self.model.device)
-        if (states := self._kept.get(number)) is None:
-            states = encode(self.model, source)
+        if (reading := self._kept.get(number)) is None:
+            reading = read(self.model, self.sources.batch(rows).to(self.model.device))
             self.passes += 1
-            if self._bytes + states.nbytes <= LIMIT:
-                self._kept[number] = states
-                self._bytes += states.nbytes
-        return rows, source, states
+            if self._bytes + reading.nbytes <= LIMIT:
+                self._kept[number] = reading
+                self._bytes += reading.nbytes
+        return rows, reading
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
