@@ -1,4 +1,4 @@
-"""Control knobs for encoder-decoder language models, applied at generation time without training."""
+"""Control knobs for language models of encoder and decoder or a decoder alone, applied at generation time."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

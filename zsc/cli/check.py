@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zsc.cli.compose import composed, own_folder, shipped_configs
-from zsc.cli.expand import COLUMN, multirun
+from zsc.cli.expand import ANY_NAME, multirun
 from zsc.cli.groups import GROUPS, check_option
 from zsc.errors import ZscError, first_line, suggestion
 
@@ -68,8 +68,8 @@ def _choices(chosen: dict[str, list[str]]) -> list[list[str]]:
 def _check_keys(parsed: list[Any], known: list[str]) -> None:
     for override in parsed:
         key = override.key_or_group
-        column = override.is_force_add() and COLUMN.fullmatch(key) and key.rpartition(".")[0] in known
-        if key not in known and not override.is_add() and not column:
+        open_name = override.is_force_add() and ANY_NAME.fullmatch(key) and key.rpartition(".")[0] in known
+        if key not in known and not override.is_add() and not open_name:
             raise ZscError(f"no option '{key}'.{suggestion(key, known)} Put --cfg job in its place to see all.")
 
 

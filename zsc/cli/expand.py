@@ -10,7 +10,9 @@ from zsc.cli.words import FREE, QUOTED, at_home, exists, listed, literal, quoted
 from zsc.errors import ZscError
 
 NOT_KNOBS = {"none", "several"}
-COLUMN = re.compile(r"(dataset\.)?columns\.[A-Za-z_]\w*", re.ASCII)  # of any field, also one that no config names
+ANY_NAME = re.compile(  # options of any name, also one that no config has: columns, and what a chat template takes
+    r"((dataset\.)?columns|layout\.template_options)\.[A-Za-z_]\w*", re.ASCII
+)
 
 
 def multirun(flags: Sequence[str], overrides: Sequence[str]) -> bool:
@@ -23,10 +25,10 @@ def expand(overrides: Sequence[str], several: bool = True, folder: Path | None =
 
     ``model=X``, where X is no option but a folder or a hub name, becomes ``model=checkpoint`` and X; ``seed=0`` becomes
     ``seeds=[0]``; ``knob=[a,b]`` becomes ``knob=several`` with the configs of the knobs ``a`` and ``b`` inside it,
-    unless ``short`` is false, as for commands without models and knobs, whose seed is one number; the column of a field
-    is added (``++``) where there is none. Free texts are quoted, see :mod:`zsc.cli.words`. With ``several``, commas may
-    separate values. ``folder`` has options of the user's own. Raises ZscError for a knob that is listed twice or
-    unknown, and for a file as a dataset.
+    unless ``short`` is false, as for commands without models and knobs, whose seed is one number; a column of a field
+    or an option of a chat template is added (``++``) where there is none. Free texts are quoted, see
+    :mod:`zsc.cli.words`. With ``several``, commas may separate values. ``folder`` has options of the user's own. Raises
+    ZscError for a knob that is listed twice or unknown, and for a file as a dataset.
     """
     expanded: list[str] = []
     for override in overrides:
@@ -40,7 +42,7 @@ def expand(overrides: Sequence[str], several: bool = True, folder: Path | None =
         elif key == "dataset" and value not in group_options("dataset", folder) and (hint := unknown_dataset(value)):
             raise ZscError(f"dataset={value} names no dataset. {hint}")
         else:
-            added = "++" if COLUMN.fullmatch(key) and "=" in override else ""
+            added = "++" if ANY_NAME.fullmatch(key) and "=" in override else ""
             expanded.append(added + literal(override, several))
     return expanded
 
@@ -69,8 +71,9 @@ def contract(overrides: Iterable[str]) -> list[str]:
     given = list(overrides)
     nested = [override.partition("=")[2] for override in given if override.startswith("+knob@")]
     short = []
-    for override in given:
-        key, _, value = override.removeprefix("++").partition("=")
+    for one in given:
+        key, _, value = one.removeprefix("++").partition("=")
+        override = f"{key}={value}" if ANY_NAME.fullmatch(key) else one
         if key == "model.checkpoint" and "model=checkpoint" in given:
             short.append(f"model={_shortest('model.checkpoint', value)}")
         elif override == "knob=several":

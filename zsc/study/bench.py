@@ -13,7 +13,8 @@ from zsc.errors import ZscError
 from zsc.generation.checks import check_settings
 from zsc.generation.generate import Job, decode
 from zsc.knobs import AdditiveKnob, Knob
-from zsc.knobs.encoder import encode
+from zsc.knobs.read import read
+from zsc.knobs.reading import Reading
 from zsc.models.load import load_model
 from zsc.study.bench_sweep import bench_sweep
 from zsc.study.formats import format_of
@@ -46,17 +47,16 @@ def bench_knob(options: BenchOptions) -> dict[str, Any]:
     source = sources.batch(range(len(records))).to(loaded.model.device)
     name, knobs = list(build_settings([options.knob], options.model, loaded).settings.items())[-1]
     check_settings(loaded, {name: knobs}, records, sources)
-    states = encode(loaded.model, source)
+    reading = read(loaded.model, source)
     ids = [record.id for record in records]
 
     additions = [knob.additions(loaded.model, source) for knob in knobs if isinstance(knob, AdditiveKnob)]
     codes = [code.states for one in additions for code in one.codes]
-    wide_source, wide_states = widened(source, states, codes)
+    wide = widened(reading, codes)
 
     def seconds(active: Sequence[Knob]) -> float:
-        read = (source, states) if active else (wide_source, wide_states)
         started = time.perf_counter()
-        decode(loaded.model, *read, ids, [Job(active, 0)], decoding)
+        decode(reading if active else wide, ids, [Job(active, 0)], decoding, loaded.target_tokenizer)
         if loaded.model.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - started
@@ -74,7 +74,7 @@ def bench_knob(options: BenchOptions) -> dict[str, Any]:
         "min": round(min(ratios), 4),
         "max": round(max(ratios), 4),
         "seconds off": round(statistics.median(off for off, _ in pairs), 3),
-        "extra positions": wide_states.shape[1] - states.shape[1],
+        "extra positions": wide.source.input_ids.shape[1] - source.input_ids.shape[1],
         "responses": len(records),
         "tokens each": decoding.max_new_tokens,
         "repeats": options.repeats,
@@ -82,15 +82,15 @@ def bench_knob(options: BenchOptions) -> dict[str, Any]:
     }
 
 
-def widened(source: Source, states: torch.Tensor, codes: Sequence[torch.Tensor]) -> tuple[Source, torch.Tensor]:
-    """Return ``source`` and its ``states`` with ``codes``, (1, length, width) each, in front."""
-    if not codes:
-        return source, states
-    code = torch.cat(list(codes), dim=1).expand(states.shape[0], -1, -1)
-    front = source.attention_mask.new_ones(code.shape[:2])
+def widened(reading: Reading, codes: Sequence[torch.Tensor]) -> Reading:
+    """Return ``reading`` with as many positions in front as ``codes``, (1, length, width) each, have."""
+    length, source = sum(code.shape[1] for code in codes), reading.source
+    if not length:
+        return reading
+    front = source.attention_mask.new_ones(len(source.input_ids), length)
     wide = Source(
         torch.cat([front, source.input_ids], dim=1),
         torch.cat([front, source.attention_mask], dim=1),
         torch.cat([front * BEGIN, source.segments], dim=1),
     )
-    return wide, torch.cat([code, states], dim=1)
+    return read(reading.model, wide)

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from zsc.errors import ZscError
+from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import Cell
-from zsc.generation.encoded import EncodedBatches
 from zsc.generation.fill import Filler, Task
 from zsc.generation.generate import Job
+from zsc.knobs.anatomy import is_causal
 from zsc.models.load import load_model
 from zsc.study.experiment import Experiment, prepare
 from zsc.study.filling import side_by_side
@@ -96,7 +97,7 @@ def fill_fresh(experiment: Experiment, names: Sequence[str]) -> None:
     """Fill cells of the settings ``names`` in a folder of their own, from loading the model to the mark of the last."""
     loaded = load_model(**asdict(experiment.options.model))
     sources, _ = experiment.format.lay_out(experiment.records, loaded)
-    batches = EncodedBatches(loaded.model, sources, experiment.options.batch_size)
+    batches = ReadBatches(loaded.model, sources, experiment.options.batch_size)
     with TemporaryDirectory() as folder:
         tasks = [
             Task(
@@ -128,4 +129,5 @@ def plain_generate(experiment: Experiment) -> None:
             min_new_tokens=decoding.min_new_tokens,
             max_new_tokens=decoding.max_new_tokens,
         )
-        experiment.loaded.target_tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        begins = source.input_ids.shape[1] if is_causal(model) else 0
+        experiment.loaded.target_tokenizer.batch_decode(tokens[:, begins:], skip_special_tokens=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zsc.data.first_tokens import First, first_tokens
-from zsc.data.layouts import BucketLayout, Layout, PlainLayout, TemplateLayout
+from zsc.data.layouts import BucketLayout, Layout, PlainLayout, WrittenLayout
 from zsc.data.record import Record
 from zsc.data.source import BEGIN, FIRST_FIELD, FIRST_TURN, KNOWLEDGE
 
@@ -83,7 +83,7 @@ def bounds(layout: Layout) -> dict[str, int | None]:
 def written_fields(layout: Layout) -> list[str]:
     """Return the fields of a record that a layout writes."""
     template = layout.template if isinstance(layout, PlainLayout) else layout
-    return list(template.fields) if isinstance(template, TemplateLayout) else ["knowledge", "history"]
+    return list(template.fields) if isinstance(template, WrittenLayout) else ["knowledge", "history"]
 
 
 def _tokens(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[int]:

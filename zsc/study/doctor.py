@@ -22,11 +22,11 @@ from zsc.generation.checks import check_lengths, check_settings, probe_settings
 from zsc.generation.generate import Job, generate
 from zsc.install import extra_command, install_command, problem, requirements
 from zsc.knobs import KNOBS, Knob, UnsupportedModel, apply
+from zsc.knobs.anatomy import is_causal
 from zsc.knobs.cached import LostAtCachedSteps
-from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.knobs.finite import NotFinite
-from zsc.knobs.repeated import FAULTS
-from zsc.knobs.supported import check_model, check_supported, made_up
+from zsc.knobs.read import read
+from zsc.knobs.supported import OF_STEPS, OF_WEIGHTS, check_model, check_supported, fault_on
 from zsc.metrics.judges.checkpoint import fingerprint
 from zsc.models.load import Loaded, load_model
 from zsc.study.formats import Format, format_of
@@ -70,7 +70,7 @@ def versions(patient: Patient) -> Iterator[Finding]:
     if not wrong:
         shown = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "hydra-core"))
         yield Finding("packages", "ok", f"{shown}; all {len(required)} requirements hold")
-    for extra in ("judges", "chitchat"):
+    for extra in ("judges", "chitchat", "smollm2"):
         chosen = requirements(extra)
         lacking = [found for one in chosen if (found := problem(one))]
         yield Finding(
@@ -130,20 +130,22 @@ def examples(patient: Patient) -> Iterator[Finding]:
 def soundness(patient: Patient) -> Iterator[Finding]:
     loaded, source, _, _ = _ready(patient)
     some = source.select(list(range(min(2, len(source.input_ids)))))
-    states, targets = encode(loaded.model, some), made_up(loaded.model)[2][: len(some.input_ids)]
-    for what, holds in SOUND.items():
+    alone = is_causal(loaded.model)
+    for what in (*OF_STEPS[alone], *OF_WEIGHTS[alone]):
         try:
-            (check_model if what == "steps" else check_supported)(loaded.model)
-            fault = FAULTS[what](loaded.model, states, some.attention_mask, targets)
-            yield Finding(what, "fail" if fault else "ok", fault or holds, REPORT if fault else "")
+            (check_model if what in OF_STEPS[alone] else check_supported)(loaded.model)
+            found = fault_on(loaded.model, what, some)
+            yield Finding(what, "fail" if found else "ok", found or SOUND[what], REPORT if found else "")
         except ValueError as error:  # a model that is refused, or weights whose effect rounding may hide
-            yield Finding(what, "fail" if what == "steps" else "warn", first_line(error))
+            yield Finding(what, "fail" if what in OF_STEPS[alone] else "warn", first_line(error))
 
 
 SOUND = {
     "steps": "the same with a cache and without, blind to later tokens",
+    "padding": "a padded prompt gives what it gives alone",
     "source": "states with whole weights are repeated states, and at every step",
     "past": "weights of 0 hide, others count relative to each other, at every step",
+    "weights": "attention is what the weights make of it in every layer, and at every step",
 }
 
 
@@ -193,13 +195,9 @@ def _check_knob(options: KnobOptions, patient: Patient) -> Finding:
 
 @torch.inference_mode()
 def _logits(model: PreTrainedModel, active: list[Knob], source: Source) -> torch.Tensor:
-    states, vocabulary = encode(model, source), model.get_output_embeddings().weight.shape[0]
+    vocabulary = model.get_output_embeddings().weight.shape[0]
     with apply(model, active, source):
-        return model(
-            encoder_outputs=encoder_outputs(states),
-            attention_mask=source.attention_mask,
-            decoder_input_ids=source.input_ids[:, :8] % vocabulary,
-        ).logits
+        return read(model, source).decode(source.input_ids[:, -8:] % vocabulary).logits
 
 
 def batches(patient: Patient) -> Iterator[Finding]:
@@ -209,10 +207,8 @@ def batches(patient: Patient) -> Iterator[Finding]:
 
     def texts(rows: list[int]) -> dict[int, str]:
         some = source.select(rows)
-        states = encode(loaded.model, some)
-        (responses,) = generate(
-            loaded.model, loaded.target_tokenizer, some, states, [ids[i] for i in rows], [Job([], 0)], decoding
-        )
+        reading = read(loaded.model, some)
+        (responses,) = generate(reading, loaded.target_tokenizer, [ids[i] for i in rows], [Job([], 0)], decoding)
         return {row: response.text for row, response in zip(rows, responses, strict=True)}
 
     every = list(range(len(ids)))

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from typing import Any
 
 from zsc.errors import INTERRUPTED, ZscError
+from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import State
 from zsc.generation.checks import probe_settings
-from zsc.generation.encoded import EncodedBatches
 from zsc.generation.fill import Filler, Tally, Task, fitting
 from zsc.generation.generate import Job
 from zsc.study.experiment import Experiment
@@ -71,7 +71,7 @@ class Counted:
 def fill_cells(experiment: Experiment, tasks: list[Task], watch: Watch) -> Tally:
     """Fill ``tasks``. An interrupt becomes a ZscError that says what is kept."""
     options, loaded = experiment.options, experiment.loaded
-    batches = EncodedBatches(loaded.model, experiment.sources, options.batch_size)
+    batches = ReadBatches(loaded.model, experiment.sources, options.batch_size)
     total = len(tasks) * len(experiment.records)
     with watch.progress("responses", total) as advance:
         counted = Counted(watch, advance)

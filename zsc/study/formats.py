@@ -14,8 +14,10 @@ from zsc.data.layouts.presets import Checkpoint, preset_for, preset_values
 from zsc.data.record import Record
 from zsc.data.source import Sources
 from zsc.errors import ZscError, suggestion
-from zsc.generation.checks import check_lengths, position_limit
+from zsc.generation.checks import check_lengths, source_limit
 from zsc.generation.decoding import DRAWN, Decoding, PublishedDecoding
+from zsc.generation.sampling import check_of_prompt
+from zsc.knobs.anatomy import is_causal
 from zsc.models.files import on_disk
 from zsc.models.load import Loaded
 from zsc.study.options import RunOptions
@@ -35,9 +37,10 @@ class Format:
 
     def lay_out(self, records: Sequence[Record], loaded: Loaded) -> tuple[Sources, Cut]:
         """Lay out ``records`` for the model. Raises ZscError where they, or responses, are longer than it can read."""
-        check_lengths(loaded.model, 0, self.decoding.max_new_tokens)
-        sources, cut = self.layout.lay_out(records, loaded.tokenizer, position_limit(loaded.model.get_encoder()))
-        check_lengths(loaded.model, sources.longest, self.decoding.max_new_tokens)
+        longest = self.decoding.max_new_tokens
+        check_lengths(loaded.model, 0, longest)
+        sources, cut = self.layout.lay_out(records, loaded.tokenizer, source_limit(loaded.model, longest))
+        check_lengths(loaded.model, sources.longest, longest)
         return sources, cut
 
 
@@ -49,7 +52,7 @@ def format_of(options: RunOptions, loaded: Loaded) -> Format:
         remarks.append(remark)
     decoding = options.decoding
     if isinstance(decoding, PublishedDecoding):
-        decoding = decoding.of(loaded.published)
+        decoding = decoding.of(loaded.published, is_causal(loaded.model))
         unused = () if decoding.sample else DRAWN
         said = {name: one for name, one in asdict(decoding).items() if one not in (None, ()) and name not in unused}
         remarks.append(f"decoding of the checkpoint: {', '.join(f'{name}={value}' for name, value in said.items())}")
@@ -61,7 +64,8 @@ def checkpoint_of(options: RunOptions, config: PreTrainedConfig, tokenizer: PreT
     own = str(getattr(config, "_name_or_path", ""))
     name, has = f"{options.model.checkpoint} {own}", tokenizer.get_vocab().__contains__
     kind, folder = type(tokenizer).__name__, on_disk(options.model.checkpoint)
-    return Checkpoint(name, config.model_type, kind, options.task.name, has, folder)
+    causal, chat = not config.is_encoder_decoder, bool(tokenizer.chat_template)
+    return Checkpoint(name, config.model_type, kind, options.task.name, has, folder, causal, chat)
 
 
 def chosen(layout: AutoLayout, checkpoint: Checkpoint) -> tuple[Layout, str]:
@@ -102,7 +106,10 @@ def own_options(values: dict[str, object]) -> set[str]:
 
 
 def with_tokens(decoding: Decoding, layout: Layout, loaded: Loaded) -> Decoding:
-    """Return ``decoding`` with the numbers of the tokens that it forces, that of the target language among them."""
+    """Return ``decoding`` with the numbers of the tokens that it forces, that of the target language among them, and
+    the text at which it stops, that of the layout where it names none."""
+    if is_causal(loaded.model):
+        check_of_prompt(decoding)
     language = layout.first_token(loaded.target_tokenizer)
     if language is not None:
         check_trained(language, loaded)
@@ -111,7 +118,8 @@ def with_tokens(decoding: Decoding, layout: Layout, loaded: Loaded) -> Decoding:
     if language is not None and first not in (None, language):
         raise ZscError("decoding.forced_first and layout.target_language both name the first token: give one of them.")
     last = token_number(decoding.forced_last, "decoding.forced_last", loaded)
-    return replace(decoding, forced_first=first if language is None else language, forced_last=last)
+    stop = layout.stop if decoding.stop is None else decoding.stop
+    return replace(decoding, forced_first=first if language is None else language, forced_last=last, stop=stop)
 
 
 def begun_by_decoder(language: int | None, loaded: Loaded) -> bool:

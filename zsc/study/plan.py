@@ -5,7 +5,7 @@ from typing import Any
 
 from zsc.generation.cells import State
 from zsc.generation.generate import Job, generate
-from zsc.knobs.encoder import encode
+from zsc.knobs.read import read
 from zsc.study.experiment import Experiment
 
 TIMED = 16  # examples that are timed for the estimate
@@ -35,8 +35,7 @@ def estimate(experiment: Experiment) -> str:
     loaded, job = experiment.loaded, Job(experiment.built.settings[name], seed)
     source = experiment.sources.batch(rows).to(loaded.model.device)
     started = time.perf_counter()
-    states = encode(loaded.model, source)
-    generate(loaded.model, loaded.target_tokenizer, source, states, ids, [job], experiment.format.decoding)
+    generate(read(loaded.model, source), loaded.target_tokenizer, ids, [job], experiment.format.decoding)
     each = (time.perf_counter() - started) / len(rows)
     return (
         f"{len(stored)} cells, {len(stored) - len(open_places)} done; {count} responses to make, about"
