@@ -15,6 +15,8 @@ from tests.data import SPEAKERS
 from tests.families import tiny_model
 from zsc.cli.main import main
 from zsc.data.embedded import load_parlor
+from zsc.install import problem, requirements
+from zsc.models.load import load_model
 from zsc.training.tokenizer import train_tokenizer
 
 
@@ -100,3 +102,11 @@ def command(tmp_path, monkeypatch, capsys):
         return code, *capsys.readouterr()
 
     return call
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """SmolLM2-135M-Instruct, a published language model that a package carries."""
+    if lacking := [found for one in requirements("smollm2") if (found := problem(one))]:
+        pytest.skip(f"no SmolLM2: {', '.join(lacking)}")
+    return load_model("smollm2", device="cpu")

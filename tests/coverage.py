@@ -20,7 +20,7 @@ from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode
 from zsc.knobs import KNOBS, UnsupportedModel, apply
 from zsc.knobs.anatomy import merges_attention
-from zsc.knobs.encoder import encode, encoder_outputs
+from zsc.knobs.encoder import EncoderReading, encode, encoder_outputs
 from zsc.knobs.probe import probe
 from zsc.knobs.supported import BACKENDS, check_model
 
@@ -120,10 +120,12 @@ def measure(name, family, backend):
     cases += [([knob], DECODINGS["beams"]) for knob in (tried(name, model, other) if knobs else [])]
     notes = []
     for active, decoding in cases:
-        notes.append(decode(model, SOURCE, states, ids, [Job(active, 0)], decoding))
+        notes.append(decode(EncoderReading(model, SOURCE, states), ids, [Job(active, 0)], decoding))
         recomputed = replace(decoding, use_cache=False)
-        assert torch.equal(notes[-1], decode(model, SOURCE, states, ids, [Job(active, 0)], recomputed))
-    alone = decode(model, SOURCE.select([1]), states[1:2], ids[1:2], [Job(knobs, 0)], DECODINGS["sampling"])
+        assert torch.equal(notes[-1], decode(EncoderReading(model, SOURCE, states), ids, [Job(active, 0)], recomputed))
+    alone = decode(
+        EncoderReading(model, SOURCE.select([1]), states[1:2]), ids[1:2], [Job(knobs, 0)], DECODINGS["sampling"]
+    )
     assert without_padding(alone[0]) == without_padding(notes[1][1])
     return list(DECODINGS)
 
@@ -148,8 +150,18 @@ def without_padding(row):
 
 
 def table_in_readme():
+    return table_between(BEGIN, END)
+
+
+def table_between(begin, end):
     text = README.read_text(encoding="utf-8")
-    return text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
+    return text[text.index(begin) + len(begin) : text.index(end)]
+
+
+def write_between(begin, end, table):
+    text = README.read_text(encoding="utf-8")
+    start, stop = text.index(begin) + len(begin), text.index(end)
+    README.write_text(text[:start] + table + text[stop:], encoding="utf-8")
 
 
 def row_of(table, family):
@@ -177,9 +189,7 @@ def write_table():
     because = "".join(f"- {', '.join(of)}: {reason.rstrip('.')}.\n" for reason, of in reasons.items())
     listeners = ", ".join(f"`{kind}`" for kind in LISTENERS)
     because += f"- {listeners}: not encoder-decoders, but causal language models that listen.\n"
-    text = README.read_text(encoding="utf-8")
-    start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    README.write_text(f"{text[:start]}{table}\nNot named, or refused:\n\n{because}{text[end:]}", encoding="utf-8")
+    write_between(BEGIN, END, f"{table}\nNot named, or refused:\n\n{because}")
     print(table, because, sep="\n")
 
 

@@ -23,25 +23,14 @@ SELF = (
 
 
 @contextmanager
-def reweighted(modules, weights):
-    """Multiply attention probabilities of eager ``modules`` by ``weights`` and renormalise: the definition.
-
-    ``weights`` (rows, heads or 1, queries or 1, keys); rows are repeated for beams.
-    """
+def changed_attention(modules, change):
+    """Let ``change`` make other attention probabilities, in the shape it is given, of those of eager ``modules``."""
     softmax = torch.nn.functional.softmax
-
-    def biased(scores, dim, **kwargs):
-        probabilities = softmax(scores, dim=dim, **kwargs)
-        if probabilities.dim() == 3:  # rows and heads in one
-            rows = weights.repeat_interleave(probabilities.shape[0] // weights.shape[0], dim=0)[:, 0]
-            return probabilities * rows / (probabilities * rows).sum(dim=dim, keepdim=True)
-        rows = weights.repeat_interleave(probabilities.shape[0] // weights.shape[0], dim=0)
-        products = probabilities * rows
-        return products / products.sum(dim=dim, keepdim=True)
 
     def wrapped(forward):
         def call(*args, **kwargs):
-            with mock.patch.object(torch.nn.functional, "softmax", biased):
+            changed = lambda scores, dim, **options: change(softmax(scores, dim=dim, **options))  # noqa: E731
+            with mock.patch.object(torch.nn.functional, "softmax", changed):
                 return forward(*args, **kwargs)
 
         return call
@@ -51,6 +40,20 @@ def reweighted(modules, weights):
         for module in modules:
             stack.enter_context(mock.patch.object(module, "forward", wrapped(module.forward)))
         yield
+
+
+def reweighted(modules, weights):
+    """Multiply attention probabilities of eager ``modules`` by ``weights`` and renormalise: the definition.
+
+    ``weights`` (rows, heads or 1, queries or 1, keys); rows are repeated for beams.
+    """
+
+    def biased(probabilities):
+        rows = weights.repeat_interleave(probabilities.shape[0] // weights.shape[0], dim=0)
+        products = probabilities * (rows[:, 0] if probabilities.dim() == 3 else rows)  # rows and heads in one
+        return products / products.sum(dim=-1, keepdim=True)
+
+    return changed_attention(modules, biased)
 
 
 def cross_attentions(model):

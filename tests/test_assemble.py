@@ -196,7 +196,8 @@ def test_components_of_a_bert_that_a_gpt2_reads():
 def test_lengths_are_those_of_the_encoder_and_of_the_decoder():
     encoder, decoder = torch.nn.Module(), torch.nn.Module()
     encoder.config, decoder.config = BertConfig(max_position_embeddings=60), GPT2Config(n_positions=40)
-    model = SimpleNamespace(get_encoder=lambda: encoder, get_decoder=lambda: decoder)
+    config = SimpleNamespace(is_encoder_decoder=True)
+    model = SimpleNamespace(get_encoder=lambda: encoder, get_decoder=lambda: decoder, config=config)
     check_lengths(model, 60, 40)
     check_lengths(model, 0, 40)
     with pytest.raises(ZscError, match="sources take 61 positions, but this model has 60"):

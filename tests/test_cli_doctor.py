@@ -36,7 +36,7 @@ def test_a_healthy_installation(capsys, checkpoint, monkeypatch, tmp_path):
     (tmp_path / "Topical-Chat").mkdir()
     found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=5")
     assert code == 0 and found["model"][0]["state"] == found["batches"][0]["state"] == "ok"
-    assert [found[name][0]["state"] for name in checks.SOUND] == ["ok"] * 3
+    assert [found[name][0]["state"] for name in ("steps", "source", "past")] == ["ok"] * 3
     for name, kind in KNOBS.items():
         (knob,) = found[f"knob {name}"]
         if kind.needs_other({}):  # the shipped other decoder is not this checkpoint's
@@ -91,7 +91,7 @@ def test_a_knob_that_is_not_the_identity_or_leaves_traces(capsys, checkpoint, mo
 
 
 def test_weights_that_are_not_what_they_should_be(capsys, checkpoint, monkeypatch):
-    monkeypatch.setattr("zsc.knobs.steering.biased", lambda base, logs: base)
+    monkeypatch.setattr("zsc.knobs.kinds.biased", lambda base, logs: base)
     found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=2")
     assert code == 2 and found["steps"][0]["state"] == "ok"
     assert found["source"][0]["found"].startswith("weights on the source do not give what repeating its states gives")
@@ -101,8 +101,8 @@ def test_weights_that_are_not_what_they_should_be(capsys, checkpoint, monkeypatc
 def test_responses_that_depend_on_their_batch(capsys, checkpoint, monkeypatch):
     true = checks.generate
 
-    def generate(model, tokenizer, source, states, ids, *rest):
-        (responses,) = true(model, tokenizer, source, states, ids, *rest)
+    def generate(reading, tokenizer, ids, *rest):
+        (responses,) = true(reading, tokenizer, ids, *rest)
         responses = [one.__class__(f"{one.text} {len(ids)}", one.tokens, one.nll) for one in responses]
         return [responses]
 
@@ -148,7 +148,7 @@ def only_knobs(monkeypatch):
 
 
 def test_a_knob_that_is_lost_at_cached_steps(capsys, checkpoint, monkeypatch, only_knobs):
-    monkeypatch.setattr("zsc.knobs.steering.given_cache", lambda module, kwargs: None)
+    monkeypatch.setattr("zsc.knobs.kinds.given_cache", lambda module, kwargs: None)
     found, code, _ = doctor(capsys, f"model={checkpoint}", "decoding.max_new_tokens=2")
     (knob,) = found["knob attn_bias"]
     assert code == 2 and knob["state"] == "fail" and knob["found"].startswith("attn_bias(gradual")

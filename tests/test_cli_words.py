@@ -257,3 +257,15 @@ def test_an_option_that_would_be_hidden_by_a_shipped_one_is_refused(own):
     (own / "knob" / "attn_bias.yaml").write_text("name: attn_bias\n")
     with pytest.raises(ZscError, match=r"attn_bias\.yaml has the name of a file that comes with zsc"):
         check_overrides("run", ["-cd", str(own)], ["knob=attn_bias"])
+
+
+def test_options_of_a_chat_template_have_any_name_and_its_texts_stand_as_they_are():
+    text = "Short, with {document}: {{}}"
+    words = ["layout=chat_summary", "layout.template_options.enable_thinking=true", f"layout.user={text}",
+             f"layout.system={text}", f"layout.stop={text}", f"decoding.stop={text}"]  # fmt: skip
+    overrides = expand(words, several=False)
+    check_overrides("run", [], overrides)
+    found = composed(overrides)
+    assert found["layout"]["template_options"] == {"enable_thinking": True} and found["decoding"]["stop"] == text
+    assert [found["layout"][name] for name in ("user", "system", "stop")] == [text] * 3
+    assert contract(overrides) == words

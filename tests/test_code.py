@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from zsc.data.layouts import BucketLayout, TemplateLayout
+from zsc.data.layouts import BucketLayout, ChatLayout, TemplateLayout
 from zsc.errors import ZscError
 from zsc.generation import code
 from zsc.generation.cells import Cell, identified
@@ -16,8 +16,9 @@ from zsc.knobs import KNOBS, Knob
 
 OFF = "off"
 ON = ("swap", "dec_mix", "attn_bias", "ctx_aug", "self_attn_bias")
-TEMPLATE = "template"  # knobs off, and another layout
-ALL = {OFF, TEMPLATE, *ON}
+TEMPLATE, CHAT = "template", "chat"  # knobs off, and another layout
+ALL = {OFF, TEMPLATE, CHAT, *ON}
+TEXTS = {TEMPLATE, CHAT}
 BUCKETS = {OFF, *ON}
 BIASES = {"attn_bias", "ctx_aug", "self_attn_bias"}
 # Module: the settings whose cells are renamed when all of its definitions change. The own module of a knob renames
@@ -27,25 +28,34 @@ REACH = {
     "zsc.data.focus": ALL,
     "zsc.data.layouts.base": ALL,
     "zsc.data.layouts.buckets": BUCKETS,
-    "zsc.data.layouts.languages": {TEMPLATE},
-    "zsc.data.layouts.markup": {TEMPLATE},
+    "zsc.data.layouts.chat": {CHAT},
+    "zsc.data.layouts.chat_template": {CHAT, "ctx_aug"},
+    "zsc.data.layouts.drafts": {*TEXTS, "ctx_aug"},
+    "zsc.data.layouts.languages": TEXTS,  # the switch of languages, which chat templates leave as it is
+    "zsc.data.layouts.markup": TEXTS,
     "zsc.data.layouts.template": {TEMPLATE},
+    "zsc.data.layouts.writer": TEXTS,
+    "zsc.data.layouts.written": TEXTS,
     "zsc.data.offsets": ALL,
     "zsc.data.source": ALL,
     "zsc.models.files": ALL,
+    "zsc.models.gguf": ALL,
     "zsc.models.intact": ALL,
+    "zsc.models.kinds": ALL,
     "zsc.models.load": ALL,
     "zsc.models.local": ALL,
     "zsc.models.pretrained": ALL,
     "zsc.models.tokens": ALL,
     "zsc.models.weights": ALL,
     "zsc.generation.decoding": ALL,
-    "zsc.generation.encoded": ALL,
+    "zsc.generation.batches": ALL,
     "zsc.generation.finite": ALL,
     "zsc.generation.generate": ALL,
     "zsc.generation.noise": ALL,
     "zsc.generation.sampling": ALL,
+    "zsc.generation.stop": ALL,
     "zsc.generation.top_p": ALL,
+    "zsc.knobs.additions": ALL,
     "zsc.knobs.anatomy": ALL,  # steering asks it where a decoder has its layers
     "zsc.knobs.apply": ALL,
     "zsc.knobs.base": ALL,  # the class of knobs, by which `apply` orders them
@@ -54,11 +64,18 @@ REACH = {
     "zsc.knobs.encoder": ALL,
     "zsc.knobs.finite": ALL,  # the advice in an error
     "zsc.knobs.in_layers": ALL,
+    "zsc.knobs.kinds": ALL,
     "zsc.knobs.masks": ALL,
+    "zsc.knobs.prompt": ALL,
+    "zsc.knobs.prompt_masks": ALL,
+    "zsc.knobs.read": ALL,
+    "zsc.knobs.reading": ALL,
     "zsc.knobs.stack": ALL,  # settings side by side
     "zsc.knobs.steering": ALL,
     "zsc.knobs.bias": BIASES,
     "zsc.knobs.spans": {"attn_bias"},
+    "zsc.knobs.components": {"dec_mix"},  # where an encoder is, if there is one
+    "zsc.knobs.opening": {"ctx_aug"},
     "zsc.knobs.pair": {"dec_mix"},
     "zsc.knobs.parameters": {"dec_mix", "swap"},
 }
@@ -80,7 +97,8 @@ def package(tmp_path):
 
 
 def hashes(package, names=ON):
-    kinds = {OFF: [BucketLayout], TEMPLATE: [TemplateLayout]} | {name: [BucketLayout, KNOBS[name]] for name in names}
+    layouts = {OFF: BucketLayout, TEMPLATE: TemplateLayout, CHAT: ChatLayout}
+    kinds = {name: [kind] for name, kind in layouts.items()} | {name: [BucketLayout, KNOBS[name]] for name in names}
     return {name: code.code_hash(own, package) for name, own in kinds.items()}
 
 

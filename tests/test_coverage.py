@@ -29,7 +29,7 @@ from tests.reference import interpolated_copy
 from zsc.generation.generate import Job, decode
 from zsc.knobs import DecoderMixing, UnsupportedModel, apply
 from zsc.knobs.anatomy import family as family_of
-from zsc.knobs.encoder import encode
+from zsc.knobs.encoder import EncoderReading, encode
 from zsc.knobs.repeated import FAULTS
 from zsc.knobs.supported import BACKENDS, MEASURED, MEASURED_WITH, check_model
 
@@ -98,7 +98,7 @@ def test_weights_of_both_decoders_mix_on_every_family(family):
     torch.testing.assert_close(actual, logits(copied, states, SOURCE.attention_mask), atol=1e-5, rtol=1e-5)
     job, beams = Job([DecoderMixing(other, 0.4, "weights")], 0), DECODINGS["beams"]
     cached, recomputed = (
-        decode(model, SOURCE, states, ["a", "b", "c"], [job], replace(beams, use_cache=cache))
+        decode(EncoderReading(model, SOURCE, states), ["a", "b", "c"], [job], replace(beams, use_cache=cache))
         for cache in (True, False)
     )
     assert torch.equal(cached, recomputed)

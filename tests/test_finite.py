@@ -13,7 +13,8 @@ from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode, generate
 from zsc.knobs import KNOBS
-from zsc.knobs.encoder import encode
+from zsc.knobs.encoder import EncoderReading, encode
+from zsc.knobs.read import read
 from zsc.models.load import load_model
 
 GREEDY = Decoding(max_new_tokens=6, min_new_tokens=6, sample=False)
@@ -49,7 +50,7 @@ def test_the_record_the_setting_and_the_step_are_named(laid_out, value, beams):
                       ((3 + 1) * beams, rf"record {ids[1]}: .* step 4 with attn_bias\(knowledge, 2\)")]:  # fmt: skip
         handle = loaded.model.register_forward_hook(spoil(value, row, 4))
         with pytest.raises(ZscError, match=f"{message}.*bfloat16"):
-            decode(loaded.model, source, states, ids, jobs, decoding)
+            decode(EncoderReading(loaded.model, source, states), ids, jobs, decoding)
         handle.remove()
     assert not loaded.model._forward_hooks
 
@@ -62,7 +63,7 @@ def test_tokens_ruled_out_are_no_fault(laid_out):
     loaded.model.generation_config.bad_words_ids = [[9]]
     try:
         for decoding in (GREEDY, Decoding(max_new_tokens=6, min_new_tokens=3, top_k=5)):
-            assert decode(loaded.model, source, states, ids, [Job([], 0)], decoding).shape[0] == 3
+            assert decode(EncoderReading(loaded.model, source, states), ids, [Job([], 0)], decoding).shape[0] == 3
     finally:
         loaded.model.generation_config.bad_words_ids = None
         handle.remove()
@@ -74,10 +75,10 @@ def test_states_and_likelihoods_are_checked(laid_out):
     broken = states.clone()
     broken[1, 0, 3] = torch.nan
     with pytest.raises(ZscError, match=f"record {ids[1]}: its encoder states are not finite.*bfloat16"):
-        decode(loaded.model, source, broken, ids, [Job([], 0)], GREEDY)
+        decode(EncoderReading(loaded.model, source, broken), ids, [Job([], 0)], GREEDY)
     handle = loaded.model.register_forward_hook(spoil(torch.nan, 2, GREEDY.max_new_tokens))  # the call after decoding
     with pytest.raises(ZscError, match=f"record {ids[2]}: .*likelihood of the response is not finite"):
-        generate(loaded.model, loaded.target_tokenizer, source, states, ids, [Job([], 0)], GREEDY)
+        generate(read(loaded.model, source), loaded.target_tokenizer, ids, [Job([], 0)], GREEDY)
     handle.remove()
 
 

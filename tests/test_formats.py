@@ -17,8 +17,8 @@ import zsc
 from tests import published
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
+from zsc.generation.batches import ReadBatches
 from zsc.generation.decoding import Decoding, PublishedDecoding, read_decoding
-from zsc.generation.encoded import EncodedBatches
 from zsc.generation.generate import Job, decode
 from zsc.models.load import load_model
 from zsc.options import plain, read
@@ -225,11 +225,11 @@ def ours(case, folder, records, decoding):
 
 def _decoded(experiment, records, batch_size):
     model = experiment.loaded.model
-    batches, found = EncodedBatches(model, experiment.sources, batch_size), {}
+    batches, found = ReadBatches(model, experiment.sources, batch_size), {}
     for number in range(len(batches.rows)):
-        rows, source, states = batches.batch(number)
+        rows, reading = batches.batch(number)
         ids = [records[row].id for row in rows]
-        sequences = decode(model, source, states, ids, [Job([], 0)], experiment.format.decoding)
+        sequences = decode(reading, ids, [Job([], 0)], experiment.format.decoding)
         found |= dict(zip(rows, sequences.tolist(), strict=True))
     return [ended(found[row], model.generation_config.eos_token_id) for row in range(len(records))]
 

@@ -9,9 +9,9 @@ from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, generate, response_mask
 from zsc.generation.noise import stream_keys
-from zsc.generation.sampling import GumbelSampling, generation_config, logits_processors
+from zsc.generation.sampling import GumbelSampling, drawing, generation_config
 from zsc.knobs import AttentionBias
-from zsc.knobs.encoder import encode
+from zsc.knobs.encoder import EncoderReading, encode
 from zsc.models.load import load_model, token_protocol
 from zsc.options import read
 
@@ -23,10 +23,15 @@ def loaded(checkpoint):
 
 def respond(loaded, records, knobs=(), seed=0, **decoding):
     source = BucketLayout().encode(records, loaded.tokenizer)
-    states = encode(loaded.model, source)
     ids = [record.id for record in records]
     settings = Decoding(max_new_tokens=10, **decoding)
-    return generate(loaded.model, loaded.tokenizer, source, states, ids, [Job(knobs, seed)], settings)[0]
+    return generate(
+        EncoderReading(loaded.model, source, encode(loaded.model, source)),
+        loaded.tokenizer,
+        ids,
+        [Job(knobs, seed)],
+        settings,
+    )[0]
 
 
 def texts(responses):
@@ -74,7 +79,7 @@ def test_scores_that_are_ruled_out_stay_so_and_those_given_are_not_changed():
 def test_top_p_and_temperature_limit_what_is_drawn(loaded):
     scores = torch.tensor([2.0, 1.9, -1.0, -9.0]).expand(300, 4)
     ids = [str(i) for i in range(300)]
-    processors = LogitsProcessorList(logits_processors(Decoding(top_p=0.9, temperature=0.7), stream_keys(ids, 0)))
+    processors = LogitsProcessorList(drawing(Decoding(top_p=0.9, temperature=0.7), stream_keys(ids, 0), 0))
     drawn = processors(torch.zeros(300, 1, dtype=torch.long), scores).argmax(dim=1)
     assert set(drawn.tolist()) == {0, 1}  # probabilities at temperature 0.7: .53, .46, .01, .00
 
@@ -98,7 +103,7 @@ def test_likelihood_is_the_models_own_loss(loaded, parlor):
         source = BucketLayout().encode([record], loaded.tokenizer)
         states = encode(loaded.model, source)
         config = generation_config(Decoding(max_new_tokens=10), loaded.model)
-        processors = LogitsProcessorList(logits_processors(Decoding(), stream_keys([record.id], 0)))
+        processors = LogitsProcessorList(drawing(Decoding(), stream_keys([record.id], 0), 0))
         ids = loaded.model.generate(
             input_ids=source.input_ids, attention_mask=source.attention_mask, generation_config=config,
             logits_processor=processors,

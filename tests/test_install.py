@@ -99,7 +99,7 @@ def test_where_it_is_not_known_what_is_needed_nothing_is_refused(monkeypatch, tm
 def test_judges_say_what_they_lack(nothing_installed, tmp_path):
     with pytest.raises(ZscError, match=r"needs sentence-transformers>=6, and .* is not installed\. Run: .*pip install"):
         Embedder("all-MiniLM-L6-v2", "cpu", ["music"])
-    (tmp_path / "x.gguf").touch()
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
     with pytest.raises(ZscError, match=r"x\.gguf needs gguf>=.*, and gguf is not installed\. Run: .*pip install"):
         LanguageModel(str(tmp_path / "x.gguf"), "cpu")
 

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, ProphetNetConfig, ProphetNetForConditionalGeneration
+from transformers import BertConfig, BertModel, ProphetNetConfig, ProphetNetForConditionalGeneration
 
+from tests.families import BERT
 from tests.reference import cross_attentions, reweighted
 from zsc.data.layouts import BucketLayout
 from zsc.data.source import Source
@@ -165,7 +166,7 @@ def test_bad_weights(tiny, weights, message):
 def test_models_that_cannot_be_biased_say_so(tiny, monkeypatch):
     monkeypatch.setattr("zsc.knobs.supported.measured", lambda model: True)  # whatever the version of transformers
     mask, weights = torch.ones(1, 3, dtype=torch.long), torch.full((1, 3), 2.0)
-    decoder_only = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=20))
+    encoder_only = BertModel(BertConfig(hidden_size=16, vocab_size=300, **BERT))
     prophet = ProphetNetForConditionalGeneration(
         ProphetNetConfig(vocab_size=20, hidden_size=8, num_encoder_layers=1, num_decoder_layers=1,
                          num_encoder_attention_heads=2, num_decoder_attention_heads=2,
@@ -173,7 +174,7 @@ def test_models_that_cannot_be_biased_say_so(tiny, monkeypatch):
     )  # fmt: skip
     flash = tiny("bart")
     flash.get_decoder().config._attn_implementation = "flash_attention_2"
-    for model, message in [(decoder_only, "not an encoder-decoder"), (prophet, "ProphetNet"), (flash, "eager or sdpa")]:
+    for model, message in [(encoder_only, "says nothing"), (prophet, "ProphetNet"), (flash, "eager or sdpa")]:
         with pytest.raises(UnsupportedModel, match=message), biased_cross_attention(model, weights, mask):
             pass
 

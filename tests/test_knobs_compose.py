@@ -20,7 +20,7 @@ from zsc.knobs import (
     UnsupportedModel,
     apply,
 )
-from zsc.knobs.encoder import encode
+from zsc.knobs.encoder import EncoderReading, encode
 from zsc.knobs.masks import as_additive
 
 SAMPLED, BEAMS = Decoding(max_new_tokens=8), Decoding(max_new_tokens=8, sample=False, num_beams=3)
@@ -133,7 +133,7 @@ def test_alone_in_a_batch_and_in_any_order_give_the_same(tokenizer, records, pai
 
     def generated(rows):
         ids = [records[i].id for i in rows]
-        tokens = decode(model, source.select(rows), full[rows], ids, [Job(knobs, 0)], decoding)
+        tokens = decode(EncoderReading(model, source.select(rows), full[rows]), ids, [Job(knobs, 0)], decoding)
         return [[t for t in row.tolist() if t != tokenizer.pad_token_id] for row in tokens]
 
     together = generated([0, 1, 2, 3, 4])

@@ -8,7 +8,7 @@ import torch
 from tests.knob_cases import Given, made_knob, stepped_ways
 from tests.reference import cross_attentions, reweighted, self_attentions
 from zsc.data.layouts import BucketLayout
-from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
+from zsc.knobs import AttentionBias, ComponentSwap, ContextAugmentation, DecoderMixing, SelfAttentionBias
 from zsc.knobs.cached import LostAtCachedSteps
 from zsc.knobs.finite import NotFinite
 from zsc.knobs.probe import PROBED_TOKENS, NoEffect, moved, probe
@@ -123,7 +123,7 @@ def test_a_cache_that_is_not_read_is_noticed(pair, source, tokenizer, monkeypatc
     model, other = pair(family)
     knobs = [made_knob(case, Given(tokenizer, other))]
     assert probe(model, knobs, source).kl > 0
-    monkeypatch.setattr("zsc.knobs.steering.given_cache", lambda module, kwargs: None)
+    monkeypatch.setattr("zsc.knobs.kinds.given_cache", lambda module, kwargs: None)
     monkeypatch.setattr("zsc.knobs.dec_mix.follower", lambda cache, owner: None)
     with pytest.raises(LostAtCachedSteps):
         probe(model, knobs, source)
@@ -163,3 +163,12 @@ def test_tokens_that_a_model_rules_out_do_not_spoil_the_divergence(tiny, source)
     model.final_logits_bias[0, 0] = -float("inf")
     effect = probe(model, [AttentionBias("knowledge", 5.0)], source)
     assert effect.kl == pytest.approx(expected.kl, rel=0.05)
+
+
+def test_other_weights_are_not_compared_at_cached_steps(tiny, source, monkeypatch):
+    """Nothing can lose them there; in a model that they ruin, rounding makes of a cache whatever it likes."""
+    model = tiny("bart")
+    monkeypatch.setattr("zsc.knobs.probe.check_cached", lambda *args: 1 / 0)
+    assert probe(model, [ComponentSwap(by="random")], source).kl > 0
+    with pytest.raises(ZeroDivisionError):
+        probe(model, [SelfAttentionBias("recent", 9.0)], source)

@@ -10,7 +10,7 @@ from zsc.data.source import Source
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, decode, fit_together, generate
 from zsc.knobs import AttentionBias, ComponentSwap, ContextAugmentation, apply
-from zsc.knobs.encoder import encode
+from zsc.knobs.encoder import EncoderReading, encode
 from zsc.knobs.stack import additive, stacked
 
 DECODINGS = {
@@ -68,8 +68,10 @@ def test_tokens_side_by_side_are_those_of_each_alone(decoding, tokenizer, parlor
     source, states = laid_out(model, tokenizer, parlor[:4])
     ids = [record.id for record in parlor[:4]]
     jobs = [Job(knobs, seed) for knobs in settings for seed in (0, 1)]
-    together = generate(model, tokenizer, source, states, ids, jobs, DECODINGS[decoding])
-    alone = [generate(model, tokenizer, source, states, ids, [job], DECODINGS[decoding])[0] for job in jobs]
+    together = generate(EncoderReading(model, source, states), tokenizer, ids, jobs, DECODINGS[decoding])
+    alone = [
+        generate(EncoderReading(model, source, states), tokenizer, ids, [job], DECODINGS[decoding])[0] for job in jobs
+    ]
     assert together == alone  # likelihoods too, to the last digit
     assert len({tuple(one.text for one in responses) for responses in alone}) > len(settings) // 2
 
@@ -82,7 +84,7 @@ def test_seeds_side_by_side_for_a_knob_that_replaces_weights(tokenizer, parlor, 
     assert not additive(swap) and not fit_together(Job(swap, 0), Job([], 0))
     jobs = [Job(swap, 0), Job(swap, 1)]
     assert fit_together(*jobs)
-    together = decode(model, source, states, ids, jobs, DECODINGS["sampling"]).chunk(2)
+    together = decode(EncoderReading(model, source, states), ids, jobs, DECODINGS["sampling"]).chunk(2)
     for job, responses in zip(jobs, together, strict=True):
-        alone = decode(model, source, states, ids, [job], DECODINGS["sampling"])
+        alone = decode(EncoderReading(model, source, states), ids, [job], DECODINGS["sampling"])
         assert torch.equal(responses[:, : alone.shape[1]], alone)

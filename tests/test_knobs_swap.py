@@ -8,6 +8,7 @@ import torch
 
 from tests.families import EAGER_ONLY, FAMILIES, UNSOUND
 from zsc.knobs import AttentionBias, ComponentSwap, UnsupportedModel, apply
+from zsc.knobs.swap import DRAWN
 
 DECODER_IDS = torch.randint(10, 500, (3, 6), generator=torch.Generator().manual_seed(2))
 LAYER = r"decoder\..*(layers?|block|h)\.\d\."
@@ -101,6 +102,16 @@ def test_controls_keep_what_they_promise(tiny, component):
     for name, tensor in ComponentSwap(component, "averaged_random", seed=4).values(model).items():
         random = ComponentSwap(component, "random", seed=4).values(model)[name]
         torch.testing.assert_close(tensor, (own[prefix + name] + random) / 2)
+
+
+@pytest.mark.parametrize("by", DRAWN)
+def test_controls_are_the_same_draw_in_double_precision(tiny, by):
+    model = tiny("bart")
+    single = ComponentSwap(by=by, seed=4).values(model)
+    double = ComponentSwap(by=by, seed=4).values(model.double())
+    for name, tensor in single.items():
+        assert double[name].dtype == torch.float64
+        torch.testing.assert_close(double[name].float(), tensor)
 
 
 @pytest.mark.parametrize("family", ["bart", "t5"])

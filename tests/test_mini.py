@@ -9,11 +9,11 @@ from zsc.data.layouts import BucketLayout
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, generate
 from zsc.knobs import AttentionBias, ContextAugmentation, DecoderMixing, SelfAttentionBias
-from zsc.knobs.encoder import encode
+from zsc.knobs.read import read
 from zsc.metrics import METRICS
 from zsc.metrics.as_evaluate import AsEvaluate
-from zsc.models.files import EMBEDDED
 from zsc.models.load import load_model
+from zsc.models.local import EMBEDDED
 from zsc.training.callbacks import reconstruct, reconstruction_bleu
 
 FOLDER = EMBEDDED["mini"]
@@ -53,9 +53,8 @@ def test_the_denoising_decoder_copies_sentences_it_never_saw(denoiser, parlor):
 
 def responses_of(mini, records, knobs):
     source = BucketLayout().encode(records, mini.tokenizer)
-    states = encode(mini.model, source)
     ids = [record.id for record in records]
-    (responses,) = generate(mini.model, mini.tokenizer, source, states, ids, [Job(knobs, 0)], Decoding())
+    (responses,) = generate(read(mini.model, source), mini.tokenizer, ids, [Job(knobs, 0)], Decoding())
     return [response.text for response in responses]
 
 
@@ -97,11 +96,10 @@ def test_self_attention_bias_spoils_the_text(mini, parlor):
     """Under the unmodified model, what is responses_of with a strong bias is far less likely."""
     records = parlor[::6]
     source = BucketLayout().encode(records, mini.tokenizer)
-    states = encode(mini.model, source)
 
     def nats_per_token(knobs):
         ids = [r.id for r in records]
-        (responses,) = generate(mini.model, mini.tokenizer, source, states, ids, [Job(knobs, 0)], Decoding())
+        (responses,) = generate(read(mini.model, source), mini.tokenizer, ids, [Job(knobs, 0)], Decoding())
         return sum(r.nll for r in responses) / sum(r.tokens for r in responses)
 
     assert nats_per_token([SelfAttentionBias("start", 100.0)]) > nats_per_token([]) + 0.3

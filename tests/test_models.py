@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import AutoTokenizer
 
 from zsc.errors import ZscError
 from zsc.models import files
@@ -92,13 +92,6 @@ def test_a_missing_hub_checkpoint_is_one_line():
     assert "\n" not in str(error.value)
     with pytest.raises(ZscError, match="Did you mean 'mini'"):
         load_model("minni")
-
-
-def test_a_decoder_only_checkpoint(tmp_path, tokenizer):
-    GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=20)).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(ZscError, match=r"gpt2.* is not an encoder-decoder"):
-        load_model(str(tmp_path))
 
 
 def test_a_folder_without_a_checkpoint(tmp_path):

@@ -252,7 +252,7 @@ def test_models_and_decodings_have_the_fields_of_their_dataclasses():
 def test_a_layout_has_the_options_of_its_form(name):
     node = composed("run", f"layout={name}")["layout"]
     node |= {"text": node["text"] or "{document}"} if "text" in node else {}
-    assert set(node.pop("fits", {})) <= {"names", "models", "tokenizers", "tasks", "tokens"}
+    assert set(node.pop("fits", {})) <= {"names", "models", "tokenizers", "tasks", "tokens", "kinds", "chat"}
     kind = LAYOUTS[node.pop("form")]
     assert set(node) == {one.name for one in fields(kind) if one.init}
     assert plain(read_layout("layout", node | {"form": kind.form})) == node | {"form": kind.form}

@@ -1,10 +1,13 @@
 """Which layout a checkpoint is taken for: of known ones by name, model type, tokenizer and task; of others, with a
 warning."""
 
+import re
+
 import pytest
 
 from zsc.configs import CONFIGS
-from zsc.data.layouts import AutoLayout, TemplateLayout, read_layout
+from zsc.data.layouts import AutoLayout, WrittenLayout, read_layout
+from zsc.data.layouts.drafts import Draft
 from zsc.data.layouts.presets import Checkpoint, preset_for, presets
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
@@ -45,6 +48,17 @@ KNOWN = [  # name, model type, class of the tokenizer, task, and the preset
     ("google/t5gemma-b-b-ul2-it", "t5gemma", "GemmaTokenizer", TRANSLATION, "t5gemma_translation"),
     ("google/t5gemma-b-b-ul2-it", "t5gemma", "GemmaTokenizer", ANSWER, "t5gemma_answer"),
     ("mini", "bart", "TokenizersBackend", "dialogue", "buckets"),
+    ("HuggingFaceTB/SmolLM2-135M-Instruct", "llama", "TokenizersBackend", "dialogue", "chat"),
+    ("HuggingFaceTB/SmolLM2-135M", "llama", "TokenizersBackend", "dialogue", "base_dialogue"),
+    ("google/gemma-3-1b-it", "gemma3_text", "GemmaTokenizer", SUMMARY, "chat_summary"),
+    ("openai-community/gpt2", "gpt2", "GPT2Tokenizer", SUMMARY, "base_summary"),
+    ("Qwen/Qwen3-0.6B", "qwen3", "Qwen2Tokenizer", TRANSLATION, "chat_translation"),
+    ("EleutherAI/pythia-70m", "gpt_neox", "GPTNeoXTokenizer", TRANSLATION, "base_translation"),
+    ("mistralai/Mistral-7B-Instruct-v0.3", "mistral", "LlamaTokenizer", ANSWER, "chat_answer"),
+    ("facebook/opt-125m", "opt", "GPT2Tokenizer", ANSWER, "base_answer"),
+    ("meta-llama/Llama-3.2-1B-Instruct", "llama", "TokenizersBackend", QUESTION, "chat_question"),
+    ("meta-llama/Llama-3.2-1B", "llama", "TokenizersBackend", QUESTION, "base_question"),
+    ("a decoder of mini's vocabulary", "gpt2", "TokenizersBackend", "dialogue", "base_dialogue"),
 ]  # fmt: skip
 UNKNOWN = [  # and what it is taken for
     ("google/byt5-small", "t5", "ByT5Tokenizer", TRANSLATION, "translation"),
@@ -56,11 +70,16 @@ UNKNOWN = [  # and what it is taken for
     ("google/t5gemma-2b-2b-prefixlm", "t5gemma", "GemmaTokenizer", SUMMARY, "summarisation"),
     ("Helsinki-NLP/opus-mt-en-de", "marian", "MarianTokenizer", SUMMARY, "summarisation"),
 ]
-TOKENS = {"mini": {"<speaker1>", "<speaker2>"}, "google/madlad400-3b-mt": {"<2en>", "<2de>"}}
+SPEAKERS = {"<speaker1>", "<speaker2>"}
+TOKENS = {"mini": SPEAKERS, "a decoder of mini's vocabulary": SPEAKERS, "google/madlad400-3b-mt": {"<2en>", "<2de>"}}
+
+
+CAUSAL = ("llama", "gpt2", "gpt_neox", "opt", "qwen3", "gemma3_text", "mistral")
 
 
 def checkpoint(name, model, tokenizer, task):
-    return Checkpoint(name, model, tokenizer, task, TOKENS.get(name, set()).__contains__)
+    has, chat = TOKENS.get(name, set()).__contains__, re.search("instruct|-it|qwen3-", name.lower()) is not None
+    return Checkpoint(name, model, tokenizer, task, has, causal=model in CAUSAL, chat=chat)
 
 
 @pytest.mark.parametrize(("name", "model", "tokenizer", "task", "preset"), KNOWN)
@@ -98,7 +117,7 @@ def test_every_preset_names_its_source_and_can_be_read():
         lines = (CONFIGS / "layout" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
         if content.get("fits") and name != "buckets":
             comment = [line for line in lines if line.startswith("#")]
-            assert len(comment) > 1 and isinstance(layout, TemplateLayout)
+            assert len(comment) > 1 and isinstance(layout, WrittenLayout)
 
 
 def test_an_option_that_the_chosen_layout_has_not_is_refused():
@@ -128,6 +147,11 @@ WRITTEN = {  # presets, and what they write of the record below
                         "<start_of_turn>user\nHello.<end_of_turn>\n<start_of_turn>model\n",
     "opus_mt": "Good day.", "m2m100": "Good day.", "nllb": "Good day.", "mbart50": "Good day.",
     "summary": "A document.",
+    "base_dialogue": "Knowledge: It rains.\nA: Hi.\nB: Hello.\nA:",
+    "base_summary": "A document.\nTL;DR:",
+    "base_translation": "English: Good day.\nGerman:",
+    "base_answer": "Because.\nQ: Why?\nA:",
+    "base_question": "Because.\nQ:",
 }  # fmt: skip
 
 
@@ -143,9 +167,19 @@ def test_godel_without_knowledge_leaves_the_space_of_its_card():
     assert text == "Instruction: given a dialog context, you need to response empathically. [CONTEXT] Hi. "
 
 
+@pytest.mark.parametrize("name", [name for name in presets() if name.startswith(("base_", "chat"))])
+def test_responses_of_base_models_end_with_their_line(name):
+    assert read_layout("layout", name).stop == ("\n" if name.startswith("base_") else None)
+
+
+def test_what_is_known_of_a_decoder_is_said():
+    remarks = [chosen(AutoLayout(), checkpoint(name, "llama", "", "dialogue"))[1] for name in ("x-instruct", "x")]
+    assert remarks == [
+        "layout: chat, by the checkpoint's chat template",
+        "layout: base_dialogue, by the checkpoint's lack of a chat template",
+    ]
+
+
 def written(layout, record):
     """Return the text that ``layout`` gives its tokenizer."""
-    from zsc.data.layouts.template import _Writer
-
-    names = dict.fromkeys((*layout.fields, "knowledge"), 0)
-    return _Writer(layout, record, names, None).now.text
+    return Draft.of(layout, record, dict.fromkeys((*layout.fields, "knowledge"), 0), None).write("text").text

@@ -11,10 +11,11 @@ from zsc.data.source import Source
 from zsc.errors import ZscError
 from zsc.generation.checks import check_lengths
 from zsc.knobs import AttentionBias, ContextAugmentation, SelfAttentionBias, UnsupportedModel, apply, supported
+from zsc.knobs.additions import Additions
 from zsc.knobs.encoder import encode, encoder_outputs
 from zsc.knobs.masks import Bias
 from zsc.knobs.repeated import past_fault, source_fault
-from zsc.knobs.steering import Additions, steered
+from zsc.knobs.steering import steered
 from zsc.knobs.supported import check_model, check_supported, fault, made_up
 
 VOCABULARY = 300

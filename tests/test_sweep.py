@@ -87,11 +87,11 @@ def test_settings_go_side_by_side_as_far_as_asked_and_the_memory_allows(command,
     sizes, most = [], [2]
     true = fill.generate
 
-    def generate(model, tokenizer, source, states, ids, jobs, decoding):
+    def generate(reading, tokenizer, ids, jobs, decoding):
         if len(jobs) > most[0]:
             raise torch.OutOfMemoryError("too many")
         sizes.append(len(jobs))
-        return true(model, tokenizer, source, states, ids, jobs, decoding)
+        return true(reading, tokenizer, ids, jobs, decoding)
 
     monkeypatch.setattr(fill, "generate", generate)
     arguments = ["sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK, "knob.strength=[2,5]"]
