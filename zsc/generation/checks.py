@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from zsc.data.record import Record
 from zsc.data.source import KNOWLEDGE, Source, Sources
 from zsc.errors import ZscError
+from zsc.knobs.anatomy import is_causal
 from zsc.knobs.base import Knob
 from zsc.knobs.cached import LostAtCachedSteps
 from zsc.knobs.finite import ADVICE, NotFinite
@@ -96,8 +97,8 @@ def check_lengths(
 ) -> None:
     """Raise ZscError if sources or responses are longer than the position embeddings of ``model``, if it has such; in a
     causal model a response goes on where its prompt ends, so that both share them."""
-    if not model.config.is_encoder_decoder:
-        window = position_limit(model.get_decoder())
+    if is_causal(model):
+        window = source_limit(model, 0)
         if window is not None and positions + new_tokens > window - (not positions):
             taken = f"prompts take {positions} positions and responses" if positions else "a prompt and responses take"
             raise ZscError(
@@ -115,7 +116,7 @@ def check_lengths(
 
 def source_limit(model: PreTrainedModel, new_tokens: int) -> int | None:
     """Return how many positions a source may take, None for no limit: of a causal model, what responses leave."""
-    if not model.config.is_encoder_decoder:
+    if is_causal(model):
         window = position_limit(model.get_decoder())
         return None if window is None else window - new_tokens
     return position_limit(model.get_encoder())

@@ -31,15 +31,19 @@ def encoder_outputs(states: torch.Tensor) -> EncoderOutputs:
 @torch.inference_mode()
 def encode(model: PreTrainedModel, source: Source) -> torch.Tensor:
     """Return the encoder states (batch, positions, width) of ``source``."""
+    return encoded(model, source.input_ids, source.attention_mask)
+
+
+def encoded(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the encoder states (rows, positions, width) of tokens ``ids``, where ``mask`` is 1."""
     encoder: Any = model.get_encoder()
-    return encoder(input_ids=source.input_ids, attention_mask=source.attention_mask, return_dict=True).last_hidden_state
+    return encoder(input_ids=ids, attention_mask=mask, return_dict=True).last_hidden_state
 
 
 @torch.inference_mode()
 def phrase_states(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return the encoder states (rows, positions, width) of texts ``ids``, as wide as the decoder reads them."""
-    encoder: Any = model.get_encoder()
-    states: torch.Tensor = encoder(input_ids=ids, attention_mask=mask, return_dict=True).last_hidden_state
+    states = encoded(model, ids, mask)
     projection = getattr(model, "enc_to_dec_proj", None)
     return states if projection is None else projection(states)
 

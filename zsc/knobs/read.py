@@ -20,9 +20,9 @@ def read(model: PreTrainedModel, source: Source) -> Reading:
 
     Raises ValueError for a prompt that is not padded on the left.
     """
-    return (
-        read_prompt(model, source) if is_causal(model) else EncoderReading(model, source, encoder.encode(model, source))
-    )
+    if is_causal(model):
+        return read_prompt(model, source)
+    return EncoderReading(model, source, encoder.encode(model, source))
 
 
 def read_phrases(

@@ -33,7 +33,7 @@ def steps_fault(model: PreTrainedModel, source: Source, targets: torch.Tensor) -
 
     ``source`` is a prompt of several rows, some padded, ``targets`` (rows, steps) are tokens that follow its last one.
     """
-    targets = torch.cat([source.input_ids[:, -1:], targets], dim=1)
+    targets = from_start(source, targets)
     full, other = (_decode(model, source, one).logits for one in (targets, targets.roll(1, dims=1)))
     for length in (1, targets.shape[1] - 1):
         fewer = _decode(model, source, targets[:, :length]).logits
@@ -47,7 +47,7 @@ def steps_fault(model: PreTrainedModel, source: Source, targets: torch.Tensor) -
 @torch.inference_mode()
 def padding_fault(model: PreTrainedModel, source: Source, targets: torch.Tensor) -> str | None:
     """Say what is wrong with padded prompts of ``model``, or return None; the arguments are as before."""
-    targets = torch.cat([source.input_ids[:, -1:], targets], dim=1)
+    targets = from_start(source, targets)
     full, other = (_decode(model, source, one).logits for one in (targets, targets.roll(1, dims=1)))
     for row in range(len(targets)):
         own = slice(row, row + 1), source.attention_mask[row].bool()
@@ -64,7 +64,7 @@ def weights_fault(model: PreTrainedModel, source: Source, targets: torch.Tensor)
 
     The arguments are those of :func:`steps_fault`.
     """
-    start = torch.cat([source.input_ids[:, -1:], targets], dim=1)
+    start = from_start(source, targets)
     positions = source.input_ids.shape[1]
     prompt = integer_weights(len(start), positions).to(start.device).masked_fill(source.attention_mask == 0, 0)
     weights = torch.ones(len(start), positions + targets.shape[1], device=start.device)
@@ -111,7 +111,7 @@ def codes_fault(model: PreTrainedModel, source: Source, targets: torch.Tensor) -
 
     The arguments are those of :func:`steps_fault`. A code of weight 2 is what two such codes side by side are.
     """
-    start = torch.cat([source.input_ids[:, -1:], targets], dim=1)
+    start = from_start(source, targets)
     texts = targets[:1]
     states = phrase_states(model, texts, torch.ones_like(texts))
     positions = source.input_ids.shape[1]
@@ -131,6 +131,11 @@ CAUSAL_FAULTS: dict[str, Callable[[PreTrainedModel, Source, torch.Tensor], str |
     "weights": weights_fault,
     "codes": codes_fault,
 }
+
+
+def from_start(source: Source, targets: torch.Tensor) -> torch.Tensor:
+    """Return ``targets`` (rows, steps) behind the token that decoding starts from, the last one of the prompt."""
+    return torch.cat([source.input_ids[:, -1:], targets], dim=1)
 
 
 def _decode(model: PreTrainedModel, source: Source, targets: torch.Tensor, attentions: bool = False) -> Decoded:

@@ -22,7 +22,7 @@ from zsc.knobs.cache import NAMES
 from zsc.knobs.contexts import Opened, hooked, open_here, opened
 from zsc.knobs.in_layers import LayerMask
 from zsc.knobs.kinds import Layered, steering_of
-from zsc.knobs.prompt_masks import PromptMask, parameters
+from zsc.knobs.prompt_masks import PromptMask, named_arguments, parameters
 
 PAST_MASK_NAMES = ("attention_mask", "mask")  # a decoder alone may have a name for a cross-attention it has none of
 MASK_NAMES = ("merged_attention_mask", "encoder_attention_mask", *PAST_MASK_NAMES)
@@ -93,7 +93,7 @@ def _with_mask(
     """Return the arguments of the forward of an attention module, that of layer ``number``, with ``mask``, or with what
     it makes of the module's own, and with what that puts in front."""
     names = parameters(type(module).forward)[1:]
-    given = kwargs | dict(zip(names, args, strict=False))
+    given = named_arguments(module, args, kwargs)
     known = PAST_MASK_NAMES if isinstance(mask, PromptMask) else MASK_NAMES
     own = [name for name in known if given.get(name) is not None and given[name].dim() == 4]
     if not isinstance(mask, torch.Tensor):
