@@ -9,6 +9,8 @@ from tests.causal import (
     BIASED,
     MODELS,
     PROMPTS,
+    STEPS,
+    TARGETS,
     code,
     known,
     known_logits,
@@ -123,3 +125,26 @@ def test_a_prompt_of_one_token_has_nothing_before_it():
             input_ids=one.input_ids, attention_mask=one.attention_mask, max_new_tokens=5, do_sample=False
         )
     assert torch.equal(decoded(read(model, one), knobs, "greedy", IDS[:2]), plain)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("family", "together"), [("llama", STEPS), ("gpt2", STEPS), ("gemma3_text", 11 + STEPS)])
+@pytest.mark.parametrize("fresh", [True, False])
+def test_shares_of_attention_are_those_of_one_pass_but_hold_no_square_of_the_prompt(family, together, fresh):
+    """The whole pass is the library's own. Behind a cache only the queries of the response are there; a sliding window
+    drops keys from its cache, so there the pass is over everything."""
+    model, knobs, widths = known(family, "eager"), [*knobs_of(family)[:2], code(2.0)], []
+    reading = known_reading(family, "eager")
+    ids = torch.cat([PROMPTS.input_ids[:, :-1], TARGETS], dim=1)
+    mask = torch.nn.functional.pad(PROMPTS.attention_mask, (0, STEPS - 1), value=1)
+    places = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    with apply(model, knobs, PROMPTS):
+        passed = model.get_decoder().layers if family != "gpt2" else model.get_decoder().h
+        with passed[-1].register_forward_pre_hook(lambda module, args: widths.append(args[0].shape[1])):
+            found = (reading.afresh() if fresh else reading).decode(TARGETS, attentions=True)
+        output = model(input_ids=ids, attention_mask=mask, position_ids=places, output_attentions=True, use_cache=False)
+    assert widths == ([11, together] if fresh else [together])
+    expected = torch.stack(output.attentions)[:, :, :, -STEPS:]
+    assert found.source.shape[-1] + found.past.shape[-1] == expected.shape[-1]
+    torch.testing.assert_close(torch.cat([found.source, found.past], dim=-1), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.logits, output.logits[:, -STEPS:], atol=1e-4, rtol=1e-4)

@@ -83,11 +83,12 @@ class PromptReading(Reading):
     def decode(self, target_ids: torch.Tensor, attentions: bool = False, **more: Any) -> Decoded:
         source, steps = self.source, target_ids.shape[1]
         shown = pad(source.attention_mask, (0, steps - 1), value=1)
+        cache = self._whole() if attentions else self.cache
         begun: dict[str, Any] = {}
-        if self.cache is None or attentions:  # a cache may have dropped what is measured
+        if cache is None:
             target_ids = torch.cat([source.input_ids[:, :-1], target_ids], dim=1)
         else:
-            begun = {cache_name(self.model): _copy(self.cache)}
+            begun = {cache_name(self.model): _copy(cache)}
         output = self.model(
             input_ids=target_ids,
             attention_mask=shown,
@@ -100,9 +101,17 @@ class PromptReading(Reading):
         logits = output.logits[:, -steps:]
         if not attentions:
             return Decoded(logits)
-        shares = torch.stack(output.attentions)[:, :, :, -steps:]
+        shares = torch.stack([layer[:, :, -steps:] for layer in output.attentions])
         behind = shares.shape[-1] - (steps - 1)  # the source
         return Decoded(logits, shares[..., :behind], shares[..., behind:])
+
+    def _whole(self) -> Cache | None:
+        """Return the cache, read now if there is none, without which a pass over the whole prompt holds attention that
+        grows with the square of its length; None if a layer keeps less than all positions (a sliding window)."""
+        if not self.before:
+            return None
+        cache = _cached_prompt(self.model, self.source) if self.cache is None else self.cache
+        return cache if all(layer.keys.shape[2] == self.before for layer in _layers(cache)) else None
 
 
 def read_prompt(model: PreTrainedModel, source: Source) -> PromptReading:
@@ -112,10 +121,13 @@ def read_prompt(model: PreTrainedModel, source: Source) -> PromptReading:
     """
     if not bool(source.attention_mask[:, -1].all()):
         raise ValueError("a decoder alone goes on from the end of its prompt: pad the source on the left.")
+    read = source.input_ids.shape[1] > 1
+    return PromptReading(model, source, _cached_prompt(model, source) if read else None)
+
+
+def _cached_prompt(model: PreTrainedModel, source: Source) -> Cache:
     before = source.attention_mask[:, :-1]
-    if not before.shape[1]:
-        return PromptReading(model, source, None)
-    return PromptReading(model, source, cached(model, source.input_ids[:, :-1], before, position_ids(before), None))
+    return cached(model, source.input_ids[:, :-1], before, position_ids(before), None)
 
 
 @torch.inference_mode()
