@@ -44,7 +44,7 @@ for knob in "attn_bias knob.strength=2" ctx_aug; do
   python scripts/pairing.py "runs/results/pairing-${knob%% *}"
   echo
 done > results/pairing.md
-zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=200 format=md \
+OMP_NUM_THREADS=1 zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=60 repeats=3 format=md \
   > results/bench-sweep.md
 [ -z "$judge" ] && exit
 for table in {parlor,test_freq}/{self_attention,swap}; do

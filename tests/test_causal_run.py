@@ -127,7 +127,7 @@ def test_other_commands_take_a_decoder_alone(folders, command, tmp_path):
     (page,) = tmp_path.glob("**/report.html")
     assert "attn_bias" in page.read_text(encoding="utf-8")
     few = [one for one in common if not one.startswith("metrics")]
-    status, out, err = command("bench", *few, "knob=attn_bias", "repeats=2", "format=json")
+    status, out, err = command("bench", *few, "knob=attn_bias", "measure=cost", "repeats=2", "format=json")
     assert status == 0 and json.loads(out)[0]["on/off median"] > 0
     status, out, err = command("table", *few, "seeds=[0]", "dataset.limit=3", "table=questions", "make=true")
     assert status == 0 and "ctx_aug(questions, 5, K=10)" in out, err

@@ -353,6 +353,6 @@ def test_what_a_manifest_calls_the_command_is_what_was_typed(words):
 
 
 def test_bench_prints_a_ratio(tmp_path, checkpoint):
-    done = finished(tmp_path, "bench", f"model={checkpoint}", "repeats=2", "batch_size=4", "format=json", *QUICK)
-    (row,) = json.loads(done.stdout)
+    words = ["measure=cost", f"model={checkpoint}", "repeats=2", "batch_size=4", "format=json"]
+    (row,) = json.loads(finished(tmp_path, "bench", *words, *QUICK).stdout)
     assert row["responses"] == 4 and row["min"] <= row["on/off median"] <= row["max"]

@@ -30,7 +30,7 @@ def names(texts):
 
 
 BASE = names(PROJECT["dependencies"])
-OPTIONAL = names(text for extra in ("judges", "gguf", "smollm2", "chitchat") for text in EXTRAS[extra])
+OPTIONAL = names(text for extra in ("judges", "gguf", "smollm2", "chitchat", "bench") for text in EXTRAS[extra])
 DECLARED = [Requirement(one) for one in [*PROJECT["dependencies"], *(one for some in EXTRAS.values() for one in some)]]
 
 

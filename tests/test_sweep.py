@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from zsc.generation import fill
 from zsc.generation.generate import Job
-from zsc.study import bench_sweep, knobs
+from zsc.study import knobs
 
 QUICK = ["dataset.limit=10", "batch_size=4", "decoding.max_new_tokens=8", "resampling.resamples=20",
          "model.device=cpu", "seeds=[0,1]", "metrics=[length,question_rate]"]  # fmt: skip
@@ -180,18 +180,3 @@ def test_plan_names_states_and_estimates_what_is_missing(command, tmp_path, chec
 def test_a_sweep_of_one_setting_is_refused(command, checkpoint):
     code, _, err = command("sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK)
     assert code == 2 and "several values" in err
-
-
-def test_bench_of_a_sweep_does_the_same_work_in_each_way(command, checkpoint, monkeypatch):
-    filled, plain = [], []
-    true, library = bench_sweep.fill_fresh, bench_sweep.plain_generate
-    monkeypatch.setattr(bench_sweep, "fill_fresh", lambda of, names: (filled.append(len(names)), true(of, names)))
-    monkeypatch.setattr(bench_sweep, "plain_generate", lambda of: (plain.append(1), library(of)))
-    code, out, err = command(
-        "bench", "knob=attn_bias", "knob.strength=[2,5,9]", f"model={checkpoint}", *QUICK, "repeats=10", "format=json"
-    )
-    (row,) = json.loads(out)
-    assert code == 0, err
-    assert filled == [3, 1, 1, 1, 1, 1, 1, 3] and len(plain) == 1 + 2 * 3  # the second round in reverse order
-    assert row["settings"] == 3 and row["responses"] == 30 and row["peak MB of sweep"] > 100
-    assert all(row[name] > 0 for name in ("sweep/separate", "sweep/plain", "sweep s", "separate s", "plain s"))

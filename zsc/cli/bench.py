@@ -1,4 +1,4 @@
-"""`zsc bench`: what a knob costs, as ratios of times measured in turn within one run."""
+"""`zsc bench`: how fast responses are made, or what a knob costs, as ratios of times taken in turn within one run."""
 
 from omegaconf import DictConfig
 
@@ -6,10 +6,11 @@ from zsc.cli.compose import options_of
 from zsc.study.bench import bench as measure
 from zsc.study.options import BenchOptions
 from zsc.study.watch import Terminal
-from zsc.tables.render import render
+from zsc.tables.render import render, rounded
 
 
 def bench(cfg: DictConfig) -> None:
-    """Print what one setting of a knob costs, or what several settings cost together."""
+    """Print how fast responses are made, or what every setting of a knob costs."""
     options = options_of(BenchOptions, cfg)
-    print(render([measure(options, Terminal())], options.format))
+    rows = measure(options, Terminal())
+    print(render(rows if options.format in ("csv", "json") else rounded(rows), options.format))

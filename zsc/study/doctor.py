@@ -70,7 +70,7 @@ def versions(patient: Patient) -> Iterator[Finding]:
     if not wrong:
         shown = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "hydra-core"))
         yield Finding("packages", "ok", f"{shown}; all {len(required)} requirements hold")
-    for extra in ("judges", "chitchat", "smollm2"):
+    for extra in ("judges", "chitchat", "smollm2", "bench"):
         chosen = requirements(extra)
         lacking = [found for one in chosen if (found := problem(one))]
         yield Finding(

@@ -137,9 +137,11 @@ class TuneOptions(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions(RunOptions):
-    """configs/bench.yaml: how often times are measured."""
+    """configs/bench.yaml: what is measured, and how often."""
 
-    repeats: Count = 15
+    seeds: Annotated[tuple[int, ...], different_seeds] = (0,)
+    measure: Literal["speed", "cost"] = "speed"
+    repeats: Count = 5
 
 
 @dataclass(frozen=True, kw_only=True)
