@@ -1,62 +1,111 @@
-"""How fast the metrics stage is: python scripts/bench_metrics.py [RESPONSES]
+"""How fast the metrics stage is, and what it holds: python scripts/bench_metrics.py [RESPONSES]
 
-Scores that many responses (10,000), half of them of each of two settings, by every metric that needs no judge, with
-10,000 resamples. Responses are halves of two texts of parlor put together, so that hardly any two are the same. Prints
-seconds and responses per second of each metric, and of resampling them all.
+Scores a run of that many responses (10,000), half of them of each of two settings, by every metric that needs no judge
+but TER and has a value here, with 10,000 resamples, from its folder to the rows of its table and its items.csv, and
+prints seconds of one core. Responses are halves of two texts of parlor put together, so that hardly any two are the
+same. Then each metric alone, which reads the files and splits for itself the texts that metrics share. Memory is what 4
+further settings of 500 examples add to the most that Python and numpy hold, for each response and beyond its text.
 """
 
+import json
 import random
 import sys
 import time
+import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from zsc.data.embedded import load_parlor
-from zsc.metrics import build_metrics
-from zsc.metrics.items import build_columns
+from zsc.generation.folder import RunFolder
+from zsc.metrics import METRICS, build_metrics
+from zsc.metrics.cells import Cells, statistics_of
+from zsc.metrics.items import record_columns
+from zsc.metrics.judges import Topic
 from zsc.metrics.options import Resampling
-from zsc.metrics.score import cell_statistics, score_statistics
+from zsc.metrics.responses import read_responses
+from zsc.metrics.run import control_phrases, write_items
+from zsc.metrics.score import score_statistics
 from zsc.tables.render import render
 
-SETTINGS = ("off", "on")
+SLOW = "reference_ter"
+FEW, MANY, EXAMPLES = 4, 8, 500  # settings, and examples of each, whose memory is compared
+TURNS, TOPIC = 5, Topic("music", ["guitar", "band"])
 
 
 def main(responses: int) -> None:
-    rng = random.Random(0)
-    parlor, examples = load_parlor(), responses // 2
+    known = [name for name, build in METRICS.items() if name != SLOW and not build(name).judge]
+    with TemporaryDirectory() as parent:
+        folder = made(Path(parent) / "timed", responses // 2, 2)
+        scoring, resampling, usual = timed(folder, known)
+        table = [
+            {"what": f"scoring by {len(usual)} metrics", "seconds": scoring},
+            {"what": f"resampling of {len(usual)} metrics", "seconds": resampling},
+            {"what": "both", "seconds": scoring + resampling},
+        ]
+        for name in (*usual, SLOW):
+            scoring, resampling, _ = timed(folder, [name], resamples=1)
+            table.append({"what": f"{name} alone", "seconds": scoring + resampling})
+        held = [peak(made(Path(parent) / str(count), EXAMPLES, count), usual) for count in (FEW, MANY)]
+        texts = cells_of(RunFolder(Path(parent) / str(MANY))).responses.values()
+    own = sum(len(str(text).encode()) for one in list(texts)[FEW:] for text in one.texts)
+    rates = ({"seconds": f"{row['seconds']:.2f}", "responses/s": f"{responses / row['seconds']:.0f}"} for row in table)
+    print(render([{**row, **rate} for row, rate in zip(table, rates, strict=True)], "table"))
+    further = (MANY - FEW) * EXAMPLES
+    beyond, text = (held[1] - held[0] - own) / further / 1000, own / further
+    print(f"memory: {beyond:.2f} kB for each further response beyond its text of {text:.0f} bytes")
+
+
+def made(path: Path, examples: int, settings: int) -> RunFolder:
+    """Write a run of so many ``examples`` and ``settings``."""
+    rng, parlor = random.Random(0), load_parlor()
     texts = [text.split() for record in parlor for text in (record.knowledge, record.reference) if text]
     records = [replace(parlor[i % len(parlor)], id=str(i)) for i in range(examples)]
+    names = ["off", *(f"on {i}" for i in range(1, settings))]
 
-    def response() -> str:
+    def row(setting: str, identity: str) -> dict[str, object]:
         one, other = rng.sample(texts, 2)
-        return " ".join(one[: len(one) // 2] + other[len(other) // 2 :])
+        said = " ".join(one[: len(one) // 2] + other[len(other) // 2 :])
+        likelihood = {"tokens": rng.randint(5, 40), "nll": rng.uniform(10, 90)}
+        return {"setting": setting, "seed": 0, "id": identity, "response": said, **likelihood}
 
-    columns = {}
-    for setting in SETTINGS:
-        rows = {
-            record.id: {"response": response(), "nll": rng.uniform(10, 90), "tokens": rng.randint(5, 40)}
-            for record in records
-        }
-        columns[setting] = build_columns(records, rows, 5, ["Is it far?"], ["guitar", "band"])
-    table, statistics = [], {}
-    for metric in build_metrics(["all"]):
-        started = time.perf_counter()
-        statistics[metric] = {(name, 0): cell_statistics(metric, one) for name, one in columns.items()}
-        seconds = time.perf_counter() - started
-        table.append({"metric": metric.measure, "seconds": seconds})
-    started = time.perf_counter()
-    scored = {row.metric for row in score_statistics(statistics, SETTINGS, [0], Resampling())}
-    table = [row for row in table if row["metric"] in scored]
-    table.append({"metric": f"resampling of {len(scored)} metrics", "seconds": time.perf_counter() - started})
-    table.append({"metric": "all", "seconds": sum(row["seconds"] for row in table)})
-    print(
-        render(
-            [
-                {**row, "seconds": f"{row['seconds']:.2f}", "responses/s": f"{responses / row['seconds']:.0f}"}
-                for row in table
-            ],
-            "table",
-        )
-    )
+    phrases = {name: {"questions": ["Is it far?"]} for name in names[1:]}
+    manifest = {"identity": "bench", "settings": names, "seeds": [0], "made_from": {"phrases": phrases}}
+    path.mkdir()
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    (path / "records.jsonl").write_text("".join(f"{json.dumps(record.to_json())}\n" for record in records))
+    folder = RunFolder(path)
+    folder.write_rows(row(name, record.id) for name in names for record in records)
+    return folder
+
+
+def timed(folder: RunFolder, names: Sequence[str], resamples: int = 10_000) -> tuple[float, float, list[str]]:
+    """Return the seconds that scoring ``folder`` takes without resampling, files included, those of resampling, and
+    which metrics have a value."""
+    started = time.process_time()
+    manifest, cells = folder.manifest(), cells_of(folder)
+    settings, seeds = manifest["settings"], manifest["seeds"]
+    statistics = statistics_of([metric.fitted(cells)[0] for metric in build_metrics([*names])], cells)
+    write_items(folder, cells.records, statistics)
+    between = time.process_time()
+    rows = score_statistics(statistics, settings, seeds, Resampling(resamples))
+    return between - started, time.process_time() - between, list(dict.fromkeys(row.metric for row in rows))
+
+
+def cells_of(folder: RunFolder) -> Cells:
+    manifest, records = folder.manifest(), folder.records()
+    responses = read_responses(folder, records, manifest["settings"], manifest["seeds"])
+    return Cells(records, record_columns(records, TURNS, TOPIC.phrases), responses, control_phrases(folder))
+
+
+def peak(folder: RunFolder, names: Sequence[str]) -> int:
+    """Return the most bytes that are held while ``folder`` is scored."""
+    tracemalloc.start()
+    timed(folder, names)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most
 
 
 if __name__ == "__main__":

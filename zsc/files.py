@@ -2,7 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import BaseFileLock, FileLock
 
@@ -23,12 +26,19 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
     Raises ZscError where either is a symbolic link.
     """
+    with replacing(path) as handle:
+        handle.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a context to write in parts what :func:`write_atomic` writes at once; nothing is there before its end."""
     partial = partial_name(path)
     for place in (path, partial):
         refuse_link(place)
     partial.unlink(missing_ok=True)  # of a write that was killed
     with os.fdopen(_opened(partial, os.O_CREAT | os.O_EXCL), "wb") as handle:
-        handle.write(content.encode() if isinstance(content, str) else content)
+        yield handle
         handle.flush()
         os.fsync(handle.fileno())
     partial.replace(path)

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # what a spreadsheet takes for the start of a formula, perhaps behind quotes and spaces
@@ -28,8 +28,11 @@ def unguarded(text: str) -> str:
 
 def csv_text(rows: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> str:
     """Return ``rows`` as CSV with a header, every text :func:`guarded`; None and what is absent are empty fields."""
+    return csv_lines([fields, *([row.get(field) for field in fields] for row in rows)])
+
+
+def csv_lines(rows: Iterable[Iterable[Any]]) -> str:
+    """Return ``rows`` of values as lines of CSV, every text :func:`guarded`."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, [guarded(field) for field in fields], lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows({guarded(name): guarded(value) for name, value in row.items()} for row in rows)
+    csv.writer(out, lineterminator="\n").writerows([*map(guarded, row)] for row in rows)
     return out.getvalue()

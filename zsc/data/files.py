@@ -28,6 +28,8 @@ KINDS = {  # how files begin that are no plain text, what they are, and what mak
     b"ARROW1": "Arrow: write it as Parquet",
 }
 
+LONGEST_MARK = 8  # bytes, of which KINDS and ENCODINGS tell a file
+
 PACKED = {".gz": gzip.decompress, ".xz": lzma.decompress}
 
 
@@ -94,10 +96,26 @@ def read_bytes(file: Path) -> bytes:
     """Return the content of a text file. Raises ZscError if it is missing, or clearly something else."""
     with guarded(str(check_file(file))):
         content = file.read_bytes()
+    _check_beginning(content, file)
+    return content
+
+
+def byte_lines(file: Path) -> Iterator[bytes]:
+    """Yield the lines of a text file one after another. Raises ZscError as :func:`read_bytes`, and for UTF-16."""
+    with guarded(str(check_file(file))), file.open("rb") as handle:
+        beginning = handle.read(LONGEST_MARK)
+        _check_beginning(beginning, file)
+        if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
+            decoded(beginning + handle.read(), file, str(file))  # which names the encoding
+        handle.seek(0)
+        for line in handle:
+            yield from line.splitlines()
+
+
+def _check_beginning(content: bytes, file: Path) -> None:
     for beginning, kind in KINDS.items():
         if content.startswith(beginning):
             raise ZscError(f"{file} is no plain text but {kind}.")
-    return content
 
 
 def read_unpacked(file: Path) -> bytes:

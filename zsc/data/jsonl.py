@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zsc.data.files import check_file, decoded, parse_json, read_bytes
+from zsc.data.files import byte_lines, check_file, decoded, parse_json
 from zsc.data.record import Record, parse_record, unique
 from zsc.errors import ZscError
 
@@ -19,10 +19,7 @@ def load(path: str | None) -> list[Record]:
 
 def read_lines(file: Path) -> Iterator[tuple[str, Any]]:
     """Yield the value of every line that is not empty, with where it stands. Raises ZscError for a broken line."""
-    content = read_bytes(file)
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        decoded(content, file, str(file))  # which names the encoding
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(byte_lines(file), start=1):
         if line.strip():
             where = f"{file}, line {number}"
             yield where, parse_json(decoded(line, file, where), where, unique=True)

@@ -37,7 +37,7 @@ WORD = regex.compile(
 WITHOUT_SPACES = regex.compile(rf"(?V1)[{WORDSPACES}]|[{UNSPACED}]")
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 10)
 def words(text: str) -> tuple[str, ...]:
     """Return the words of ``text``, as the head of this file says what they are."""
     if text.isascii():

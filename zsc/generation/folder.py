@@ -14,7 +14,6 @@ from zsc.data.record import Record
 from zsc.errors import ZscError, first_line
 from zsc.files import lock_at, refuse_link, write_atomic
 from zsc.generation.cells import LIBRARIES, writing
-from zsc.spreadsheets import csv_text
 
 AGAIN = "Repeat the command that made the run."
 ROW = {"setting", "seed", "id", "response"}
@@ -96,11 +95,6 @@ class RunFolder:
     def write_scores(self, scores: dict[str, Any]) -> None:
         with self.writing():
             write_atomic(self.path / "scores.json", json.dumps(scores, indent=2, allow_nan=False) + "\n")
-
-    def write_items(self, items: Sequence[dict[str, Any]]) -> None:
-        """Write one line per response to ``items.csv``; None is an empty field."""
-        with self.writing():
-            write_atomic(self.path / "items.csv", csv_text(items, list(items[0]) if items else []))
 
     def records(self) -> list[Record]:
         return jsonl.load(str(self.path / "records.jsonl"))

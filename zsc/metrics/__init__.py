@@ -23,7 +23,7 @@ from zsc.metrics.perplexity import MedianPerplexity, Perplexity
 from zsc.metrics.precision import Precision
 from zsc.metrics.question_rate import QuestionRate, QuestionSentenceRate
 from zsc.metrics.repetition import Repetition
-from zsc.metrics.rouge import Rouge
+from zsc.metrics.rouge import Rouge, RougeL
 from zsc.metrics.self_bleu import SelfBleu
 from zsc.metrics.sentiment import NegativeRate, PositiveRate, Sentiment
 from zsc.metrics.ter import Ter
@@ -34,7 +34,7 @@ GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
         "knowledge_precision": lambda name: Precision(name, "knowledge", 1),
         "knowledge_rouge1": lambda name: Rouge(name, "knowledge", "rouge1"),
         "knowledge_rouge2": lambda name: Rouge(name, "knowledge", "rouge2"),
-        "knowledge_rougeL": lambda name: Rouge(name, "knowledge", "rougeL"),
+        "knowledge_rougeL": lambda name: RougeL(name, "knowledge", "rougeL"),
         "knowledge_bleu": lambda name: Bleu(name, "knowledge"),
         "knowledge_chrf": lambda name: ChrF(name, "knowledge"),
         "knowledge_f1": lambda name: F1(name, "knowledge"),
@@ -81,7 +81,7 @@ GROUPS: dict[str, dict[str, Callable[[str], Metric]]] = {
         "reference_bleu": lambda name: Bleu(name, "reference"),
         "reference_rouge1": lambda name: Rouge(name, "reference", "rouge1"),
         "reference_rouge2": lambda name: Rouge(name, "reference", "rouge2"),
-        "reference_rougeL": lambda name: Rouge(name, "reference", "rougeL"),
+        "reference_rougeL": lambda name: RougeL(name, "reference", "rougeL"),
         "reference_meteor": lambda name: Meteor(name, "reference"),
         "reference_chrf": lambda name: ChrF(name, "reference"),
         "reference_f1": lambda name: F1(name, "reference"),

@@ -20,6 +20,8 @@ class ExactMatch(Metric):
     script.
     """
 
+    apart = True
+
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         pairs = zip(predictions, references or [], strict=True)
         return np.array([[self._best(response, answers)] for response, answers in pairs], dtype=np.float64)

@@ -5,7 +5,8 @@ weighting rows of statistics, without computing the metric again.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -31,6 +32,7 @@ class Metric(ABC):
     for_fluency: int = 0  # its place among the metrics that stand for fluency, of which the first possible is taken
     logarithmic: ClassVar[bool] = False  # it is drawn on a logarithmic scale where its values lie far apart
     kinds: ClassVar[dict[str, str]] = {"predictions": "string", "references": "string"}
+    apart: ClassVar[bool] = False  # statistics of a response depend on no other response, and may be asked for in parts
     of_sums: ClassVar[bool] = True  # a metric that is not overrides `weighted`
     needs: ClassVar[str] = ""  # what a response without a value lacks, where its columns are there
 
@@ -86,9 +88,13 @@ class Metric(ABC):
         sums = weights @ statistics.sum(axis=1)
         return self.from_sums(sums, weights.sum(axis=1) * statistics.shape[1])
 
+    def weighing(self, statistics: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Return :meth:`weighted` of ``statistics`` as a function of the weights, which is called many times."""
+        return partial(self.weighted, statistics)
+
     def value(self, statistics: np.ndarray) -> float:
         """Return the metric of ``statistics`` (examples, seeds, numbers)."""
-        return float(self.weighted(statistics, np.ones((1, statistics.shape[0])))[0])
+        return float(self.weighted(statistics.astype(np.float64), np.ones((1, statistics.shape[0])))[0])
 
     @property
     def signature(self) -> str:

@@ -9,11 +9,14 @@ import numpy as np
 from zsc.metrics.accepted import accepting, streams
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
-from zsc.metrics.tokenized import Tokenized
+from zsc.metrics.ngrams import common, split_by
+from zsc.metrics.tokenized import Tokenized, splitter
 
 
 class Bleu(Tokenized):
     """Corpus BLEU of the responses against their reference texts, all that are accepted; from 0 to 100."""
+
+    apart = True
 
     def fitted(self, cells: Sequence[Columns]) -> tuple[Metric, str]:
         metric, why = super().fitted(cells)
@@ -22,8 +25,13 @@ class Bleu(Tokenized):
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         texts = streams(references or [])
         given = [text for stream in texts for text in stream if text is not None]
-        rows = self.splitting(given)._extract_corpus_statistics(predictions, texts)
-        return np.array(rows, dtype=np.float64)
+        tokenize = self.tokenizer_for(given)
+        if len(texts) > 1:
+            bleu = self.with_tokenizer(tokenize)
+            return np.array(bleu._extract_corpus_statistics(predictions, texts), dtype=np.float64)
+        tokens = split_by(splitter(tokenize), (*predictions, *given))
+        every, _, matching, _ = np.moveaxis(common(tokens, self.bleu.max_ngram_order), -1, 0)
+        return np.column_stack([*tokens.lengths.reshape(2, -1), matching, every]).astype(np.float64)
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         rows = sums.reshape(-1, sums.shape[-1])

@@ -9,6 +9,7 @@ import numpy as np
 from zsc.metrics.accepted import accepting, counted, streams
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
+from zsc.metrics.ngrams import characters, common, split_by
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.chrf import CHRF
@@ -19,6 +20,8 @@ class ChrF(Metric):
 
     Of several accepted references the one with the highest score counts.
     """
+
+    apart = True
 
     def __init__(self, name: str, references: str, word_order: int = 0):
         self.word_order = word_order
@@ -34,12 +37,31 @@ class ChrF(Metric):
         return accepting(self, cells), ""
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        rows = self.chrf._extract_corpus_statistics(predictions, streams(references or []))
-        return np.array(rows, dtype=np.float64)
+        texts = streams(references or [])
+        if len(texts) > 1:
+            return np.array(self.chrf._extract_corpus_statistics(predictions, texts), dtype=np.float64)
+        both = [*predictions, *texts[0]]
+        found = common(characters(["".join(text.split()) for text in both]), self.chrf.char_order)
+        if self.word_order:
+            words = split_by(self.chrf._remove_punctuation, both)
+            found = np.concatenate([found, common(words, self.word_order)], axis=1)
+        found = found[..., :3]
+        found[..., 0] *= found[..., 1] > 0  # as sacrebleu counts where the reference has no n-gram
+        return found.reshape(len(predictions), -1).astype(np.float64)
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        rows = sums.reshape(-1, sums.shape[-1]).tolist()
-        return np.array([self.chrf._compute_f_score(row) for row in rows]).reshape(sums.shape[:-1])
+        """Return what sacrebleu computes, to the last digit: F of the mean precision and recall of the orders that both
+        sides have."""
+        said, known, both = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 3), -1, 0)
+        orders = (said > 0) & (known > 0)
+        effective, factor = np.maximum(orders.sum(axis=-1), 1), self.chrf.beta**2
+        precision, recall = (
+            sum(np.moveaxis(np.divide(both, one, out=np.zeros_like(both), where=orders), -1, 0)) / effective
+            for one in (said, known)
+        )
+        weighted = factor * precision + recall
+        score = np.divide((1 + factor) * precision * recall, weighted, out=np.zeros_like(weighted), where=weighted > 0)
+        return 100 * score
 
     def options(self) -> list[str]:
         self.chrf.num_refs = counted(self.references)

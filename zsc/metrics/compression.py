@@ -15,6 +15,8 @@ class Compression(Metric):
     empty responses alone there is none.
     """
 
+    apart = True
+
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         pairs = zip(references or [], predictions, strict=True)
         return np.array([[length(document), length(response)] for document, response in pairs], dtype=np.float64)

@@ -1,12 +1,14 @@
 """Diversity over the responses of one setting and seed: distinct-n (Li et al., 2016) and uniqueness."""
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from zsc.data.words import TOKENIZATION, ngrams, words
+from zsc.data.words import TOKENIZATION, words
 from zsc.metrics.base import Metric, ratio
+from zsc.metrics.ngrams import grams, split_by
 
 
 class Distinct(Metric):
@@ -22,11 +24,13 @@ class Distinct(Metric):
         self.order, self.beside = order, beside
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        ngram_lists = [ngrams(words(response), self.order) for response in predictions]
-        counts = Counter(gram for grams in ngram_lists for gram in grams)
+        *_, of = grams(split_by(words, predictions), self.order)
+        _, different, counts = np.unique(of.ids, return_inverse=True, return_counts=True)
+        ends = np.searchsorted(of.texts, np.arange(len(predictions) + 1))
+        shares = 1 / counts[different]
         return np.array(
-            [[sum(1 / counts[gram] for gram in grams), len(grams)] for grams in ngram_lists], dtype=np.float64
-        )
+            [[sum(shares[begin:end].tolist()), end - begin] for begin, end in pairwise(ends.tolist())], dtype=np.float64
+        ).reshape(-1, 2)
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return ratio(sums)

@@ -2,9 +2,12 @@
 
 import re
 import string
-from collections import Counter
+from typing import Any
+
+import numpy as np
 
 from zsc.data.words import TOKENIZATION, words
+from zsc.metrics.ngrams import common, split_by
 from zsc.metrics.overlap import Overlap
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -19,8 +22,9 @@ class F1(Overlap):
     that is no ASCII has the words of all metrics here, without articles.
     """
 
-    def compare(self, response: str, text: str) -> float:
-        return f1(response, text)
+    def compared(self, predictions: list[str], references: list[str]) -> Any:
+        said, known, both, _ = common(split_by(normalised, (*predictions, *references)), 1)[:, 0].T
+        return 2 * both / np.maximum(said + known, 1)
 
     def options(self) -> list[str]:
         return ["norm:parlai", TOKENIZATION]
@@ -30,8 +34,3 @@ def normalised(text: str) -> list[str]:
     if not text.isascii():
         return [word for word in words(text) if word not in ARTICLE_WORDS]
     return ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split()
-
-
-def f1(response: str, text: str) -> float:
-    response_words, known = Counter(normalised(response)), Counter(normalised(text))
-    return 2 * (response_words & known).total() / max(response_words.total() + known.total(), 1)

@@ -15,6 +15,8 @@ class FocusCoverage(Metric):
     word has no value.
     """
 
+    apart = True
+
     needs: ClassVar[str] = "words in the focus"
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:

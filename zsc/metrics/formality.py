@@ -23,6 +23,8 @@ class Register(Metric):
     settled once for a run, by the letters of the references [D].
     """
 
+    apart = True
+
     def __init__(self, name: str, whole: bool | None = None):
         self.whole = whole
         formal, informal = (f"{register}_annotated" for register in REGISTERS)

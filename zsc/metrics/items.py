@@ -26,11 +26,15 @@ def build_columns(
     the same for every response, one per line. ``accepted`` are all references of an example and ``focus`` the texts of
     its focus. Every other name of a record's fields is a column too.
     """
-    ordered = [rows[record.id] for record in records]
+    own = own_columns([rows[record.id] for record in records], phrases)
+    return {**record_columns(records, turns, topic), **own}
+
+
+def record_columns(records: Sequence[Record], turns: int, topic: Sequence[str]) -> Columns:
+    """Return those columns of :func:`build_columns` that are the same whatever was said to ``records``."""
     history = [joined_text(record.history) for record in records]
     named = dict.fromkeys(name for record in records for name in record.fields)
     return {name: [record.fields.get(name) for record in records] for name in named} | {
-        "response": [row["response"] for row in ordered],
         "knowledge": [record.knowledge for record in records],
         "reference": [record.reference for record in records],
         "accepted": [record.accepted or None for record in records],
@@ -41,10 +45,17 @@ def build_columns(
             None if record.knowledge is None and text is None else f"{record.knowledge or ''} {text or ''}"
             for record, text in zip(records, history, strict=True)
         ],
-        "phrases": ["\n".join(phrases) or None] * len(records),
         "topic": ["\n".join(topic) or None] * len(records),
-        "nll": [row.get("nll") for row in ordered],
-        "tokens": [row.get("tokens") for row in ordered],
+    }
+
+
+def own_columns(rows: Sequence[Mapping[str, Any]], phrases: Sequence[str]) -> Columns:
+    """Return those columns of :func:`build_columns` that are of what was said, ``rows`` in the order of records."""
+    return {
+        "response": [row["response"] for row in rows],
+        "phrases": ["\n".join(phrases) or None] * len(rows),
+        "nll": [row.get("nll") for row in rows],
+        "tokens": [row.get("tokens") for row in rows],
     }
 
 

@@ -10,6 +10,8 @@ from zsc.metrics.base import Metric
 class Judged(Metric):
     """Mean of a judge's number of each response."""
 
+    apart = True
+
     kinds: ClassVar[dict[str, str]] = {"predictions": "float64"}
 
     def __init__(self, name: str, column: str, judge: str, *judged_with: str):

@@ -1,9 +1,12 @@
 """Topic adherence by keywords: words of a topic's phrases in the responses."""
 
+import runpy
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import groupby, pairwise
+from pathlib import Path
 from typing import Any, ClassVar
 from unicodedata import normalize
 
@@ -13,6 +16,7 @@ from zsc.data.words import TOKENIZATION, is_unspaced, words
 from zsc.metrics.base import Metric
 
 LETTERS = 3
+STOP_WORDS = "feature_extraction/_stop_words.py"  # in scikit-learn
 
 
 class KeywordShare(Metric):
@@ -23,6 +27,8 @@ class KeywordShare(Metric):
     where a letter is a word, they and the words of a response are pairs of neighbours, as in search. No value where no
     phrase has a keyword, but 0 if they are ASCII.
     """
+
+    apart = True
 
     needs: ClassVar[str] = "a topic with keywords"
 
@@ -40,10 +46,21 @@ class KeywordShare(Metric):
 
 @lru_cache(maxsize=64)
 def keywords(phrases: str) -> frozenset[str]:
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # slow to import, and few runs need it
-
     found = (term for phrase in phrases.splitlines() for term in terms(words(phrase)))
-    return frozenset(term for term in found if is_long(term) and term not in ENGLISH_STOP_WORDS)
+    return frozenset(term for term in found if is_long(term) and term not in stop_words())
+
+
+@lru_cache(maxsize=1)
+def stop_words() -> frozenset[str]:
+    """Return scikit-learn's English stop words, where possible from their file alone: the package takes seconds to
+    import."""
+    package = find_spec("sklearn")
+    places = [Path(place) / STOP_WORDS for place in (package and package.submodule_search_locations) or []]
+    if not any(place.is_file() for place in places):
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+        return ENGLISH_STOP_WORDS
+    return frozenset(runpy.run_path(str(places[0]))["ENGLISH_STOP_WORDS"])
 
 
 def terms(tokens: Iterable[str]) -> list[str]:

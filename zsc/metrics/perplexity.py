@@ -1,11 +1,14 @@
 """Perplexity of responses: under the unmodified model given the source, or under a language model of one's choice."""
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from zsc.metrics.base import Metric
+
+NEAR = 12  # stretches to each side of the middle, in one of which a median is mostly found
 
 
 class Perplexity(Metric):
@@ -14,6 +17,8 @@ class Perplexity(Metric):
 
     A mean of perplexities is not offered: a single outlier decides it.
     """
+
+    apart = True
 
     kinds: ClassVar[dict[str, str]] = {"predictions": "float64", "references": "int64"}
     better = "lower"
@@ -43,30 +48,51 @@ class MedianPerplexity(Perplexity):
     of_sums = False
 
     def weighted(self, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return self.weighing(statistics)(weights)
+
+    def weighing(self, statistics: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         rates = (statistics[..., 0] / statistics[..., 1]).ravel()
         order = np.argsort(rates, kind="stable")
-        lower, upper = halfway(weights, order // statistics.shape[1])
-        return exp((rates[order][lower] + rates[order][upper]) / 2)
+        ordered, middle = rates[order], Middle(order // statistics.shape[1])
+
+        def weighted(weights: np.ndarray) -> np.ndarray:
+            lower, upper = middle.of(weights)
+            return exp((ordered[lower] + ordered[upper]) / 2)
+
+        return weighted
 
 
-def halfway(weights: np.ndarray, examples: np.ndarray) -> list[np.ndarray]:
-    """Return how many of ``examples``, in that order, add up to less than half of the whole weight in each sample of
-    ``weights`` (samples, examples), and how many to half of it or less: (samples,) each.
+class Middle:
+    """Where the middle of ``examples``, in that order, lies in samples that weigh them.
 
-    The sums over stretches of them show in which stretch that is, and it alone is added up one by one.
+    The sums of weights over stretches of them show in which stretch that is, and it alone is added up one by one.
+    Stretches are taken together where more than ``near`` of them lie between them and the middle one, as long as none
+    of those is it.
     """
-    width = math.isqrt(len(examples))
-    stretches = np.append(examples, np.zeros(-len(examples) % width, dtype=int)).reshape(-1, width)
-    counts = np.zeros((weights.shape[1], len(stretches)))
-    np.add.at(counts, (examples, np.arange(len(examples)) // width), 1)
-    ends = (weights @ counts).cumsum(axis=1)
-    half, found = ends[:, -1:] / 2, []
-    for below in (np.less, np.less_equal):
-        stretch = below(ends, half).sum(axis=1)
-        before = np.where(stretch > 0, ends[np.arange(len(ends)), stretch - 1], 0)
-        reached = before[:, None] + np.take_along_axis(weights, stretches[stretch], axis=1).cumsum(axis=1)
-        found.append(stretch * width + below(reached, half).sum(axis=1))
-    return found
+
+    def __init__(self, examples: np.ndarray, near: int = NEAR):
+        self.examples, self.width = examples, math.isqrt(len(examples))
+        self.stretches = np.append(examples, np.zeros(-len(examples) % self.width, dtype=int)).reshape(-1, self.width)
+        count = len(self.stretches)
+        self.start, self.end = max(count // 2 - near, 0), min(count // 2 + near + 1, count)
+        columns = np.clip(np.arange(len(examples)) // self.width, self.start - 1, self.end) - (self.start - 1)
+        width, most = self.end - self.start + 2, int(examples.max()) + 1  # before, each stretch, after
+        counts = np.bincount(examples * width + columns, minlength=most * width)
+        self.counts = counts.reshape(most, width).astype(np.float64)
+
+    def of(self, weights: np.ndarray) -> list[np.ndarray]:
+        """Return how many examples add up to less than half of the whole weight in each sample of ``weights`` (samples,
+        examples), and how many to half of it or less: (samples,) each."""
+        ends = (weights @ self.counts).cumsum(axis=1)  # exact: of whole numbers
+        half, found = ends[:, -1:] / 2, []
+        for below in (np.less, np.less_equal):
+            column = below(ends, half).sum(axis=1)
+            if (column < 1).any() or (column > self.end - self.start).any():
+                return Middle(self.examples, near=len(self.stretches)).of(weights)
+            stretch, before = self.start - 1 + column, ends[np.arange(len(ends)), column - 1]
+            reached = before[:, None] + np.take_along_axis(weights, self.stretches[stretch], axis=1).cumsum(axis=1)
+            found.append(stretch * self.width + below(reached, half).sum(axis=1))
+        return found
 
 
 def exp(nats: np.ndarray) -> np.ndarray:

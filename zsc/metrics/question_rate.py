@@ -11,6 +11,8 @@ from zsc.metrics.sentences import SPLITTING, asks, is_question, sentences
 class QuestionRate(Metric):
     """Share of responses that hold a question mark, as published; from 0 to 1."""
 
+    apart = True
+
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         return np.array([[asks(response)] for response in predictions], dtype=np.float64)
 
@@ -21,6 +23,8 @@ class QuestionRate(Metric):
 class QuestionSentenceRate(Metric):
     """Share of all sentences that end as a question: also ``?!``, ``!?``, ``?...``, before quotes and before an emoji;
     from 0 to 1."""
+
+    apart = True
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         split = [sentences(response) for response in predictions]

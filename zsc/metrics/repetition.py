@@ -11,6 +11,8 @@ from zsc.metrics.base import Metric
 class Repetition(Metric):
     """Mean share of a response's n-grams that it has said before; from 0 to 1. Without n-grams it repeats nothing."""
 
+    apart = True
+
     better = "lower"
     beside = True
 

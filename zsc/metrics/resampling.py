@@ -16,29 +16,34 @@ Scored = tuple[Metric, Sequence[np.ndarray]]  # statistics (examples, seeds, num
 
 
 class Weighing:
-    """Metrics of weighted samples of the same examples. What is a function of sums is summed in one product."""
+    """Metrics of samples of so many ``drawn`` of the same examples. What is a function of sums is one product."""
 
-    def __init__(self, scored: Sequence[Scored]):
-        self.scored = scored
-        self.sums = np.concatenate(
-            [one.sum(axis=1) for metric, arrays in scored if metric.of_sums for one in arrays] or [np.empty((0, 0))],
-            axis=1,
-        )
+    def __init__(self, scored: Sequence[Scored], drawn: int):
+        self.scored, self.drawn = scored, drawn
+        summed = [one for metric, arrays in scored if metric.of_sums for one in arrays]
+        self.ends = np.cumsum([one.shape[2] for one in summed], dtype=int)
+        self.sums = np.empty((scored[0][1][0].shape[0], sum(one.shape[2] for one in summed)))
+        for one, end in zip(summed, self.ends, strict=True):
+            self.sums[:, end - one.shape[2] : end] = one.sum(axis=1, dtype=np.float64)
+        self.others = [
+            [] if metric.of_sums else [metric.weighing(one.astype(np.float64)) for one in arrays]
+            for metric, arrays in scored
+        ]
 
     def values(self, weights: np.ndarray) -> list[np.ndarray]:
         """Return for each metric the values (arrays, samples) for ``weights`` (samples, examples)."""
-        sums = weights @ self.sums if self.sums.size else np.empty((len(weights), 0))
-        counts, start, values = weights.sum(axis=1), 0, []
-        for metric, arrays in self.scored:
-            found = []
-            for one in arrays:
-                if metric.of_sums:
-                    found.append(metric.from_sums(sums[:, start : start + one.shape[2]], counts * one.shape[1]))
-                    start += one.shape[2]
-                else:
-                    found.append(metric.weighted(one, weights))
-            values.append(np.stack(found))
-        return values
+        parts = iter(np.split(weights @ self.sums, self.ends, axis=1))
+        return [
+            np.stack([weighed(weights) for weighed in others])
+            if others
+            else np.stack(
+                [
+                    metric.from_sums(next(parts), np.full(len(weights), float(self.drawn * one.shape[1])))
+                    for one in arrays
+                ]
+            )
+            for (metric, arrays), others in zip(self.scored, self.others, strict=True)
+        ]
 
 
 def bootstrap(scored: Sequence[Scored], count: int, seed: int) -> list[np.ndarray]:
@@ -46,8 +51,8 @@ def bootstrap(scored: Sequence[Scored], count: int, seed: int) -> list[np.ndarra
 
     All of ``scored`` hold the same examples. All see the same samples, so differences of rows are paired.
     """
-    weighing = Weighing(scored)
     examples = scored[0][1][0].shape[0]
+    weighing = Weighing(scored, examples)
     parts = [weighing.values(weights) for weights in bootstrap_weights(examples, count, seed)]
     return [np.concatenate(values, axis=1) for values in zip(*parts, strict=True)]
 
@@ -57,8 +62,10 @@ def bootstrap_weights(examples: int, count: int, seed: int) -> Iterator[np.ndarr
     rng = np.random.default_rng(seed)
     for rows in _blocks(examples, count):
         drawn = rng.integers(examples, size=(rows, examples), dtype=np.int32)
-        drawn += np.arange(rows, dtype=np.int32)[:, None] * examples
-        yield np.bincount(drawn.ravel(), minlength=rows * examples).reshape(rows, examples).astype(np.float64)
+        weights = np.empty((rows, examples))
+        for row, indices in zip(weights, drawn, strict=True):
+            row[:] = np.bincount(indices, minlength=examples)
+        yield weights
 
 
 def sign_flip(scored: Sequence[Scored], count: int, seed: int) -> list[list[float]]:
@@ -74,14 +81,16 @@ def sign_flip(scored: Sequence[Scored], count: int, seed: int) -> list[list[floa
     exchanged, observed = [], []
     for metric, (first, *others) in scored:
         exchanged.append((metric, [np.concatenate([first, one]) for one in others]))
-        observed.append(np.array([abs(metric.value(one) - metric.value(first)) for one in others]))
-    weighing = Weighing(exchanged)
+        value = metric.value(first)
+        observed.append(np.array([abs(metric.value(one) - value) for one in others]))
+    weighing = Weighing(exchanged, examples)
     extreme = [np.zeros(len(values), dtype=int) for values in observed]
     rng = np.random.default_rng(seed)
     for rows in _blocks(2 * examples, count):
         swapped = rng.integers(2, size=(rows, examples), dtype=np.int8).astype(np.float64)
-        one_way = weighing.values(np.concatenate([1 - swapped, swapped], axis=1))
-        other_way = weighing.values(np.concatenate([swapped, 1 - swapped], axis=1))
+        stayed = 1 - swapped
+        one_way = weighing.values(np.concatenate([stayed, swapped], axis=1))
+        other_way = weighing.values(np.concatenate([swapped, stayed], axis=1))
         with np.errstate(invalid="ignore"):  # of what is beyond double precision no use is made
             for found, one, other, least in zip(extreme, one_way, other_way, observed, strict=True):
                 found += (np.abs(one - other) >= least[:, None] * (1 - 1e-12)).sum(axis=1)

@@ -1,16 +1,17 @@
 """ROUGE F1 (Lin, 2004), with the very numbers of the rouge-score package, whose import takes seconds."""
 
-from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from zsc.data.words import TOKENIZATION, ngrams, words
-from zsc.metrics.overlap import Overlap
+import numpy as np
+
+from zsc.data.words import TOKENIZATION, words
+from zsc.metrics.overlap import WordOverlap
 
 SAME_AS = "rouge-score:0.1.2"  # the package and its version that the numbers agree with to the last digit
-ORDERS = {"rouge1": 1, "rouge2": 2}
 
 
-class Rouge(Overlap):
+class Rouge(WordOverlap):
     """Mean ROUGE F1 of each response against its reference text, without stemming; from 0 to 1.
 
     Words are those of all metrics here. In ASCII they are the package's own, so that scores are comparable with those
@@ -19,21 +20,25 @@ class Rouge(Overlap):
 
     def __init__(self, name: str, references: str, kind: str):
         self.kind = kind
-        super().__init__(name, references)
+        super().__init__(name, references, {"rouge2": 2}.get(kind, 1))
 
-    def compare(self, response: str, text: str) -> float:
-        response_words: Sequence[object] = words(response)
-        known: Sequence[object] = words(text)
-        if self.kind in ORDERS:
-            response_words, known = (ngrams(words(one), ORDERS[self.kind]) for one in (response, text))
-            common = (Counter(response_words) & Counter(known)).total()
-        else:
-            common = common_subsequence(response_words, known)
-        precision, recall = common / max(len(response_words), 1), common / max(len(known), 1)
-        return 2 * precision * recall / (precision + recall) if common else 0.0
+    def of_counts(self, said: np.ndarray, known: np.ndarray, common: np.ndarray, held: np.ndarray) -> np.ndarray:
+        precision, recall = common / np.maximum(said, 1), common / np.maximum(known, 1)
+        found = np.zeros(len(said))
+        return np.divide(2 * precision * recall, precision + recall, out=found, where=common > 0)
 
     def options(self) -> list[str]:
         return [f"kind:{self.kind}", TOKENIZATION, "stem:no", SAME_AS]
+
+
+class RougeL(Rouge):
+    """ROUGE-L, of the longest common subsequence of words."""
+
+    def compared(self, predictions: list[str], references: list[str]) -> Any:
+        pairs = [(words(one), words(other)) for one, other in zip(predictions, references, strict=True)]
+        counts = [(len(one), len(other), common_subsequence(one, other)) for one, other in pairs]
+        said, known, common = np.array(counts, dtype=np.int64).reshape(-1, 3).T
+        return self.of_counts(said, known, common, common)
 
 
 def common_subsequence(one: Sequence[object], other: Sequence[object]) -> int:

@@ -3,28 +3,24 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any
 
 from zsc.data.record import Record
-from zsc.errors import ZscError
+from zsc.files import replacing
 from zsc.generation.cells import Place
 from zsc.generation.folder import RunFolder
 from zsc.metrics.base import Metric
-from zsc.metrics.items import Columns, build_columns
+from zsc.metrics.cells import PART, Cells, statistics_of
+from zsc.metrics.items import record_columns
 from zsc.metrics.judges import Judge, Topic
 from zsc.metrics.judges.base import items_of, judged
 from zsc.metrics.options import Resampling
-from zsc.metrics.score import (
-    Row,
-    Statistics,
-    cell_statistics,
-    each_response,
-    score_statistics,
-    unmeasured,
-)
+from zsc.metrics.responses import check_whole, read_responses
+from zsc.metrics.score import Row, Statistics, each_response, score_statistics, unmeasured
+from zsc.spreadsheets import csv_lines
 
 Rows = dict[str, dict[str, Any]]  # of one setting and seed, by record id
 Watch = Callable[[Judge, int], AbstractContextManager[Callable[[int], None]]]
@@ -60,31 +56,25 @@ def score_run(
     """
     manifest, records = folder.manifest(), folder.records()
     settings, seeds = manifest["settings"], manifest["seeds"]
-    cells = finished(records, folder.rows(), settings, seeds)
-    phrases = control_phrases(folder)
-    of_judges = {metric.predictions for metric in metrics if metric.judge}  # which no field of a record can stand for
-    columns: dict[Place, Columns] = {}
-    for (setting, seed), rows in cells.items():
-        built = build_columns(records, rows, turns, phrases[setting], topic.phrases)
-        columns[setting, seed] = {name: column for name, column in built.items() if name not in of_judges}
+    responses = read_responses(folder, records, settings, seeds)
+    of_judges = frozenset(metric.predictions for metric in metrics if metric.judge)  # no field of a record is one
+    shared = record_columns(records, turns, topic.phrases)
+    cells = Cells(records, shared, responses, control_phrases(folder), left_out=of_judges)
     signs = {"nll": f"model:{manifest['weights'][:12]}"} if manifest.get("weights") else {}
     for judge in judges:
-        items = dict.fromkeys(item for texts in columns.values() for item in items_of(judge, texts) if item is not None)
+        items = dict.fromkeys(item for texts in cells for item in items_of(judge, texts) if item is not None)
         with folder.writing(), watch(judge, len(items)) as advance:
             values = judged(judge, items, folder.path, advance)
-        columns = {place: _with_judged(texts, judge, values) for place, texts in columns.items()}
+        cells = replace(cells, judged=[*cells.judged, (judge, values)])
         signs |= dict.fromkeys(judge.columns, judge.signature)
-    fitted = [metric.fitted(list(columns.values())) for metric in metrics]
+    fitted = [metric.fitted(cells) for metric in metrics]
     metrics = [metric for metric, _ in fitted]
     for _, why in filter(itemgetter(1), fitted):
         note(why)
-    statistics = {
-        metric: {place: cell_statistics(metric, texts) for place, texts in columns.items()} for metric in metrics
-    }
-    for metric in filter(attrgetter("needs"), metrics):
-        if lost := sum(unmeasured(metric, texts, statistics[metric][place]) for place, texts in columns.items()):
-            every = len(records) * len(columns)
-            note(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
+    statistics = statistics_of(metrics, cells)
+    for metric, lost in without_value(statistics, cells).items():
+        every = len(records) * len(cells)
+        note(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
     columns_judged = {name for judge in judges for name in judge.columns}
     judged_by_one = [metric for metric in metrics if metric.predictions in columns_judged]
     table = score_statistics(statistics, settings, seeds, resampling, judged_by_one)
@@ -98,8 +88,32 @@ def score_run(
     folder.write_scores(
         {"table": [asdict(row) for row in table], "signatures": signatures, "resampling": asdict(resampling)}
     )
-    folder.write_items(_items(records, {metric: statistics[metric] for metric in shown}))
+    write_items(folder, records, {metric: statistics[metric] for metric in shown})
     return table, signatures
+
+
+def without_value(statistics: Statistics, cells: Cells) -> dict[Metric, int]:
+    """Return how many responses have all that a metric reads but no value of it, where there are any."""
+    needing = [metric for metric in statistics if metric.needs]
+    lost = dict.fromkeys(needing, 0)
+    for place, texts in zip(cells.responses, cells if needing else [], strict=False):
+        for metric in needing:
+            lost[metric] += unmeasured(metric, texts, statistics[metric][place])
+    return {metric: count for metric, count in lost.items() if count}
+
+
+def write_items(folder: RunFolder, records: Sequence[Record], statistics: Statistics) -> None:
+    """Write one line per response to ``items.csv``, with each metric of it by itself; an empty field is no value."""
+    head = ["setting", "seed", "id", *(metric.measure for metric in statistics)]
+    with folder.writing(), replacing(folder.path / "items.csv") as file:
+        file.write(csv_lines([head]).encode())
+        for place in next(iter(statistics.values()), {}):
+            for start in range(0, len(records), PART):
+                part = slice(start, start + PART)
+                values = [each_response(metric, cells[place][part]) for metric, cells in statistics.items()]
+                ids = [record.id for record in records[part]]
+                lines = ([*place, *line] for line in zip(ids, *values, strict=True))
+                file.write(csv_lines(lines).encode())
 
 
 def finished(
@@ -110,28 +124,5 @@ def finished(
     for row in rows:
         cells[row["setting"], row["seed"]][row["id"]] = row
     for setting, seed in product(settings, seeds):
-        missing = [record.id for record in records if record.id not in cells[setting, seed]]
-        if missing:
-            raise ZscError(
-                f"the run is not finished: setting {setting}, seed {seed} lacks {len(missing)} of {len(records)}"
-                f" responses (first: {missing[0]}). Repeat the command that made it to go on where it stopped."
-            )
+        check_whole((setting, seed), [one.id for one in records if one.id not in cells[setting, seed]], len(records))
     return {place: cells[place] for place in product(settings, seeds)}
-
-
-def _with_judged(columns: Columns, judge: Judge, values: dict[Any, Any]) -> Columns:
-    found = [None if item is None else values[item] for item in items_of(judge, columns)]
-    return {**columns} | {
-        name: [None if one is None else one[i] for one in found] for i, name in enumerate(judge.columns)
-    }
-
-
-def _items(records: Sequence[Record], statistics: Statistics) -> list[dict[str, Any]]:
-    places = next(iter(statistics.values()), {})
-    items: list[dict[str, Any]] = []
-    for place in places:
-        values = {metric.measure: each_response(metric, rows[place]) for metric, rows in statistics.items()}
-        for i, record in enumerate(records):
-            numbers = {name: rows[i] for name, rows in values.items()}
-            items.append({"setting": place[0], "seed": place[1], "id": record.id} | numbers)
-    return items

@@ -12,8 +12,9 @@ from zsc.generation.cells import Place
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
 from zsc.metrics.options import Resampling
-from zsc.metrics.resampling import bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
+from zsc.metrics.resampling import BLOCK, bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
 
+LIMIT = 2_000_000  # numbers that resampling holds of metrics at a time, beside their statistics
 DIFFERENCE = "difference"  # no name of a setting: rows that compare two are called so
 Statistics = Mapping[Metric, Mapping[Place, np.ndarray]]
 
@@ -60,13 +61,14 @@ def score_statistics(
         grouped = Grouped([[by_place[setting, seed] for seed in seeds] for setting in settings])
         if grouped.kept.any():
             alike[grouped.kept.tobytes()][metric] = grouped
-        elif metric in judged or not all(one.all() for one in grouped.lacking):
+        elif metric in judged or not grouped.empty:
             rows[metric] = [
                 Row(setting, metric.measure, None, None, None, 0, len(seeds), lost)
                 for setting, lost in zip(settings, grouped.dropped, strict=True)
             ]
     for together in alike.values():
-        rows |= _score_together(together, settings, resampling)
+        for few in at_a_time(together, resampling.resamples):
+            rows |= _score_together(few, settings, resampling)
     table = [row for metric in statistics for row in rows.get(metric, [])]
     tested = [(i, row.p) for i, row in enumerate(table) if row.p is not None]
     for (i, _), adjusted in zip(tested, holm([p for _, p in tested]), strict=True):
@@ -79,9 +81,15 @@ class Grouped:
 
     def __init__(self, settings: Sequence[Sequence[np.ndarray]]):
         self.settings = settings
-        self.lacking = [np.stack([lacks(one) for one in by_seed], axis=1) for by_seed in settings]
-        self.kept = ~np.any([one.any(axis=1) for one in self.lacking], axis=0)
-        self.dropped = [int(one.sum()) for one in self.lacking]
+        lacking = [np.stack([lacks(one) for one in by_seed], axis=1) for by_seed in settings]
+        self.kept = ~np.any([one.any(axis=1) for one in lacking], axis=0)
+        self.dropped = [int(one.sum()) for one in lacking]
+        self.empty = all(one.all() for one in lacking)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the statistics of an example are, those of seeds added up."""
+        return sum(by_seed[0].shape[1] for by_seed in self.settings)
 
     def scored(self) -> list[np.ndarray]:
         """Return the statistics (examples kept, seeds, numbers) of each setting."""
@@ -114,6 +122,25 @@ def _given(metric: Metric, columns: Columns) -> tuple[list[int], list[list[Any]]
     if len(given) < len(read):
         return [], given
     return [i for i in range(len(columns["response"])) if all(column[i] is not None for column in given)], given
+
+
+def at_a_time(together: Mapping[Metric, Grouped], resamples: int) -> list[dict[Metric, Grouped]]:
+    """Split metrics on the same examples so that what resampling holds of those of a part stays near LIMIT.
+
+    No part has a column of sums by itself, which a product adds up in another order than one of several.
+    """
+    parts: list[dict[Metric, Grouped]] = [{}]
+    held = columns = 0
+    for metric, grouped in together.items():
+        examples = int(grouped.kept.sum())
+        at_once = examples + min(resamples, BLOCK // examples)  # their sums, and those of the samples of a block
+        size = resamples * len(grouped.settings) + 2 * grouped.numbers * at_once
+        if held + size > LIMIT and columns > 1:
+            parts.append({})
+            held = columns = 0
+        parts[-1][metric] = grouped
+        held, columns = held + size, columns + grouped.numbers * metric.of_sums
+    return [*parts[:-2], parts[-2] | parts[-1]] if columns < 2 and len(parts) > 1 else parts
 
 
 def _score_together(
@@ -165,7 +192,8 @@ def each_response(metric: Metric, statistics: np.ndarray) -> list[float | None]:
     present = ~lacks(statistics)
     if not present.any():
         return [None] * len(statistics)
-    values = iter(metric.from_sums(statistics[present], np.ones(present.sum())).tolist())
+    sums = statistics[present].astype(np.float64)
+    values = iter(metric.from_sums(sums, np.ones(len(sums))).tolist())
     return [finite(next(values)) if has else None for has in present]
 
 

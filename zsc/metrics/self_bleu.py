@@ -1,11 +1,14 @@
 """Self-BLEU (Zhu et al., 2018): how much responses say what other responses say."""
 
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from zsc.metrics.tokenized import Tokenized
+from zsc.metrics.ngrams import Grams, grams, split_by
+from zsc.metrics.tokenized import Tokenized, splitter
 
 ORDER = 4
 
@@ -21,42 +24,46 @@ class SelfBleu(Tokenized):
     effective_order = True
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
-        from sacrebleu.metrics.helpers import extract_all_word_ngrams
-
         if len(predictions) < 2:
             return np.full((len(predictions), 1), np.nan)
-        split = self.splitting(predictions)._preprocess_segment
-        counted = [extract_all_word_ngrams(split(text), 1, ORDER) for text in predictions]
-        highest = _highest_counts([counts for counts, _ in counted])
-        lengths = Counter(length for _, length in counted)
-        return np.array([[self._against_others(i, *counts, highest, lengths)] for i, counts in enumerate(counted)])
-
-    def _against_others(
-        self,
-        i: int,
-        counts: Counter[Any],
-        length: int,
-        highest: dict[Any, tuple[int, int, int]],
-        lengths: Counter[int],
-    ) -> float:
-        correct, total = [0] * ORDER, [0] * ORDER
-        for gram, count in counts.items():
-            most, holder, second = highest[gram]
-            total[len(gram) - 1] += count
-            correct[len(gram) - 1] += min(count, second if holder == i else most)
-        others = (other for other in lengths if other != length or lengths[length] > 1)
-        closest = min(others, key=lambda other: (abs(other - length), other))
-        return self.bleu.compute_bleu(correct, total, length, closest, "exp", effective_order=True).score
+        tokens = split_by(splitter(self.tokenizer_for(predictions)), predictions)
+        correct, total = np.zeros((2, len(predictions), ORDER), dtype=np.int64)
+        for order, of in enumerate(grams(tokens, ORDER)):
+            correct[:, order] = in_others(of, len(predictions))
+            total[:, order] = np.maximum(tokens.lengths - order, 0)
+        closest = closest_others(tokens.lengths.tolist())
+        rows = zip(correct.tolist(), total.tolist(), tokens.lengths.tolist(), strict=True)
+        score = partial(self.bleu.compute_bleu, smooth_method="exp", effective_order=True)
+        return np.array([[score(*row, closest[row[-1]]).score] for row in rows])
 
     def options(self) -> list[str]:
         return ["refs:others", *super().options()]
 
 
-def _highest_counts(counted: list[Counter[Any]]) -> dict[Any, tuple[int, int, int]]:
-    """Return for each n-gram its highest count, the response that holds it, and the highest count of any other."""
-    highest: dict[Any, tuple[int, int, int]] = {}
-    for i, counts in enumerate(counted):
-        for gram, count in counts.items():
-            most, holder, second = highest.get(gram, (0, -1, 0))
-            highest[gram] = (count, i, most) if count > most else (most, holder, max(second, count))
-    return highest
+def in_others(of: Grams, texts: int) -> np.ndarray:
+    """Return how many n-grams of each of so many ``texts`` stand in others, each at most as often as in any of them."""
+    ids, holders, counts = of.counted()
+    begins = np.flatnonzero(np.diff(ids, prepend=-1))
+    if not len(begins):
+        return np.zeros(texts, dtype=np.int64)
+    highest = np.maximum.reduceat(counts, begins)
+    different = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(ids)))
+    leading = np.flatnonzero(counts == highest[different])
+    leading = leading[np.diff(different[leading], prepend=-1) > 0]  # one text of the highest count for each n-gram
+    besides = counts.copy()
+    besides[leading] = 0
+    most = highest[different]
+    most[leading] = np.maximum.reduceat(besides, begins)
+    return np.bincount(holders, np.minimum(counts, most), texts).astype(np.int64)
+
+
+def closest_others(lengths: Sequence[int]) -> dict[int, int]:
+    """Return for each of ``lengths`` the closest of another text, the shorter of two."""
+    counts = Counter(lengths)
+    return {
+        length: min(
+            (other for other in counts if other != length or counts[length] > 1),
+            key=lambda other: (abs(other - length), other),
+        )
+        for length in counts
+    }

@@ -18,6 +18,8 @@ class Sentiment(Metric):
     VADER's lexicon is English, with emoticons and emoji: a response most of whose letters are not Latin has no value.
     """
 
+    apart = True
+
     needs: ClassVar[str] = "text mainly in Latin letters, since VADER's lexicon is English"
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
@@ -50,7 +52,7 @@ def _analyzer() -> Any:
     return SentimentIntensityAnalyzer()
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 10)
 def compound(text: str) -> float:
     return _analyzer().polarity_scores(text)["compound"]
 

@@ -9,6 +9,7 @@ import numpy as np
 from zsc.metrics.accepted import accepting, counted, streams
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
+from zsc.metrics.tokenized import forget
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.ter import TER
@@ -19,6 +20,8 @@ class Ter(Metric):
 
     Of several accepted references the nearest counts, and their mean length.
     """
+
+    apart = True
 
     better = "lower"
 
@@ -33,6 +36,7 @@ class Ter(Metric):
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         rows = self.ter._extract_corpus_statistics(predictions, streams(references or []))
+        forget(self.ter.tokenizer)
         return np.array(rows, dtype=np.float64)
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:

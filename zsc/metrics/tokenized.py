@@ -1,6 +1,6 @@
 """BLEU's words: by a tokenizer of sacrebleu, named or chosen by script."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -40,9 +40,9 @@ class Tokenized(Metric):
     @cached_property
     def bleu(self) -> "BLEU":
         """Sacrebleu's BLEU with the usual tokenizer or the one that was named."""
-        return self._bleu(USUAL if self.tokenize == AUTO else self.tokenize)
+        return self.with_tokenizer(USUAL if self.tokenize == AUTO else self.tokenize)
 
-    def _bleu(self, tokenize: str) -> "BLEU":
+    def with_tokenizer(self, tokenize: str) -> "BLEU":
         from sacrebleu.metrics.bleu import BLEU
 
         return BLEU(tokenize=tokenize, effective_order=self.effective_order)
@@ -59,14 +59,37 @@ class Tokenized(Metric):
         tokenize, why = choose(found)
         return self.split_by(tokenize), why and f"{self.measure}: {why}"
 
-    def splitting(self, texts: Sequence[str]) -> "BLEU":
-        """Return sacrebleu's BLEU with the tokenizer for ``texts``."""
-        return self._bleu(choose(texts)[0]) if self.tokenize == AUTO else self.bleu
+    def tokenizer_for(self, texts: Sequence[str]) -> str:
+        """Return the name of the tokenizer for ``texts``."""
+        return choose(texts)[0] if self.tokenize == AUTO else self.tokenize
 
     def options(self) -> list[str]:
         self.bleu.num_refs = counted(self.references)
         signature = str(self.bleu.get_signature())
         return [signature.replace(f"|tok:{USUAL}|", f"|tok:{AUTO}|") if self.tokenize == AUTO else signature]
+
+
+@lru_cache
+def splitter(tokenize: str) -> Callable[[str], list[str]]:
+    """Return what splits a text into the words that the tokenizer ``tokenize`` finds."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    bleu = BLEU(tokenize=tokenize)
+
+    @lru_cache(maxsize=1 << 14)  # as one text, which is small
+    def spaced(text: str) -> str:
+        found = bleu._preprocess_segment(text)
+        forget(bleu.tokenizer)
+        return str(found)
+
+    return lambda text: spaced(text).split()
+
+
+def forget(tokenizer: Any) -> None:
+    """Let go of what a tokenizer of sacrebleu keeps of up to 65,536 texts, which is several times their size."""
+    for kept in (tokenizer, getattr(tokenizer, "_post_tokenizer", None)):
+        if clear := getattr(type(kept).__call__, "cache_clear", None):
+            clear()
 
 
 def tokenizers() -> list[str]:
