@@ -1,14 +1,20 @@
 """The encoder of a model: running it, and its states in the form in which a model takes them back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import torch
-from transformers import PreTrainedModel
+from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from zsc.data.source import Source
-from zsc.knobs.reading import Decoded, Reading
+from zsc.knobs.additions import Additions
+from zsc.knobs.cache import cache_name, new_cache
+from zsc.knobs.masks import Code
+from zsc.knobs.reading import Decoded, KeysAndValues, Reading, side_by_side
+from zsc.knobs.steering import steered
 
 
 @dataclass
@@ -48,15 +54,26 @@ def phrase_states(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor)
     return states if projection is None else projection(states)
 
 
+def cache_of(known: KeysAndValues) -> EncoderDecoderCache:
+    """Return a cache that holds the keys and values of the source alone."""
+    cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+    for number, (keys, values) in enumerate(known):
+        cache.cross_attention_cache.update(keys, values, number)
+        cache.is_updated[number] = True
+    return cache
+
+
 @dataclass(frozen=True, eq=False)
 class EncoderReading(Reading):
-    """The encoder ``states`` (rows, positions, width) of ``source``. Knobs of the decoder leave them as they are."""
+    """The encoder ``states`` (rows, positions, width) of ``source``, which knobs of the decoder leave as they are, and,
+    where it is ``known``, what the unmodified decoder makes of them."""
 
     called: ClassVar[str] = "encoder states"
 
     model: PreTrainedModel
     source: Source
     states: torch.Tensor
+    known: KeysAndValues | None = None
 
     @property
     def before(self) -> int:
@@ -67,7 +84,12 @@ class EncoderReading(Reading):
         return self.states.nbytes
 
     def repeat(self, times: int) -> "EncoderReading":
-        return replace(self, source=self.source.repeat(times), states=self.states.repeat(times, 1, 1))
+        return replace(self, source=self.source.repeat(times), states=self.states.repeat(times, 1, 1), known=None)
+
+    def select(self, rows: Sequence[int]) -> "EncoderReading":
+        own = list(rows)
+        known = None if self.known is None else [(keys[own], values[own]) for keys, values in self.known]
+        return replace(self, source=self.source.select(rows), states=self.states[own], known=known)
 
     def afresh(self) -> "EncoderReading":
         return self
@@ -90,14 +112,52 @@ class EncoderReading(Reading):
         )
 
     def decode(self, target_ids: torch.Tensor, attentions: bool = False, **more: Any) -> Decoded:
+        begun = {} if self.known is None or attentions else {cache_name(self.model): cache_of(self.known)}
         output = self.model(
             encoder_outputs=encoder_outputs(self.states),
             attention_mask=self.source.attention_mask,
             decoder_input_ids=target_ids,
-            use_cache=False,
+            use_cache=bool(begun),
             output_attentions=attentions,
+            **begun,
             **more,
         )
         if not attentions:
             return Decoded(output.logits)
         return Decoded(output.logits, torch.stack(output.cross_attentions), torch.stack(output.decoder_attentions))
+
+    def keys(self, codes: Sequence[Sequence[Code]]) -> tuple[KeysAndValues, list[KeysAndValues | None]]:
+        model = self.model
+        every: list[Code] = []
+        for own in codes:
+            for code in own:
+                if not any(torch.equal(code.states, one.states) for one in every):
+                    every.append(replace(code, strength=1.0))
+        cache: Any = new_cache(model)
+        with steered(model, Additions(codes=every)):
+            model(
+                encoder_outputs=encoder_outputs(self.states),
+                attention_mask=self.source.attention_mask,
+                decoder_input_ids=self.begins[:, None],
+                use_cache=True,
+                **{cache_name(model): cache},
+            )
+        read = [(layer.keys, layer.values) for layer in cache.cross_attention_cache.layers]
+        first = sum(code.states.shape[1] for code in every)
+        ends = [0, *accumulate(code.states.shape[1] for code in every)]  # counted from the source leftwards
+
+        def of(code: Code) -> KeysAndValues:
+            number = next(i for i, one in enumerate(every) if torch.equal(one.states, code.states))
+            place = slice(first - ends[number + 1], first - ends[number])
+            return [(keys[: len(code.states), :, place], values[: len(code.states), :, place]) for keys, values in read]
+
+        return (
+            [(keys[:, :, first:], values[:, :, first:]) for keys, values in read],
+            [side_by_side([of(code) for code in reversed(own)]) for own in codes],
+        )
+
+    @property
+    def begins(self) -> torch.Tensor:
+        own = self.model.generation_config
+        start = own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id
+        return torch.full((len(self.states),), start, device=self.states.device)

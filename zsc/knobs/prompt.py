@@ -11,7 +11,7 @@ the last prompt token, which is position 0 of the target too, has both.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -22,8 +22,9 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 from zsc.data.source import Source
 from zsc.knobs.anatomy import UnsupportedModel, decoder_layers
 from zsc.knobs.cache import cache_name, returned_cache
-from zsc.knobs.prompt_masks import parameters
-from zsc.knobs.reading import Decoded, Reading
+from zsc.knobs.masks import Code
+from zsc.knobs.prompt_masks import keys_and_values, parameters
+from zsc.knobs.reading import Decoded, KeysAndValues, Reading, side_by_side
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +49,12 @@ class PromptReading(Reading):
         return sum(tensor.nbytes for layer in _layers(self.cache) for tensor in (layer.keys, layer.values))
 
     def repeat(self, times: int) -> "PromptReading":
-        cache = None if self.cache is None else _copy(self.cache, times)
+        cache = None if self.cache is None else _copy(self.cache, lambda one: one.repeat(times, 1, 1, 1))
         return replace(self, source=self.source.repeat(times), cache=cache)
+
+    def select(self, rows: Sequence[int]) -> "PromptReading":
+        cache = None if self.cache is None else _copy(self.cache, lambda one: one[list(rows)])
+        return replace(self, source=self.source.select(rows), cache=cache)
 
     def afresh(self) -> "PromptReading":
         return replace(self, cache=None)
@@ -104,6 +109,20 @@ class PromptReading(Reading):
         shares = torch.stack([layer[:, :, -steps:] for layer in output.attentions])
         behind = shares.shape[-1] - (steps - 1)  # the source
         return Decoded(logits, shares[..., :behind], shares[..., behind:])
+
+    @property
+    def begins(self) -> torch.Tensor:
+        return self.source.input_ids[:, -1]
+
+    def keys(self, codes: Sequence[Sequence[Code]]) -> tuple[KeysAndValues, list[KeysAndValues | None]]:
+        cache = _cached_prompt(self.model, self.source) if self.cache is None else self.cache
+        read = [(layer.keys, layer.values) for layer in _layers(cache)]
+
+        def of(code: Code) -> KeysAndValues:
+            parts = zip(code.states.chunk(len(read), dim=-1), read, strict=True)
+            return [keys_and_values(states, keys) for states, (keys, _) in parts]
+
+        return read, [side_by_side([of(code) for code in reversed(own)]) for own in codes]
 
     def _whole(self) -> Cache | None:
         """Return the cache, read now if there is none, without which a pass over the whole prompt holds attention that
@@ -164,12 +183,12 @@ def _layers(cache: Cache | None) -> list[Any]:
     return [layer for layer in layers if layer.is_initialized]
 
 
-def _copy(cache: Cache, times: int = 1) -> Cache:
-    """Return a cache with ``times`` copies of the rows of ``cache``, whose tensors it shares where that is 1."""
+def _copy(cache: Cache, change: Callable[[torch.Tensor], torch.Tensor] = lambda one: one) -> Cache:
+    """Return a cache with what ``change`` makes of the tensors of ``cache``, by default the same ones."""
     second = copy.copy(cache)
     second.layers = [copy.copy(layer) for layer in cache.layers]
-    for layer in _layers(second) if times > 1 else ():
-        layer.keys, layer.values = (one.repeat(times, 1, 1, 1) for one in (layer.keys, layer.values))
+    for layer in _layers(second):
+        layer.keys, layer.values = change(layer.keys), change(layer.values)
     return second
 
 

@@ -64,16 +64,24 @@ class Fronted:
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Return all keys and values (rows, heads, positions, width), those in front first; only new ones are kept."""
-        heads, width = keys.shape[1], keys.shape[-1]
+        given = self.states.repeat_interleave(keys.shape[0] // self.states.shape[0], dim=0)
+        front = keys_and_values(given, keys)
         if self.cache is not None:
             keys, values = self.cache.update(keys, values, *args, **kwargs)
-        given = self.states.to(keys).repeat_interleave(keys.shape[0] // self.states.shape[0], dim=0)
-        own = given[..., : heads * width], given[..., heads * width :]
-        front = (one.unflatten(-1, (heads, -1)).transpose(1, 2) for one in own)
         return tuple(torch.cat([a, b], dim=2) for a, b in zip(front, (keys, values), strict=True))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.cache, name)
+
+
+def keys_and_values(states: torch.Tensor, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ``states`` (rows, length, keys and values) as (rows, heads, length, width) each, as keys ``like`` are."""
+    size = like.shape[1] * like.shape[-1]
+    keys, values = (
+        part.to(like).unflatten(-1, (like.shape[1], -1)).transpose(1, 2)
+        for part in (states[..., :size], states[..., size:])
+    )
+    return keys, values
 
 
 def prompt_masks(

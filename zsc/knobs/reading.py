@@ -5,12 +5,16 @@ An encoder-decoder has encoder states (:mod:`zsc.knobs.encoder`), a decoder alon
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from transformers import PreTrainedModel
 
 from zsc.data.source import Source
+from zsc.knobs.masks import Code
+
+KeysAndValues = Sequence[tuple[torch.Tensor, torch.Tensor]]  # (rows, heads, positions, width) each, layer by layer
 
 
 class Decoded(NamedTuple):
@@ -45,6 +49,10 @@ class Reading(ABC):
         """Return ``times`` copies, one after the other."""
 
     @abstractmethod
+    def select(self, rows: Sequence[int]) -> "Reading":
+        """Return some of the rows."""
+
+    @abstractmethod
     def afresh(self) -> "Reading":
         """Return what a model reads under knobs that change how it reads: nothing yet, if a source is read by what the
         knobs change."""
@@ -60,3 +68,24 @@ class Reading(ABC):
     @abstractmethod
     def decode(self, target_ids: torch.Tensor, attentions: bool = False, **more: Any) -> Decoded:
         """Return what the model gives for ``target_ids`` (rows, steps), read at once, without keeping a cache."""
+
+    @property
+    @abstractmethod
+    def begins(self) -> torch.Tensor:
+        """The token (rows,) that decoding starts from."""
+
+    @abstractmethod
+    def keys(self, codes: Sequence[Sequence[Code]]) -> tuple[KeysAndValues, list[KeysAndValues | None]]:
+        """Return keys and values of what was read, the token that decoding starts from left out, and of the ``codes``
+        of each of several jobs, side by side, None for a job that has none."""
+
+
+def side_by_side(several: Sequence[KeysAndValues]) -> KeysAndValues | None:
+    """Return the positions of ``several`` one after the other, as many rows of each as the most have."""
+    if not several:
+        return None
+    rows = max(len(layers[0][0]) for layers in several)
+    return [
+        tuple(torch.cat([one[which].expand(rows, -1, -1, -1) for one in layer], dim=2) for which in (0, 1))  # type: ignore[misc]
+        for layer in zip(*several, strict=True)
+    ]
