@@ -35,7 +35,10 @@ DECLARED = [Requirement(one) for one in [*PROJECT["dependencies"], *(one for som
 
 
 def imported(folder, top_level=False):
-    """Return the distributions whose modules the files of ``folder`` import, where wanted outside functions only."""
+    """Return the distributions whose modules the files of ``folder`` import, where wanted outside functions only.
+
+    One that is not installed is taken to have the name of its module.
+    """
     modules = set()
     for file in (ROOT / folder).rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -49,7 +52,7 @@ def imported(folder, top_level=False):
                 modules.add(node.module.split(".")[0])
     modules -= {*sys.stdlib_module_names, "zsc", "tests", "scripts"}
     owners = packages_distributions()
-    return {canonicalize_name(owner) for module in modules for owner in owners.get(module, [f"the-owner-of-{module}"])}
+    return {canonicalize_name(owner) for module in modules for owner in owners.get(module, [module])}
 
 
 def test_what_the_package_imports_is_declared():

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from zsc.generation import fill
 from zsc.generation.generate import Job
+from zsc.generation.slots import loop
 from zsc.study import knobs
 
 QUICK = ["dataset.limit=10", "batch_size=4", "decoding.max_new_tokens=8", "resampling.resamples=20",
@@ -84,24 +85,25 @@ def test_one_load_and_one_encoder_pass_for_all(command, tmp_path, checkpoint, mo
 
 
 def test_settings_go_side_by_side_as_far_as_asked_and_the_memory_allows(command, tmp_path, checkpoint, monkeypatch):
-    sizes, most = [], [2]
-    true = fill.generate
+    sizes, most = [], [11]
+    true = loop.slots_of
 
-    def generate(reading, tokenizer, ids, jobs, decoding):
-        if len(jobs) > most[0]:
+    def slots_of(model, capacity, steps):
+        if capacity > most[0]:
             raise torch.OutOfMemoryError("too many")
-        sizes.append(len(jobs))
-        return true(reading, tokenizer, ids, jobs, decoding)
+        sizes.append(capacity)
+        return true(model, capacity, steps)
 
-    monkeypatch.setattr(fill, "generate", generate)
+    monkeypatch.setattr(loop, "slots_of", slots_of)
     arguments = ["sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK, "knob.strength=[2,5]"]
     code, _, err = command(*arguments, "together=4", "cells=halved")
-    assert code == 0 and max(sizes) == 1 and "3 cells side by side exceed the memory: going on with 1" in err
+    assert code == 0 and max(sizes) == 8
+    assert "16 responses at a time exceed the memory: going on with 2 times 4." in err
     sizes.clear()
-    most[0] = 3
+    most[0] = 12
     assert command(*arguments, "together=3", "cells=whole")[0] == 0
-    assert set(sizes) == {3} and responses(stored(tmp_path / "halved")) == responses(stored(tmp_path / "whole"))
-    monkeypatch.setattr(fill, "generate", lambda *a: (_ for _ in ()).throw(torch.OutOfMemoryError("too many")))
+    assert set(sizes) == {12} and responses(stored(tmp_path / "halved")) == responses(stored(tmp_path / "whole"))
+    most[0] = 3
     code, _, err = command(*arguments, "together=1", "cells=none")
     assert code == 2 and "4 examples at a time exceed the memory: reduce batch_size" in err
 

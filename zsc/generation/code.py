@@ -23,6 +23,9 @@ ROOTS: tuple[Symbol, ...] = (
     ("zsc.generation.decoding", "Decoding"),
     ("zsc.generation.generate", "Job"),
     ("zsc.generation.generate", "generate"),
+    ("zsc.generation.slots.loop", "Loop"),
+    ("zsc.generation.slots.sound", "takes_slots"),
+    ("zsc.generation.slots.sound", "slots_fault"),
 )
 LEFT_OUT = (
     "zsc.errors",  # what is raised is no response; the texts are for people

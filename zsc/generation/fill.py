@@ -1,8 +1,8 @@
 """Fill cells: every setting on the same examples, several side by side, resumed where they stopped."""
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import count, takewhile
 from typing import Any, Protocol
@@ -16,8 +16,12 @@ from zsc.errors import ZscError
 from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import Cell, State, writing
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import Job, fit_together, generate
-from zsc.knobs.anatomy import head_count
+from zsc.generation.generate import Job, fit_together, generate, responses
+from zsc.generation.slots.loop import Batch, Loop, Said
+from zsc.generation.slots.sound import slots_fault, takes_slots
+from zsc.knobs import AdditiveKnob, Knob, apply
+from zsc.knobs.anatomy import head_count, is_causal
+from zsc.knobs.stack import under
 from zsc.models.load import Loaded
 
 MEMORY_SHARE = 0.25  # of what is free, for the caches of the decoder
@@ -78,6 +82,7 @@ class Filler:
     together: int
     watcher: Watcher
     tally: Tally = field(default_factory=Tally)
+    told: set[str] = field(default_factory=set)
 
     def fill(self, tasks: Sequence[Task]) -> Tally:
         """Fill every cell that is not finished. Raises ZscError where writing fails or one batch exceeds the memory.
@@ -117,38 +122,125 @@ class Filler:
 
     def _fill_group(self, tasks: Sequence[Task]) -> None:
         """Fill the cells of ``tasks``, which fit together, from the first response that one of them lacks."""
-        queues = {id(task): Queue(task, len(task.cell.begin(task.effect))) for task in tasks}
-        self.watcher.advance(sum(queue.ready for queue in queues.values()))
+        queues = [Queue(task, len(task.cell.begin(task.effect))) for task in tasks]
+        self.watcher.advance(sum(queue.ready for queue in queues))
+        groups = list(alike(queues, self.decoding).values())
+        if self.batches.rows and groups:
+            job, first = tasks[0].job, self.batches.batch(0)[1]
+            if takes_slots(self.decoding, job, is_causal(self.batches.model)):
+                fault = slots_fault(first, any(task.job.knobs for task in tasks))
+                if fault is None:
+                    self._fill_in_slots(groups)
+                    groups = []
+                elif fault not in self.told:
+                    self.told.add(fault)
+                    self.watcher.note(f"responses are made batch by batch: rows at different steps fail ({fault}).")
+            self._fill_by_batch(groups)
+        for task in tasks:
+            task.cell.finish()
+
+    def _fill_in_slots(self, groups: Sequence[Sequence[Queue]]) -> None:
+        """Fill the queues, those of a group with the same responses, rows taking each other's place as they end.
+
+        Where knobs replace weights, as much is decoded as two fillings of the places, before likelihoods, which are
+        those of the unmodified model, are looked at.
+        """
+        knobs = [knob for knob in groups[0][0].task.job.knobs if not isinstance(knob, AdditiveKnob)]
+        numbers = range(len(self.batches.rows))
+        share = len(numbers) if not knobs else max(1, math.ceil(2 * self.together / len(groups)))
+        start = 0
+        while start < len(numbers):
+            try:
+                batches = self._batches(numbers[start : start + share], groups, knobs)
+                loop = Loop(self.decoding, self._capacity(), self.loaded.target_tokenizer)
+                with closing(self._said(loop, batches, knobs)) as said:
+                    for one in said:
+                        self._keep(one, groups)
+            except torch.OutOfMemoryError as error:
+                self._halve(self.together, f"{self._capacity()} responses at a time", error)
+            else:
+                start += share
+
+    def _said(self, loop: Loop, batches: Iterator[Batch], knobs: Sequence[Knob]) -> Generator[Said]:
+        """Yield what ``loop`` yields: at once, or where ``knobs`` replace weights, when they are off again."""
+        if not knobs:
+            yield from loop.run(batches)
+            return
+        with apply(self.batches.model, knobs):
+            every = list(loop.run(batches))
+        yield from every
+
+    def _batches(
+        self, numbers: Sequence[int], groups: Sequence[Sequence[Queue]], knobs: Sequence[Knob]
+    ) -> Iterator[Batch]:
+        for number in numbers:
+            wanting = [i for i, group in enumerate(groups) if lacks(group, self.batches.rows[number])]
+            if wanting:
+                rows, reading = self.batches.batch(number)
+                ids = [groups[0][0].task.cell.ids[i] for i in rows]
+                jobs = {i: groups[i][0].task.job for i in wanting}
+                yield Batch(number, under(reading, knobs), ids, jobs)
+
+    def _keep(self, said: Said, groups: Sequence[Sequence[Queue]]) -> None:
+        rows = self.batches.rows[said.batch.number]
+        ids = said.batch.ids
+        made = responses(said.reading, self.loaded.target_tokenizer, self.decoding, ids, said.tokens)
+        items = {row: one.item(identity) for row, identity, one in zip(rows, ids, made, strict=True)}
+        for queue in groups[said.job]:
+            self.watcher.advance(queue.put(items))
+
+    def _capacity(self) -> int:
+        return self.together * max(map(len, self.batches.rows))
+
+    def _fill_by_batch(self, groups: Sequence[Sequence[Queue]]) -> None:
         for number, rows in enumerate(self.batches.rows):
-            wanting = [queue for queue in queues.values() if queue.ready <= max(rows)]
+            wanting = [group for group in groups if lacks(group, rows)]
             while wanting:
                 side_by_side = wanting[: self.together]
                 if not self._fill_batch(number, side_by_side):
                     continue
                 wanting = wanting[len(side_by_side) :]
-        for task in tasks:
-            task.cell.finish()
 
-    def _fill_batch(self, number: int, queues: Sequence[Queue]) -> bool:
+    def _fill_batch(self, number: int, groups: Sequence[Sequence[Queue]]) -> bool:
         """Generate the responses of one batch, and append those of each task whose turn it is.
 
         Returns False, with ``together`` halved, if the memory did not suffice for so many tasks.
         """
         rows, reading = self.batches.batch(number)
-        ids = [queues[0].task.cell.ids[i] for i in rows]
-        jobs = [queue.task.job for queue in queues]
+        ids = [groups[0][0].task.cell.ids[i] for i in rows]
+        jobs = [group[0].task.job for group in groups]
         try:
             by_job = generate(reading, self.loaded.target_tokenizer, ids, jobs, self.decoding)
         except torch.OutOfMemoryError as error:
-            if len(queues) == 1:
-                raise ZscError(f"{len(ids)} examples at a time exceed the memory: reduce batch_size.") from error
-            self.together = len(queues) // 2
-            self.watcher.note(f"{len(queues)} cells side by side exceed the memory: going on with {self.together}.")
+            self._halve(len(groups), f"{len(groups)} times {len(ids)} responses at a time", error)
             return False
-        for queue, responses in zip(queues, by_job, strict=True):
-            items = [one.item(identity) for identity, one in zip(ids, responses, strict=True)]
-            self.watcher.advance(queue.put(dict(zip(rows, items, strict=True))))
+        for group, made in zip(groups, by_job, strict=True):
+            items = {row: one.item(identity) for row, identity, one in zip(rows, ids, made, strict=True)}
+            for queue in group:
+                self.watcher.advance(queue.put(items))
         return True
+
+    def _halve(self, tried: int, what: str, error: Exception) -> None:
+        """Go on with half of ``tried`` at a time. Raises ZscError if that is one."""
+        size = max(map(len, self.batches.rows))
+        if tried == 1:
+            raise ZscError(f"{size} examples at a time exceed the memory: reduce batch_size.") from error
+        self.together = tried // 2
+        self.watcher.note(f"{what} exceed the memory: going on with {self.together} times {size}.")
+
+
+def alike(queues: Sequence[Queue], decoding: Decoding) -> dict[Any, list[Queue]]:
+    """Return ``queues`` by what decides their responses: without sampling, seeds do not."""
+    groups: dict[Any, list[Queue]] = {}
+    for queue in queues:
+        job = queue.task.job
+        groups.setdefault((id(job.knobs), job.seed if decoding.sample else None), []).append(queue)
+    return groups
+
+
+def lacks(group: Sequence[Queue], rows: Sequence[int]) -> bool:
+    """Say whether a queue of ``group`` lacks a response to one of ``rows``."""
+    return any(queue.ready <= max(rows) for queue in group)
 
 
 def evenly(pending: Sequence[Task], most: int) -> int:

@@ -1,6 +1,6 @@
 """Numbers that are not finite, found while responses are made, and the record and step where they begin."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +27,22 @@ def check_likelihoods(nll: torch.Tensor, ids: Sequence[str]) -> None:
         )
 
 
+def check_logits(logits: torch.Tensor, steps: torch.Tensor, whose: Callable[[int], tuple[str, str]]) -> None:
+    """Raise ZscError if ``logits`` (rows, vocabulary), the model's own at ``steps`` (rows,), are not finite.
+
+    It names record and setting, as ``whose`` row they are. Minus infinity, which rules a token out, is allowed beside
+    finite ones.
+    """
+    highest = logits.amax(dim=-1)  # NaN where one is, infinite where one is or all are
+    if not bool(torch.isfinite(highest).all()):
+        row = int((~torch.isfinite(highest)).nonzero()[0])
+        record, name = whose(row)
+        raise ZscError(
+            f"record {record}: the logits are not finite at decoding step {int(steps[row])}"
+            f" {f'with {name}' if name else 'of the unmodified model'} ({logits.dtype}). {ADVICE}"
+        )
+
+
 @contextmanager
 def finite_logits(model: nn.Module, ids: Sequence[str], settings: Sequence[str]) -> Iterator[None]:
     """While the context is open, raise ZscError as soon as ``model`` gives logits that are not finite.
@@ -39,15 +55,12 @@ def finite_logits(model: nn.Module, ids: Sequence[str], settings: Sequence[str])
 
     def check(module: nn.Module, arguments: Any, output: Any) -> None:
         nonlocal step
-        highest = output.logits[:, -1].amax(dim=-1)  # NaN where one is, infinite where one is or all are
-        if not bool(torch.isfinite(highest).all()):
-            row = int((~torch.isfinite(highest)).nonzero()[0])
-            example = row * len(ids) * len(settings) // len(highest)
-            name = settings[example // len(ids)]
-            raise ZscError(
-                f"record {ids[example % len(ids)]}: the logits are not finite at decoding step {step}"
-                f" {f'with {name}' if name else 'of the unmodified model'} ({output.logits.dtype}). {ADVICE}"
-            )
+
+        def whose(row: int) -> tuple[str, str]:
+            example = row * len(ids) * len(settings) // len(output.logits)
+            return ids[example % len(ids)], settings[example // len(ids)]
+
+        check_logits(output.logits[:, -1], torch.full((len(output.logits),), step), whose)
         step += 1
 
     handle = model.register_forward_hook(check)

@@ -18,6 +18,8 @@ from zsc.knobs.base import Knob
 from zsc.knobs.reading import Reading
 from zsc.knobs.stack import additive, stacked, under
 
+ALIKE = 8  # responses
+
 
 @dataclass(frozen=True)
 class Response:
@@ -92,16 +94,18 @@ def generate(
     Likelihoods are computed job by job, so that what is decoded together does not touch their last digits.
     """
     sequences = decode(reading, ids, jobs, decoding, tokenizer)
-    return [_responses(reading, tokenizer, decoding, ids, own) for own in sequences.chunk(len(jobs))]
+    return [responses(reading, tokenizer, decoding, ids, own) for own in sequences.chunk(len(jobs))]
 
 
-def _responses(
+@torch.inference_mode()
+def responses(
     reading: Reading,
     tokenizer: PreTrainedTokenizerBase,
     decoding: Decoding,
     ids: Sequence[str],
     sequences: torch.Tensor,
 ) -> list[Response]:
+    """Return what ``sequences`` (rows, 1 + length) of token ids say, with its likelihood under the model as it is."""
     kept = response_mask(sequences, generation_config(decoding, reading.model))
     texts, kept = stops(sequences, kept, decoding, tokenizer)
     length = int(kept.any(dim=0).nonzero().max()) + 1
@@ -127,8 +131,17 @@ def response_mask(sequences: torch.Tensor, config: GenerationConfig) -> torch.Te
 
 
 def negative_log_likelihood(reading: Reading, sequences: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """Return the summed negative log-likelihood (batch,) of the ``kept`` tokens of ``sequences[:, 1:]``, in nats."""
-    logits = reading.decode(sequences[:, :-1]).logits
-    targets = sequences[:, 1:]
-    losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
-    return (losses.view(targets.shape) * kept).sum(dim=1)
+    """Return the summed negative log-likelihood (rows,) of the ``kept`` tokens of ``sequences[:, 1:]``, in nats.
+
+    Responses of like length are read together, ``ALIKE`` at a time.
+    """
+    lengths = (kept * torch.arange(1, kept.shape[1] + 1, device=kept.device)).amax(dim=1)
+    order = lengths.argsort(descending=True, stable=True)
+    found = torch.zeros(len(sequences), device=sequences.device)
+    for rows in order.split(ALIKE):
+        length = int(lengths[rows[0]])
+        logits = reading.select(rows.tolist()).decode(sequences[rows, :length]).logits
+        targets = sequences[rows, 1 : 1 + length]
+        losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+        found[rows] = (losses.view(targets.shape) * kept[rows, :length]).sum(dim=1)
+    return found

@@ -29,9 +29,9 @@ def random_bits(keys: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     return state ^ _shifted(state, 31)
 
 
-def gumbel(keys: torch.Tensor, step: int, tokens: torch.Tensor) -> torch.Tensor:
-    """Return standard Gumbel noise, float64, for ``tokens`` at a step of the streams of ``keys``; the two broadcast."""
-    fraction = _shifted(random_bits(keys, tokens + step * TOKENS), 11).double()
+def gumbel(keys: torch.Tensor, steps: int | torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Return standard Gumbel noise, float64, for ``tokens`` at ``steps`` of the streams of ``keys``; all broadcast."""
+    fraction = _shifted(random_bits(keys, tokens + steps * TOKENS), 11).double()
     return -(-((fraction + 0.5) / 2**53).log()).log()
 
 

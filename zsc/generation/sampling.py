@@ -82,14 +82,17 @@ def logits_processors(decoding: Decoding, streams: torch.Tensor, reading: Readin
 
 def drawing(decoding: Decoding, streams: torch.Tensor, before: int) -> list[LogitsProcessor]:
     """Return what draws tokens, if the options say so; ``before`` a target stand so many tokens of its prompt."""
-    if not decoding.sample:
-        return []
-    warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(float(decoding.temperature))]
+    return [*warpers(decoding), GumbelSampling(streams, before)] if decoding.sample else []
+
+
+def warpers(decoding: Decoding) -> list[LogitsProcessor]:
+    """Return what leaves, of what could be said, what tokens are drawn from."""
+    found: list[LogitsProcessor] = [TemperatureLogitsWarper(float(decoding.temperature))]
     if decoding.top_k:
-        warpers.append(TopKLogitsWarper(decoding.top_k))
+        found.append(TopKLogitsWarper(decoding.top_k))
     if decoding.top_p < 1:
-        warpers.append(TopP(decoding.top_p))
-    return [*warpers, GumbelSampling(streams, before)]
+        found.append(TopP(decoding.top_p))
+    return found
 
 
 class OfText(LogitsProcessor):
@@ -124,10 +127,13 @@ class GumbelSampling(LogitsProcessor):
         self.keys, self.before = streams, before
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        rows, tokens = torch.nonzero(scores > -torch.inf, as_tuple=True)
-        step = input_ids.shape[1] - self.before
-        if scores.device.type == "mps":  # which has no float64
-            noise = gumbel(self.keys[rows.cpu()], step, tokens.cpu()).float().to(scores.device)
-        else:
-            noise = gumbel(self.keys.to(scores.device)[rows], step, tokens).float()
-        return scores.float().index_put((rows, tokens), noise, accumulate=True)
+        return perturbed(scores, self.keys, torch.full(self.keys.shape, input_ids.shape[1] - self.before))
+
+
+def perturbed(scores: torch.Tensor, streams: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """Return ``scores`` (rows, vocabulary) with the noise of ``streams`` (rows,) at ``steps`` (rows,)."""
+    rows, tokens = torch.nonzero(scores > -torch.inf, as_tuple=True)
+    where = torch.device("cpu") if scores.device.type == "mps" else scores.device  # which has no float64
+    own = rows.to(where)
+    noise = gumbel(streams.to(where)[own], steps.to(where)[own], tokens.to(where)).float().to(scores.device)
+    return scores.float().index_put((rows, tokens), noise, accumulate=True)

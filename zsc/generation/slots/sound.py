@@ -1,0 +1,124 @@
+"""Whether rows at steps of their own give what they give alone: asked of each model before it is used so [D]."""
+
+from weakref import WeakKeyDictionary
+
+import torch
+from transformers import PreTrainedModel
+
+from zsc.generation.decoding import Decoding
+from zsc.generation.generate import Job
+from zsc.generation.slots.opened import Opened, packed
+from zsc.generation.slots.slots import slots_of
+from zsc.generation.slots.weights import Weighted
+from zsc.knobs.additions import Additions
+from zsc.knobs.anatomy import is_causal
+from zsc.knobs.base import AdditiveKnob
+from zsc.knobs.encoder import EncoderReading
+from zsc.knobs.masks import Bias
+from zsc.knobs.prompt import PromptReading
+from zsc.knobs.reading import Reading
+from zsc.knobs.steering import steered
+
+STEPS = 5
+LATER = 2  # steps after which the second row begins
+TOLERANCE, HALF_TOLERANCE = 2e-4, 0.1  # of the largest logit
+EVERYWHERE = (None, None, 0)
+_FAULTS: "WeakKeyDictionary[PreTrainedModel, dict[bool, str | None]]" = WeakKeyDictionary()
+
+
+def takes_slots(decoding: Decoding, job: Job, causal: bool) -> bool:
+    """Say whether responses of ``job`` are such as rows at steps of their own can make: neither beams nor options that
+    look at the source, and no knob that runs another decoder."""
+    of_text = decoding.repetition_penalty != 1 or decoding.no_repeat_ngram_size > 0
+    return (
+        decoding.num_beams == 1
+        and decoding.use_cache
+        and not decoding.encoder_no_repeat_ngram_size
+        and not (causal and of_text)
+        and all(isinstance(knob, AdditiveKnob) or knob.weights_alone for knob in job.knobs)
+    )
+
+
+def slots_fault(reading: Reading, weights: bool) -> str | None:
+    """Say what is wrong with rows of the model of ``reading`` at steps of their own, where ``weights`` under weights of
+    attention too, or return None. Each model is asked once."""
+    known = _FAULTS.setdefault(reading.model, {})
+    for which in {False, weights}:
+        if which not in known:
+            known[which] = _fault(reading, which)
+    return known[False] or known[weights]
+
+
+def _fault(reading: Reading, weights: bool) -> str | None:
+    if isinstance(reading, PromptReading):
+        if reading.cache is None:
+            return "a prompt of one token has no keys"
+        if any(getattr(layer, "is_sliding", False) for layer in reading.cache.layers):
+            return "a layer keeps a sliding window of its past"
+    two = reading.select([0, len(reading.source.input_ids) - 1])
+    reading = packed(two) if isinstance(two, EncoderReading) else two
+    try:
+        expected, actual = _at_once(reading, weights), _in_slots(reading, weights)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    largest = float(expected.abs().max())
+    apart = float((actual - expected).abs().max())
+    tolerance = TOLERANCE if torch.finfo(reading.model.dtype).bits >= 32 else HALF_TOLERANCE
+    return None if apart <= tolerance * largest else f"logits are {apart:.2g} off"
+
+
+def _targets(reading: Reading) -> torch.Tensor:
+    """Return what two rows say: the token that decoding starts from, and some of their sources."""
+    ids = reading.source.input_ids
+    some = ids[:, -1 - torch.arange(STEPS - 1, device=ids.device) % ids.shape[1]]  # where both have text
+    return torch.cat([reading.begins[:, None], some.flip(0)], dim=1)
+
+
+def _weights(reading: Reading, positions: int, seed: int) -> torch.Tensor:
+    """Return weights (2, steps, positions), others at each step."""
+    generator = torch.Generator().manual_seed(seed)
+    return (0.2 + 4 * torch.rand(2, STEPS, positions, generator=generator)).to(reading.source.input_ids.device)
+
+
+@torch.inference_mode()
+def _at_once(reading: Reading, weights: bool) -> torch.Tensor:
+    source = reading.source.input_ids.shape[1]
+    on_source, on_past = _weights(reading, source, 0), _weights(reading, STEPS, 1)
+    added = Additions(
+        cross=[Bias(lambda steps, positions: on_source)],
+        past=[Bias(lambda steps, positions: on_past[..., :positions])],
+        prompt=source if is_causal(reading.model) else None,
+    )
+    with steered(reading.model, added if weights else Additions()):
+        return reading.decode(_targets(reading)).logits
+
+
+@torch.inference_mode()
+def _in_slots(reading: Reading, weights: bool) -> torch.Tensor:
+    """Return logits (2, steps, vocabulary): the second row begins later, and takes the place of the first."""
+    positions, targets = reading.source.input_ids.shape[1], _targets(reading)
+    given = Weighted(
+        {EVERYWHERE: _weights(reading, positions, 0)} if weights else {},
+        {EVERYWHERE: _weights(reading, STEPS, 1)} if weights else {},
+        [[]],
+    )
+    keys, codes = reading.keys([[]])
+    slots = slots_of(reading.model, 2, STEPS)
+    opened = Opened(reading, keys, codes, given)
+    found: list[list[torch.Tensor]] = [[], []]
+    with slots.running():
+        slots.begin(opened, 0, [0])
+        numbers = [0]
+        for step in range(STEPS + LATER):
+            if step == LATER:
+                slots.begin(opened, 0, [1])
+                numbers.append(1)
+            if step == STEPS:
+                slots.end([0])
+                numbers.remove(0)
+            logits = slots.decode()
+            for number, row in zip(numbers, logits, strict=True):
+                found[number].append(row)
+            at = [min(len(found[number]), STEPS - 1) for number in numbers]
+            slots.say(torch.stack([targets[number, step] for number, step in zip(numbers, at, strict=True)]))
+    return torch.stack([torch.stack(rows) for rows in found])
