@@ -44,8 +44,16 @@ for knob in "attn_bias knob.strength=2" ctx_aug; do
   python scripts/pairing.py "runs/results/pairing-${knob%% *}"
   echo
 done > results/pairing.md
-OMP_NUM_THREADS=1 zsc bench knob=attn_bias knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20] dataset.limit=60 repeats=3 format=md \
-  > results/bench-sweep.md
+export OMP_NUM_THREADS=1
+ten="knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20]"
+zsc bench knob=attn_bias $ten dataset.limit=96 repeats=3 format=md > results/bench-sweep.md
+{
+  zsc bench model=smollm2 knob=attn_bias $ten dataset.limit=12 batch_size=12 repeats=1 format=md
+  echo
+  zsc bench model=smollm2 measure=cost knob=attn_bias batch_size=8 format=md
+  zsc bench model=smollm2 measure=cost knob=self_attn_bias batch_size=8 format=md | tail -n +3
+} > results/bench-language-model.md
+unset OMP_NUM_THREADS
 [ -z "$judge" ] && exit
 for table in {parlor,test_freq}/{self_attention,swap}; do
   run="runs/results/$table"

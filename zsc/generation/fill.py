@@ -25,6 +25,7 @@ from zsc.knobs.stack import under
 from zsc.models.load import Loaded
 
 MEMORY_SHARE = 0.25  # of what is free, for the caches of the decoder
+ROOM = 4
 
 
 @dataclass(frozen=True)
@@ -125,19 +126,23 @@ class Filler:
         queues = [Queue(task, len(task.cell.begin(task.effect))) for task in tasks]
         self.watcher.advance(sum(queue.ready for queue in queues))
         groups = list(alike(queues, self.decoding).values())
-        if self.batches.rows and groups:
-            job, first = tasks[0].job, self.batches.batch(0)[1]
-            if takes_slots(self.decoding, job, is_causal(self.batches.model)):
-                fault = slots_fault(first, any(task.job.knobs for task in tasks))
-                if fault is None:
-                    self._fill_in_slots(groups)
-                    groups = []
-                elif fault not in self.told:
-                    self.told.add(fault)
-                    self.watcher.note(f"responses are made batch by batch: rows at different steps fail ({fault}).")
+        lacking = [number for number, rows in enumerate(self.batches.rows) if any(lacks(one, rows) for one in groups)]
+        if lacking and self._takes_slots(tasks, lacking[0]):
+            self._fill_in_slots(groups)
+        elif lacking:
             self._fill_by_batch(groups)
         for task in tasks:
             task.cell.finish()
+
+    def _takes_slots(self, tasks: Sequence[Task], number: int) -> bool:
+        """Say whether rows at steps of their own can make the responses of ``tasks``, asking the model on a batch."""
+        if not takes_slots(self.decoding, tasks[0].job, is_causal(self.batches.model)):
+            return False
+        fault = slots_fault(self.batches.batch(number)[1], any(task.job.knobs for task in tasks))
+        if fault is not None and fault not in self.told:
+            self.told.add(fault)
+            self.watcher.note(f"responses are made batch by batch: rows at different steps fail ({fault}).")
+        return fault is None
 
     def _fill_in_slots(self, groups: Sequence[Sequence[Queue]]) -> None:
         """Fill the queues, those of a group with the same responses, rows taking each other's place as they end.
@@ -268,7 +273,8 @@ def lock_group(pending: Sequence[Task], together: int, locks: ExitStack) -> list
 def fitting(model: PreTrainedModel, positions: int, decoding: Decoding, batch_size: int, together: int) -> int:
     """Return how many jobs, at least 1 and at most ``together``, a batch can hold in the free memory.
 
-    An estimate of the keys and values that the decoder caches, in ``MEMORY_SHARE`` of the memory.
+    An estimate of the keys and values that the decoder keeps, in ``MEMORY_SHARE`` of the memory; there is room for the
+    longest response ``ROOM`` times over.
     """
     config = model.get_decoder().config
     layers = getattr(config, "decoder_layers", None) or getattr(config, "num_decoder_layers", None)
@@ -277,7 +283,7 @@ def fitting(model: PreTrainedModel, positions: int, decoding: Decoding, batch_si
     head = getattr(config, "head_dim", None) or config.hidden_size // head_count(model)
     width = config.hidden_size if kept is None else kept * head
     per_position = 2 * layers * width * torch.finfo(model.dtype).bits // 8
-    per_job = batch_size * decoding.num_beams * (positions + decoding.max_new_tokens) * per_position
+    per_job = batch_size * decoding.num_beams * (positions + ROOM * decoding.max_new_tokens) * per_position
     on_cuda = model.device.type == "cuda"
     free = torch.cuda.mem_get_info(model.device)[0] if on_cuda else psutil.virtual_memory().available
     return max(1, min(together, int(free * MEMORY_SHARE) // per_job))
