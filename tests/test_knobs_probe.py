@@ -9,7 +9,7 @@ from tests.knob_cases import Given, made_knob, stepped_ways
 from tests.reference import cross_attentions, reweighted, self_attentions
 from zsc.data.layouts import BucketLayout
 from zsc.knobs import AttentionBias, ComponentSwap, ContextAugmentation, DecoderMixing, SelfAttentionBias
-from zsc.knobs.cached import LostAtCachedSteps
+from zsc.knobs.cached import LostAtCachedSteps, check_cached
 from zsc.knobs.finite import NotFinite
 from zsc.knobs.probe import PROBED_TOKENS, NoEffect, moved, probe
 from zsc.models.load import load_model
@@ -172,3 +172,12 @@ def test_other_weights_are_not_compared_at_cached_steps(tiny, source, monkeypatc
     assert probe(model, [ComponentSwap(by="random")], source).kl > 0
     with pytest.raises(ZeroDivisionError):
         probe(model, [SelfAttentionBias("recent", 9.0)], source)
+
+
+def test_rounding_that_grows_with_a_strong_knob_is_no_loss():
+    """As seen on SmolLM2 under a weight of 100 on the past: 1.1e-4 off, where the knob changes whole nats."""
+    check_cached("strong", 1.1e-4, 1e-6, 4.0, 30.0, torch.float32)
+    with pytest.raises(LostAtCachedSteps, match="strong acts otherwise"):
+        check_cached("strong", 0.05, 1e-6, 4.0, 30.0, torch.float32)
+    with pytest.raises(LostAtCachedSteps):
+        check_cached("weak", 1.1e-4, 1e-6, 2e-4, 30.0, torch.float32)

@@ -17,6 +17,7 @@ FINE = (torch.float32, torch.float64)
 # model's difference; in units of the precision of the largest log-probability up to 2.1, in half precision .54.
 TIMES = 4
 FLOOR, HALF_FLOOR = 16, 1
+SHARE = 0.01  # of what knobs change: where they are strong, rounding grows with them, and one that is lost loses more
 
 
 class LostAtCachedSteps(ValueError):
@@ -63,15 +64,18 @@ def apart(cached: torch.Tensor, once: torch.Tensor, kept: torch.Tensor) -> float
     return float((cached - once).abs().mean(dim=-1)[kept].max())
 
 
-def check_cached(what: str, difference: float, of_the_model: float, largest: float, dtype: torch.dtype) -> None:
+def check_cached(
+    what: str, difference: float, of_the_model: float, changed: float, largest: float, dtype: torch.dtype
+) -> None:
     """Raise LostAtCachedSteps if a cache makes more of a ``difference`` (see :func:`apart`) under the knobs ``what``
     than rounding does.
 
-    Rounding makes what it makes ``of_the_model`` without knobs, a few times over, and a few units of the precision of
-    the ``largest`` log-probability. In half precision this may be as much as a weak knob does, which is then let pass.
+    Rounding makes what it makes ``of_the_model`` without knobs, a few times over, a small share of what the knobs have
+    ``changed``, and a few units of the precision of the ``largest`` log-probability. In half precision this may be as
+    much as a weak knob does, which is then let pass.
     """
     floor = FLOOR if dtype in FINE else HALF_FLOOR
-    if difference > max(TIMES * of_the_model, floor * torch.finfo(dtype).eps * largest):
+    if difference > max(TIMES * of_the_model, SHARE * changed, floor * torch.finfo(dtype).eps * largest):
         raise LostAtCachedSteps(
             f"{what} acts otherwise at steps with a cache: log-probabilities are {difference:.2g} off those without one"
             f" (the unmodified model's: {of_the_model:.2g}). This model loses the knob at cached steps with"

@@ -123,7 +123,8 @@ def probe(
         check_finite(on_cached, f"with {names}")
         own = apart(*off.alike(knobs), off.kept[:, :-1])
         theirs = apart(log_probabilities(on_cached), on[:, :-1], off.kept[:, :-1])
-        check_cached(names, theirs, own, float(on.abs().max()), model.dtype)
+        changed = apart(on[:, :-1], off.at_once[:, :-1], off.kept[:, :-1])
+        check_cached(names, theirs, own, changed, float(on.abs().max()), model.dtype)
     divergence = (on.exp() * (on - off.at_once)).sum(dim=-1)[off.kept].mean()
     with eager(model):
         attention = run(knobs, attentions=True)
