@@ -5,8 +5,8 @@
                             checksum of its own
               done.json     how many items there are, and their hash: the mark of a finished cell
 
-Nothing in a finished cell depends on how often it was stopped, on what it was made together with, or on who made it;
-likelihoods alone may differ in the fifth decimal with the size of the batch.
+Nothing in a finished cell depends on how often it was stopped, on what it was made together with, or on who made it,
+but where two tokens tie within rounding; likelihoods may differ in the fifth decimal with the size of the batch.
 """
 
 import hashlib
