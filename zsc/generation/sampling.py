@@ -16,7 +16,7 @@ from transformers import (
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.generation.noise import gumbel
-from zsc.generation.top_p import TopP
+from zsc.generation.top_p import TopP, nuclei
 from zsc.knobs.anatomy import is_causal
 from zsc.knobs.reading import Reading
 from zsc.models.load import PROTOCOL_FIELDS
@@ -82,17 +82,33 @@ def logits_processors(decoding: Decoding, streams: torch.Tensor, reading: Readin
 
 def drawing(decoding: Decoding, streams: torch.Tensor, before: int) -> list[LogitsProcessor]:
     """Return what draws tokens, if the options say so; ``before`` a target stand so many tokens of its prompt."""
-    return [*warpers(decoding), GumbelSampling(streams, before)] if decoding.sample else []
+    if not decoding.sample:
+        return []
+    nucleus = [TopP(decoding.top_p)] if decoding.top_p < 1 else []
+    return [*warpers(decoding), *nucleus, GumbelSampling(streams, before)]
 
 
 def warpers(decoding: Decoding) -> list[LogitsProcessor]:
-    """Return what leaves, of what could be said, what tokens are drawn from."""
+    """Return what scores go through before a nucleus is looked for in them."""
     found: list[LogitsProcessor] = [TemperatureLogitsWarper(float(decoding.temperature))]
     if decoding.top_k:
         found.append(TopKLogitsWarper(decoding.top_k))
-    if decoding.top_p < 1:
-        found.append(TopP(decoding.top_p))
     return found
+
+
+def drawn(decoding: Decoding, scores: torch.Tensor, streams: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """Return the tokens (rows,) that :func:`drawing` makes the best of ``scores`` (rows, vocabulary), which have been
+    through :func:`warpers`, with the noise of ``streams`` (rows,) at ``steps`` (rows,); only those of nuclei are looked
+    at."""
+    if decoding.top_p == 1:
+        return perturbed(scores, streams, steps).argmax(dim=-1)
+    best = torch.empty(len(scores), dtype=torch.long, device=scores.device)
+    for found in nuclei(scores, decoding.top_p):
+        own = scores[found.rows[:, None], found.tokens].masked_fill(~found.kept, -torch.inf)
+        rows = found.rows.to(streams.device)
+        place = perturbed(own, streams[rows], steps[rows], found.tokens).argmax(dim=-1)
+        best[found.rows] = found.tokens.gather(1, place[:, None])[:, 0]
+    return best
 
 
 class OfText(LogitsProcessor):
@@ -130,10 +146,16 @@ class GumbelSampling(LogitsProcessor):
         return perturbed(scores, self.keys, torch.full(self.keys.shape, input_ids.shape[1] - self.before))
 
 
-def perturbed(scores: torch.Tensor, streams: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-    """Return ``scores`` (rows, vocabulary) with the noise of ``streams`` (rows,) at ``steps`` (rows,)."""
-    rows, tokens = torch.nonzero(scores > -torch.inf, as_tuple=True)
+def perturbed(
+    scores: torch.Tensor, streams: torch.Tensor, steps: torch.Tensor, tokens: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return ``scores`` (rows, columns) with the noise of ``streams`` (rows,) at ``steps`` (rows,).
+
+    Columns are the vocabulary, or ``tokens`` (rows, columns).
+    """
+    rows, columns = torch.nonzero(scores > -torch.inf, as_tuple=True)
+    which = columns if tokens is None else tokens[rows, columns]
     where = torch.device("cpu") if scores.device.type == "mps" else scores.device  # which has no float64
     own = rows.to(where)
-    noise = gumbel(streams.to(where)[own], steps.to(where)[own], tokens.to(where)).float().to(scores.device)
-    return scores.float().index_put((rows, tokens), noise, accumulate=True)
+    noise = gumbel(streams.to(where)[own], steps.to(where)[own], which.to(where)).float().to(scores.device)
+    return scores.float().index_put((rows, columns), noise, accumulate=True)

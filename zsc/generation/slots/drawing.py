@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from zsc.generation.decoding import Decoding
-from zsc.generation.sampling import perturbed, warpers
+from zsc.generation.sampling import drawn, warpers
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Drawing:
         if self.decoding.sample:
             for warper in warpers(self.decoding):
                 scores = warper(tokens, scores)
-            scores = perturbed(scores, streams, steps + 1)
+            return drawn(self.decoding, scores, streams, steps + 1)
         return scores.argmax(dim=-1)
 
 
