@@ -99,15 +99,17 @@ class RunFolder:
     def records(self) -> list[Record]:
         return jsonl.load(str(self.path / "records.jsonl"))
 
+    def each_row(self) -> Iterator[dict[str, Any]]:
+        """Yield every generation, in the order written; none of a run that was stopped."""
+        if self.generations.is_file():
+            for number, (_, row) in enumerate(jsonl.read_rows(self.generations), start=1):
+                if lacking := ROW - set(row):
+                    raise ZscError(f"{self.generations}, line {number}: no field '{min(lacking)}'. {AGAIN}")
+                yield row
+
     def rows(self) -> list[dict[str, Any]]:
-        """Return every generation, in the order written; none of a run that was stopped."""
-        if not self.generations.is_file():
-            return []
-        rows = [row for _, row in jsonl.read_rows(self.generations)]
-        for number, row in enumerate(rows, start=1):
-            if lacking := ROW - set(row):
-                raise ZscError(f"{self.generations}, line {number}: no field '{min(lacking)}'. {AGAIN}")
-        return rows
+        """Return what :meth:`each_row` yields."""
+        return list(self.each_row())
 
     def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write the generations, unless they are there already."""

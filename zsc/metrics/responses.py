@@ -1,17 +1,16 @@
 """The responses of a run, read line by line and kept in little more than their texts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from zsc.data import jsonl
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.generation.cells import Place
-from zsc.generation.folder import AGAIN, ROW, RunFolder
+from zsc.generation.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def read_responses(
         for place in product(settings, seeds)
     }
     there = {place: np.zeros(len(records), dtype=bool) for place in cells}
-    for row in _read_rows(folder):
+    for row in folder.each_row():
         place, number = (row["setting"], row["seed"]), numbers.get(row["id"])
         if place in cells and number is not None:
             cell, there[place][number] = cells[place], True
@@ -63,12 +62,3 @@ def check_whole(place: Place, missing: Sequence[str], records: int) -> None:
             f"the run is not finished: setting {place[0]}, seed {place[1]} lacks {len(missing)} of {records}"
             f" responses (first: {missing[0]}). Repeat the command that made it to go on where it stopped."
         )
-
-
-def _read_rows(folder: RunFolder) -> Iterator[dict[str, Any]]:
-    """Yield every generation, one after another; none of a run that was stopped."""
-    if folder.generations.is_file():
-        for number, (_, row) in enumerate(jsonl.read_rows(folder.generations), start=1):
-            if lacking := ROW - set(row):
-                raise ZscError(f"{folder.generations}, line {number}: no field '{min(lacking)}'. {AGAIN}")
-            yield row

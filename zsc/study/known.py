@@ -20,7 +20,7 @@ from zsc.data.control_phrases import load_phrases
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.files import write_atomic
-from zsc.generation.cells import Cell, Place, State, library_versions, records_hash
+from zsc.generation.cells import Cell, Place, library_versions, records_hash
 from zsc.models.local import stamp
 from zsc.options import plain
 from zsc.study.options import KnobChoice, RunOptions
@@ -125,6 +125,6 @@ def recall(
         manifest = {**content["made"], "command": command}
     except (OSError, ValueError, KeyError, TypeError, ZscError):
         return None
-    if not all(cell.stored().state is State.DONE for cell in cells.values()):
+    if not all(cell.done() for cell in cells.values()):
         return None
     return Known(manifest, str(content["remarks"]), cells)

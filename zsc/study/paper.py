@@ -9,7 +9,7 @@ from typing import Any
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.files import write_atomic
-from zsc.generation.cells import State, writing
+from zsc.generation.cells import writing
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.options import read
@@ -152,7 +152,7 @@ def generated(
     parts = [prepare(group.options, group.choices, records, command) for group in groups]
     joint = union(parts)
     say_remarks(joint.remarks, watch)
-    if missing := [cell for cell in joint.cells.values() if cell.stored().state is not State.DONE]:
+    if missing := [cell for cell in joint.cells.values() if not cell.done()]:
         if not options.make:
             lacking = f"{len(missing)} of the {len(joint.cells)} cells of this table"
             raise ZscError(

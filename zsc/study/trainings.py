@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zsc.errors import ZscError
-from zsc.generation.cells import Cell, Place, State, canonical, identified
+from zsc.generation.cells import Cell, Place, canonical, identified
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.score import Row
@@ -98,7 +98,7 @@ def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str
                 say_remarks(experiment.remarks, watch)
                 said.add(experiment.remarks)
             (cell,) = experiment.cells.values()
-            if cell.stored().state is not State.DONE and not options.make:
+            if not cell.done() and not options.make:
                 raise ZscError(
                     f"the responses of {training.folder} are not in {options.cells}, or not whole. Repeat the command"
                     f" with make=true to generate all that is missing. Of this training: {estimate(experiment)}"
