@@ -63,7 +63,9 @@ def filled(folder, model, tokenizer, prompts, together):
     ]
     watcher = SimpleNamespace(note=print, advance=lambda count: None)
     loaded = SimpleNamespace(target_tokenizer=tokenizer)
-    Filler(loaded, ReadBatches(model, sources, 2), Decoding(max_new_tokens=6), together, watcher).fill(tasks)
+    Filler(loaded, ReadBatches(model, sources, 2), Decoding(max_new_tokens=6), together, 2 * together, watcher).fill(
+        tasks
+    )
     return [[(item["response"], item["tokens"]) for item in task.cell.stored().items] for task in tasks]
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -142,7 +143,7 @@ def test_a_link_or_a_file_in_the_place_of_a_cell_is_refused_and_nothing_behind_i
 
 def fill(some):
     tasks = [Task(one, Job([], 0), None) for one in some]
-    Filler(None, None, None, 1, SimpleNamespace(note=print, advance=print)).fill(tasks)
+    Filler(None, None, None, 1, 1, SimpleNamespace(note=print, advance=print)).fill(tasks)
 
 
 @pytest.mark.parametrize("name", ["cell.json", "items.jsonl", "done.json", ".lock", ".cell.json.partial"])
@@ -251,3 +252,18 @@ def test_a_model_whose_files_changed_is_loaded_again(checkpoint, tmp_path):
     again = load_once(options)
     assert again.fingerprint != first.fingerprint
     assert not torch.equal(again.model.get_input_embeddings().weight, first.model.get_input_embeddings().weight)
+
+
+def test_a_finished_cell_is_read_again_only_once_it_changes(cell, monkeypatch):
+    cell.path.mkdir()
+    cell.begin(None)
+    cell.append(ITEMS)
+    assert not cell.done()
+    cell.finish()
+    reads, true = [], cells.Cell.stored
+    monkeypatch.setattr(cells.Cell, "stored", lambda self: reads.append(1) or true(self))
+    assert cell.done() and cell.done() and len(reads) == 1
+    broken = cell.items.read_bytes().replace(b"a", b"b", 1)
+    cell.items.write_bytes(broken)
+    os.utime(cell.items, ns=(1, 1))
+    assert not cell.done() and len(reads) == 2

@@ -52,6 +52,7 @@ REACH = {
     "zsc.generation.finite": ALL,
     "zsc.generation.generate": ALL,
     "zsc.generation.noise": ALL,
+    "zsc.generation.room": ALL,  # what an error says of memory
     "zsc.generation.sampling": ALL,
     "zsc.generation.slots.drawing": ALL,
     "zsc.generation.slots.kept": ALL,
@@ -74,6 +75,7 @@ REACH = {
     "zsc.knobs.in_layers": ALL,
     "zsc.knobs.kinds": ALL,
     "zsc.knobs.masks": ALL,
+    "zsc.knobs.packing": ALL,
     "zsc.knobs.prompt": ALL,
     "zsc.knobs.prompt_masks": ALL,
     "zsc.knobs.read": ALL,

@@ -68,7 +68,7 @@ def filled(folder, model, settings, seeds=(0, 1), together=2, until=None, decodi
     watcher = Watcher(until)
     loaded = SimpleNamespace(target_tokenizer=Words(), model=model)
     decoding = decoding or Decoding(max_new_tokens=9, temperature=1.5)
-    Filler(loaded, ReadBatches(model, sources, 3), decoding, together, watcher).fill(tasks)
+    Filler(loaded, ReadBatches(model, sources, 3), decoding, together, 3 * together, watcher).fill(tasks)
     return [task.cell.items.read_bytes() for task in tasks], watcher
 
 

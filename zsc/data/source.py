@@ -95,6 +95,17 @@ class Sources:
         return np.diff(self._ends)
 
     @property
+    def attended(self) -> np.ndarray:
+        """How many positions of each source are attended."""
+        if self.attend_padding:
+            return self.lengths
+        self._join()
+        counted = (
+            np.concatenate([[0], np.cumsum(self._segments[0] != PAD)]) if self._segments else np.zeros(1, dtype=int)
+        )
+        return np.diff(counted[self._ends])
+
+    @property
     def longest(self) -> int:
         return int(self.lengths.max(initial=0))
 

@@ -7,25 +7,20 @@ from dataclasses import dataclass, field
 from itertools import count, takewhile
 from typing import Any, Protocol
 
-import psutil
-import torch
 from filelock import Timeout
-from transformers import PreTrainedModel
 
 from zsc.errors import ZscError
-from zsc.generation.batches import ReadBatches
+from zsc.generation.batches import ReadBatches, SourcesExceedMemory
 from zsc.generation.cells import Cell, State, writing
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, fit_together, generate, responses
+from zsc.generation.room import out_of_memory
 from zsc.generation.slots.loop import Batch, Loop, Said
 from zsc.generation.slots.sound import slots_fault, takes_slots
 from zsc.knobs import AdditiveKnob, Knob, apply
-from zsc.knobs.anatomy import head_count, is_causal
+from zsc.knobs.anatomy import is_causal
 from zsc.knobs.stack import under
 from zsc.models.load import Loaded
-
-MEMORY_SHARE = 0.25  # of what is free, for the caches of the decoder
-ROOM = 4
 
 
 @dataclass(frozen=True)
@@ -75,18 +70,22 @@ class Watcher(Protocol):
 
 @dataclass
 class Filler:
-    """Fills cells, up to ``together`` of them side by side in one batch of the decoder."""
+    """Fills cells, up to ``together`` of them side by side, up to ``rows`` responses at a time.
+
+    Where the memory does not suffice, it goes on with half as many, and says so; what is there stays.
+    """
 
     loaded: Loaded
     batches: ReadBatches
     decoding: Decoding
     together: int
+    rows: int
     watcher: Watcher
     tally: Tally = field(default_factory=Tally)
     told: set[str] = field(default_factory=set)
 
     def fill(self, tasks: Sequence[Task]) -> Tally:
-        """Fill every cell that is not finished. Raises ZscError where writing fails or one batch exceeds the memory.
+        """Fill every cell that is not finished. Raises ZscError where writing fails or one example exceeds the memory.
 
         A cell that another process is writing is left to it, and waited for when nothing else is left to do.
         """
@@ -105,34 +104,54 @@ class Filler:
         return self.tally
 
     def _found(self, task: Task) -> bool:
+        if task.cell.done():
+            self.tally.found += 1
+            self.watcher.advance(len(task.cell.ids))
+            return True
         stored = task.cell.stored()
         if stored.state is State.BROKEN:
             left = f" Left alone in it: {', '.join(others)}." if (others := task.cell.foreign()) else ""
             self.watcher.note(f"cell {task.cell.path.name} is broken ({stored.why}): it is made again.{left}")
-        if stored.state is State.DONE:
-            self.tally.found += 1
-            self.watcher.advance(len(stored.items))
-        return stored.state is State.DONE
+        return False
 
     def _made_elsewhere(self, task: Task) -> bool:
-        stored = task.cell.stored()
-        if stored.state is State.DONE:
+        if done := task.cell.done():
             self.tally.elsewhere += 1
-            self.watcher.advance(len(stored.items))
-        return stored.state is State.DONE
+            self.watcher.advance(len(task.cell.ids))
+        return done
 
     def _fill_group(self, tasks: Sequence[Task]) -> None:
         """Fill the cells of ``tasks``, which fit together, from the first response that one of them lacks."""
         queues = [Queue(task, len(task.cell.begin(task.effect))) for task in tasks]
         self.watcher.advance(sum(queue.ready for queue in queues))
         groups = list(alike(queues, self.decoding).values())
-        lacking = [number for number, rows in enumerate(self.batches.rows) if any(lacks(one, rows) for one in groups)]
-        if lacking and self._takes_slots(tasks, lacking[0]):
-            self._fill_in_slots(groups)
-        elif lacking:
-            self._fill_by_batch(groups)
+        while (number := self._first_lacking(groups)) is not None:
+            if (exceeded := self._fill_from(number, tasks, groups)) is not None:
+                self._halve(exceeded)
         for task in tasks:
             task.cell.finish()
+
+    def _fill_from(
+        self, number: int, tasks: Sequence[Task], groups: Sequence[Sequence[Queue]]
+    ) -> type[Exception] | None:
+        """Fill the queues, the batch ``number`` first; return what exceeded the memory, if something did.
+
+        No error goes on from here: it would hold what was in the memory.
+        """
+        try:
+            fill = self._fill_in_slots if self._takes_slots(tasks, number) else self._fill_by_batch
+            fill(groups)
+        except SourcesExceedMemory:
+            return SourcesExceedMemory
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            return MemoryError
+        return None
+
+    def _first_lacking(self, groups: Sequence[Sequence[Queue]]) -> int | None:
+        """Return the first batch of which a response is not there."""
+        return next((i for i, rows in enumerate(self.batches.rows) if any(lacks(one, rows) for one in groups)), None)
 
     def _takes_slots(self, tasks: Sequence[Task], number: int) -> bool:
         """Say whether rows at steps of their own can make the responses of ``tasks``, asking the model on a batch."""
@@ -152,19 +171,13 @@ class Filler:
         """
         knobs = [knob for knob in groups[0][0].task.job.knobs if not isinstance(knob, AdditiveKnob)]
         numbers = range(len(self.batches.rows))
-        share = len(numbers) if not knobs else max(1, math.ceil(2 * self.together / len(groups)))
-        start = 0
-        while start < len(numbers):
-            try:
-                batches = self._batches(numbers[start : start + share], groups, knobs)
-                loop = Loop(self.decoding, self._capacity(), self.loaded.target_tokenizer)
-                with closing(self._said(loop, batches, knobs)) as said:
-                    for one in said:
-                        self._keep(one, groups)
-            except torch.OutOfMemoryError as error:
-                self._halve(self.together, f"{self._capacity()} responses at a time", error)
-            else:
-                start += share
+        share = len(numbers) if not knobs else math.ceil(2 * self.rows / (len(groups) * self.batches.size))
+        for start in range(0, len(numbers), share):
+            batches = self._batches(numbers[start : start + share], groups, knobs)
+            loop = Loop(self.decoding, self.rows, self.loaded.target_tokenizer)
+            with closing(self._said(loop, batches, knobs)) as said:
+                for one in said:
+                    self._keep(one, groups)
 
     def _said(self, loop: Loop, batches: Iterator[Batch], knobs: Sequence[Knob]) -> Generator[Said]:
         """Yield what ``loop`` yields: at once, or where ``knobs`` replace weights, when they are off again."""
@@ -194,44 +207,43 @@ class Filler:
         for queue in groups[said.job]:
             self.watcher.advance(queue.put(items))
 
-    def _capacity(self) -> int:
-        return self.together * max(map(len, self.batches.rows))
-
     def _fill_by_batch(self, groups: Sequence[Sequence[Queue]]) -> None:
+        """Fill the queues one batch after the other, as many of them at a time as have room."""
+        several = max(1, self.rows // self.batches.size)
         for number, rows in enumerate(self.batches.rows):
             wanting = [group for group in groups if lacks(group, rows)]
-            while wanting:
-                side_by_side = wanting[: self.together]
-                if not self._fill_batch(number, side_by_side):
-                    continue
-                wanting = wanting[len(side_by_side) :]
+            for start in range(0, len(wanting), several):
+                self._fill_batch(number, wanting[start : start + several])
 
-    def _fill_batch(self, number: int, groups: Sequence[Sequence[Queue]]) -> bool:
-        """Generate the responses of one batch, and append those of each task whose turn it is.
-
-        Returns False, with ``together`` halved, if the memory did not suffice for so many tasks.
-        """
+    def _fill_batch(self, number: int, groups: Sequence[Sequence[Queue]]) -> None:
+        """Generate the responses of one batch, and append those of each task whose turn it is."""
         rows, reading = self.batches.batch(number)
         ids = [groups[0][0].task.cell.ids[i] for i in rows]
         jobs = [group[0].task.job for group in groups]
-        try:
-            by_job = generate(reading, self.loaded.target_tokenizer, ids, jobs, self.decoding)
-        except torch.OutOfMemoryError as error:
-            self._halve(len(groups), f"{len(groups)} times {len(ids)} responses at a time", error)
-            return False
+        by_job = generate(reading, self.loaded.target_tokenizer, ids, jobs, self.decoding)
         for group, made in zip(groups, by_job, strict=True):
             items = {row: one.item(identity) for row, identity, one in zip(rows, ids, made, strict=True)}
             for queue in group:
                 self.watcher.advance(queue.put(items))
-        return True
 
-    def _halve(self, tried: int, what: str, error: Exception) -> None:
-        """Go on with half of ``tried`` at a time. Raises ZscError if that is one."""
-        size = max(map(len, self.batches.rows))
+    def _halve(self, exceeded: type[Exception]) -> None:
+        """Go on with half of what ``exceeded`` the memory. Raises ZscError where that is one example."""
+        size = self.batches.size
+        of_sources = exceeded is SourcesExceedMemory
+        tried = size if of_sources else self.rows
         if tried == 1:
-            raise ZscError(f"{size} examples at a time exceed the memory: reduce batch_size.") from error
-        self.together = tried // 2
-        self.watcher.note(f"{what} exceed the memory: going on with {self.together} times {size}.")
+            raise ZscError(
+                "one example at a time exceeds the memory: choose a smaller model or model.dtype=bfloat16, or shorter"
+                " sources (layout) and responses (decoding.max_new_tokens)."
+            )
+        if of_sources:
+            self.batches = self.batches.resized(tried // 2)
+        else:
+            self.rows = tried // 2
+            if self.rows < size:
+                self.batches = self.batches.resized(self.rows)
+        what = "sources read at once" if of_sources else "responses at a time"
+        self.watcher.note(f"{tried} {what} exceed the memory: going on with {tried // 2}.")
 
 
 def alike(queues: Sequence[Queue], decoding: Decoding) -> dict[Any, list[Queue]]:
@@ -245,7 +257,7 @@ def alike(queues: Sequence[Queue], decoding: Decoding) -> dict[Any, list[Queue]]
 
 def lacks(group: Sequence[Queue], rows: Sequence[int]) -> bool:
     """Say whether a queue of ``group`` lacks a response to one of ``rows``."""
-    return any(queue.ready <= max(rows) for queue in group)
+    return any(row >= queue.ready and row not in queue.waiting for queue in group for row in rows)
 
 
 def evenly(pending: Sequence[Task], most: int) -> int:
@@ -268,22 +280,3 @@ def lock_group(pending: Sequence[Task], together: int, locks: ExitStack) -> list
             locks.callback(lock.release)
             group.append(task)
     return group
-
-
-def fitting(model: PreTrainedModel, positions: int, decoding: Decoding, batch_size: int, together: int) -> int:
-    """Return how many jobs, at least 1 and at most ``together``, a batch can hold in the free memory.
-
-    An estimate of the keys and values that the decoder keeps, in ``MEMORY_SHARE`` of the memory; there is room for the
-    longest response ``ROOM`` times over.
-    """
-    config = model.get_decoder().config
-    layers = getattr(config, "decoder_layers", None) or getattr(config, "num_decoder_layers", None)
-    layers = layers or config.num_hidden_layers
-    kept = getattr(config, "num_key_value_heads", None)
-    head = getattr(config, "head_dim", None) or config.hidden_size // head_count(model)
-    width = config.hidden_size if kept is None else kept * head
-    per_position = 2 * layers * width * torch.finfo(model.dtype).bits // 8
-    per_job = batch_size * decoding.num_beams * (positions + ROOM * decoding.max_new_tokens) * per_position
-    on_cuda = model.device.type == "cuda"
-    free = torch.cuda.mem_get_info(model.device)[0] if on_cuda else psutil.virtual_memory().available
-    return max(1, min(together, int(free * MEMORY_SHARE) // per_job))

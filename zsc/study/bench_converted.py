@@ -16,6 +16,7 @@ from zsc.knobs.anatomy import is_causal
 from zsc.models.load import Loaded
 from zsc.study.bench_ways import Measured
 from zsc.study.experiment import Experiment
+from zsc.study.filling import room_of
 from zsc.study.timing import seconds_of
 
 TOLD = ("max_new_tokens", "min_new_tokens", "sample", "temperature", "top_p", "top_k", "num_beams", "length_penalty",
@@ -45,7 +46,7 @@ class Converted:
         """Make a response to every example of ``experiment``, and decode its text."""
         import ctranslate2
 
-        prompts, size = prompts_of(experiment), experiment.options.batch_size
+        prompts, size = prompts_of(experiment), room_of(experiment).read
         ctranslate2.set_random_seed(experiment.seeds[0])
         made, seconds = seconds_of(lambda: self._texts(prompts, size))
         return Measured(seconds, len(made), sum(len(ids) for ids, _ in made))

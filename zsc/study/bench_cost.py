@@ -17,6 +17,8 @@ from zsc.study.memory import peak_megabytes
 from zsc.study.options import BenchOptions
 from zsc.study.timing import Seconds, ratios, seconds_of
 
+AT_ONCE = 32  # examples, where batch_size is auto
+
 
 def bench_cost(options: BenchOptions) -> list[dict[str, Any]]:
     """Return a row for every setting: time(knob on) / time(knob off) of the first batch of examples.
@@ -25,7 +27,8 @@ def bench_cost(options: BenchOptions) -> list[dict[str, Any]]:
     response is ``max_new_tokens`` long, and the ratio is that of a token. Where knobs put codes beside the source, the
     unmodified model reads as many more positions, so that the ratio is the cost of the knob beyond them.
     """
-    experiment = prepare(options, records=options.dataset.load()[: options.batch_size])
+    size = AT_ONCE if options.batch_size == "auto" else options.batch_size
+    experiment = prepare(options, records=options.dataset.load()[:size])
     loaded, decoding = experiment.loaded, experiment.format.decoding
     decoding = replace(decoding, min_new_tokens=decoding.max_new_tokens)
     reading = read(loaded.model, experiment.sources.batch(range(len(experiment.records))).to(loaded.model.device))

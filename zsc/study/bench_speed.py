@@ -13,6 +13,7 @@ from zsc.errors import ZscError
 from zsc.study.bench_converted import NotConvertible, check_ctranslate2, converted
 from zsc.study.bench_ways import Measured, ours, plain
 from zsc.study.experiment import Experiment, prepare
+from zsc.study.filling import room_of
 from zsc.study.memory import peak_megabytes
 from zsc.study.options import BenchOptions
 from zsc.study.timing import ratios
@@ -52,7 +53,7 @@ def bench_speed(options: BenchOptions, watch: Watch) -> list[dict[str, Any]]:
             peaks.setdefault(name, peak_megabytes())
             watch.say(f"{name}: {one.seconds.cpu:.1f} s CPU, {one.seconds.wall:.1f} s, {one.responses} responses")
     return [
-        {**row, "of": ways[row["way"]].of, "batch": options.batch_size, "peak MB so far": peaks[row["way"]]}
+        {**row, "of": ways[row["way"]].of, "batch": room_of(experiment).read, "peak MB so far": peaks[row["way"]]}
         for row in rows(measured, against)
     ]
 

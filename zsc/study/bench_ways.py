@@ -19,7 +19,7 @@ from zsc.generation.sampling import DRAWING, OF_PROMPT, generation_config
 from zsc.generation.stop import stopping
 from zsc.knobs.anatomy import is_causal
 from zsc.study.experiment import Experiment
-from zsc.study.filling import side_by_side
+from zsc.study.filling import room_of
 from zsc.study.timing import Seconds, seconds_of
 
 
@@ -39,7 +39,7 @@ class Strict:
         pass
 
     def note(self, message: str) -> None:
-        raise ZscError(f"{message} Set together to that many: a benchmark must not change on the way.")
+        raise ZscError(f"{message} Set batch_size to what there is room for: a benchmark must not change on the way.")
 
 
 def ours(experiment: Experiment, places: Sequence[Place]) -> Measured:
@@ -47,8 +47,12 @@ def ours(experiment: Experiment, places: Sequence[Place]) -> Measured:
     loaded = experiment.loaded
 
     def fill(tasks: Sequence[Task]) -> None:
-        batches = ReadBatches(loaded.model, experiment.sources, experiment.options.batch_size)
-        Filler(loaded, batches, experiment.format.decoding, side_by_side(experiment), Strict()).fill(tasks)
+        size = room_of(experiment)
+        batches = ReadBatches(loaded.model, experiment.sources, size.read)
+        filler = Filler(
+            loaded, batches, experiment.format.decoding, experiment.options.together, size.decoded, Strict()
+        )
+        filler.fill(tasks)
 
     with TemporaryDirectory() as folder:
         tasks = [
@@ -69,7 +73,7 @@ def plain(experiment: Experiment) -> Measured:
     """Let the library's own ``generate`` make a response to every example, batch by batch, as its users call it, and
     decode its text: without knobs, likelihoods and storage."""
     model: Any = experiment.loaded.model
-    tokenizer, size = experiment.loaded.target_tokenizer, experiment.options.batch_size
+    tokenizer, size = experiment.loaded.target_tokenizer, room_of(experiment).read
     decoding = experiment.format.decoding
     config = plain_config(decoding, model)
 

@@ -7,8 +7,9 @@ from zsc.errors import INTERRUPTED, ZscError
 from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import State
 from zsc.generation.checks import probe_settings
-from zsc.generation.fill import Filler, Tally, Task, fitting
+from zsc.generation.fill import Filler, Tally, Task
 from zsc.generation.generate import Job
+from zsc.generation.room import Room, room, rows_that_fit
 from zsc.study.experiment import Experiment
 from zsc.study.watch import Advance, Watch
 
@@ -49,7 +50,7 @@ def known_effects(experiment: Experiment) -> Effects:
     """Return the effects noted with cells that are there."""
     effects: Effects = {}
     for (name, _), cell in experiment.cells.items():
-        if cell.stored().state in (State.BEGUN, State.DONE):
+        if cell.done() or cell.stored().state is State.BEGUN:
             effects[name] = cell.effect()
     return effects
 
@@ -71,18 +72,26 @@ class Counted:
 def fill_cells(experiment: Experiment, tasks: list[Task], watch: Watch) -> Tally:
     """Fill ``tasks``. An interrupt becomes a ZscError that says what is kept."""
     options, loaded = experiment.options, experiment.loaded
-    batches = ReadBatches(loaded.model, experiment.sources, options.batch_size)
+    decoding = experiment.format.decoding
+    pack = not decoding.encoder_no_repeat_ngram_size  # whose n-grams end at what is hidden
+    size = room_of(experiment)
+    batches = ReadBatches(loaded.model, experiment.sources, size.read, pack)
     total = len(tasks) * len(experiment.records)
     with watch.progress("responses", total) as advance:
         counted = Counted(watch, advance)
         try:
-            return Filler(loaded, batches, experiment.format.decoding, side_by_side(experiment), counted).fill(tasks)
+            return Filler(loaded, batches, decoding, options.together, size.decoded, counted).fill(tasks)
         except KeyboardInterrupt:
             kept = f"{counted.ready} of {total} responses are kept in {options.cells}"
             raise ZscError(f"interrupted: {kept}; the same command resumes.", INTERRUPTED) from None
 
 
-def side_by_side(experiment: Experiment) -> int:
-    """Return how many settings and seeds the memory lets be decoded together."""
+def room_of(experiment: Experiment) -> Room:
+    """Return how many sources are read at once, and how many responses decoded at a time: what ``batch_size`` says of
+    the one, and ``together`` times as many of the other, as far as the memory allows, or what that has room for."""
     options, positions = experiment.options, experiment.sources.longest
-    return fitting(experiment.loaded.model, positions, experiment.format.decoding, options.batch_size, options.together)
+    model, decoding = experiment.loaded.model, experiment.format.decoding
+    if options.batch_size == "auto":
+        return room(model, positions, decoding)
+    size = options.batch_size
+    return Room(size, max(size, min(options.together * size, rows_that_fit(model, positions, decoding))))

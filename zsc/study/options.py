@@ -10,7 +10,7 @@ from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding, PublishedDecoding, read_decoding
 from zsc.metrics.options import JudgeOptions, ScoringOptions, share
 from zsc.models.options import ModelOptions
-from zsc.options import Count, Seed, plain, value_of
+from zsc.options import Count, Seed, plain, shown, value_of
 from zsc.tables.paper import Published
 
 Format = Literal["table", "md", "csv", "json"]
@@ -23,6 +23,15 @@ def different_seeds(key: str, value: Any) -> tuple[int, ...]:
     if not valid or len(set(value)) < len(value):
         raise ZscError(f"{key}={value} must be a non-empty list of different whole numbers, such as {key}=[0,1,2].")
     return tuple(value)
+
+
+def count_or_auto(key: str, value: Any) -> int | Literal["auto"]:
+    """Return ``value``, of the option ``key``. Raises ZscError unless it is "auto" or a whole number from 1."""
+    if value == "auto":
+        return "auto"
+    if type(value) is not int or value < 1:
+        raise ZscError(f"{key}={shown(value)} must be a whole number of at least 1, or auto.")
+    return value
 
 
 def one_or_several(key: str, value: Any) -> tuple[str, ...]:
@@ -110,7 +119,7 @@ class RunOptions(ScoringOptions):
     layout: Annotated[Layout | AutoLayout, read_layout] = field(default_factory=AutoLayout)
     task: TaskOptions = field(default_factory=TaskOptions)
     seeds: Annotated[tuple[int, ...], different_seeds] = (0, 1, 2)
-    batch_size: Count = 32
+    batch_size: Annotated[int | Literal["auto"], count_or_auto] = "auto"
     together: Count = 8
     cells: str = "runs/cells"
     output: str | None = None

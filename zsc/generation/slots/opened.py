@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from zsc.generation.slots.weights import Weighted, weighted
 from zsc.knobs.base import Knob
 from zsc.knobs.encoder import EncoderReading
+from zsc.knobs.packing import packed
 from zsc.knobs.reading import KeysAndValues, Reading
 from zsc.knobs.stack import additive
 
@@ -33,18 +34,3 @@ def open_reading(reading: Reading, settings: Sequence[Sequence[Knob]], steps: in
     if isinstance(reading, EncoderReading) and all(map(additive, settings)):
         reading = replace(reading, known=keys)
     return Opened(reading, keys, codes, added)
-
-
-def packed(reading: EncoderReading) -> EncoderReading:
-    """Return ``reading`` without positions that no row attends to: those of each row stand together, at the right."""
-    mask = reading.source.attention_mask.bool()
-    width = int(mask.sum(dim=1).max())
-    order = mask.long().argsort(dim=1, stable=True)[:, -width:]  # what is hidden comes first
-    source, states = reading.source, reading.states
-    names = ("input_ids", "attention_mask", "segments", "focus")
-    moved = {name: one.gather(1, order) for name in names if (one := getattr(source, name)) is not None}
-    return replace(
-        reading,
-        source=replace(source, **moved),
-        states=states.gather(1, order[:, :, None].expand(-1, -1, states.shape[2])),
-    )

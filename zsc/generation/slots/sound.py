@@ -7,7 +7,8 @@ from transformers import PreTrainedModel
 
 from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job
-from zsc.generation.slots.opened import Opened, packed
+from zsc.generation.room import out_of_memory
+from zsc.generation.slots.opened import Opened
 from zsc.generation.slots.slots import slots_of
 from zsc.generation.slots.weights import Weighted
 from zsc.knobs.additions import Additions
@@ -15,6 +16,7 @@ from zsc.knobs.anatomy import is_causal
 from zsc.knobs.base import AdditiveKnob
 from zsc.knobs.encoder import EncoderReading
 from zsc.knobs.masks import Bias
+from zsc.knobs.packing import attended_first, packed
 from zsc.knobs.prompt import PromptReading
 from zsc.knobs.reading import Reading
 from zsc.knobs.steering import steered
@@ -56,10 +58,12 @@ def _fault(reading: Reading, weights: bool) -> str | None:
         if any(getattr(layer, "is_sliding", False) for layer in reading.cache.layers):
             return "a layer keeps a sliding window of its past"
     two = reading.select([0, len(reading.source.input_ids) - 1])
-    reading = packed(two) if isinstance(two, EncoderReading) else two
+    shown = packed(two) if isinstance(two, EncoderReading) else two
     try:
-        expected, actual = _at_once(reading, weights), _in_slots(reading, weights)
+        expected, actual = _at_once(two, shown, weights), _in_slots(shown, weights)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if out_of_memory(error):
+            raise
         return f"{type(error).__name__}: {error}"
     largest = float(expected.abs().max())
     apart = float((actual - expected).abs().max())
@@ -71,7 +75,8 @@ def _targets(reading: Reading) -> torch.Tensor:
     """Return what two rows say: the token that decoding starts from, and some of their sources."""
     ids = reading.source.input_ids
     some = ids[:, -1 - torch.arange(STEPS - 1, device=ids.device) % ids.shape[1]]  # where both have text
-    return torch.cat([reading.begins[:, None], some.flip(0)], dim=1)
+    said = some % reading.model.get_decoder().get_input_embeddings().num_embeddings  # which may be fewer than are read
+    return torch.cat([reading.begins[:, None], said.flip(0)], dim=1)
 
 
 def _weights(reading: Reading, positions: int, seed: int) -> torch.Tensor:
@@ -81,16 +86,20 @@ def _weights(reading: Reading, positions: int, seed: int) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _at_once(reading: Reading, weights: bool) -> torch.Tensor:
+def _at_once(reading: Reading, shown: Reading, weights: bool) -> torch.Tensor:
+    """Return logits (2, steps, vocabulary) of ``reading``, under the weights of the positions that are ``shown``."""
     source = reading.source.input_ids.shape[1]
-    on_source, on_past = _weights(reading, source, 0), _weights(reading, STEPS, 1)
+    on_source, on_past = _weights(shown, shown.source.input_ids.shape[1], 0), _weights(reading, STEPS, 1)
+    if shown is not reading:
+        order = attended_first(reading.source.attention_mask)[:, None].expand(-1, STEPS, -1)
+        on_source = on_source.new_ones(2, STEPS, source).scatter(2, order, on_source)
     added = Additions(
         cross=[Bias(lambda steps, positions: on_source)],
         past=[Bias(lambda steps, positions: on_past[..., :positions])],
         prompt=source if is_causal(reading.model) else None,
     )
     with steered(reading.model, added if weights else Additions()):
-        return reading.decode(_targets(reading)).logits
+        return reading.decode(_targets(shown)).logits
 
 
 @torch.inference_mode()
