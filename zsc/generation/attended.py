@@ -10,6 +10,7 @@ from zsc.generation.attention import Attended, Token
 from zsc.knobs.anatomy import is_causal
 from zsc.knobs.apply import apply
 from zsc.knobs.base import Knob
+from zsc.knobs.encoder import start_token
 from zsc.knobs.probe import eager
 from zsc.knobs.read import read
 from zsc.knobs.spans import common_length, decoded
@@ -65,10 +66,8 @@ def decoder_ids(
     The token ``start``, or that of the model, comes first, then the token that a model is forced to begin with, if it
     is, then the response.
     """
-    config = model.generation_config
-    if start is None:
-        start = config.bos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
-    first = config.forced_bos_token_id if forced_first is None else forced_first
+    start = start_token(model) if start is None else start
+    first = model.generation_config.forced_bos_token_id if forced_first is None else forced_first
     forced = [] if first is None else [first]
     response_ids = tokenizer(text_target=response, add_special_tokens=False)["input_ids"]
     return torch.tensor([[start, *forced, *response_ids]], device=model.device), len(forced)

@@ -54,6 +54,13 @@ def phrase_states(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor)
     return states if projection is None else projection(states)
 
 
+def start_token(model: PreTrainedModel) -> int:
+    """Return the token from which the decoder of ``model`` starts: one of its own, or that for beginnings."""
+    own = model.generation_config
+    start: int = own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id
+    return start
+
+
 def cache_of(known: KeysAndValues) -> EncoderDecoderCache:
     """Return a cache that holds the keys and values of the source alone."""
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
@@ -158,6 +165,4 @@ class EncoderReading(Reading):
 
     @property
     def begins(self) -> torch.Tensor:
-        own = self.model.generation_config
-        start = own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id
-        return torch.full((len(self.states),), start, device=self.states.device)
+        return torch.full((len(self.states),), start_token(self.model), device=self.states.device)

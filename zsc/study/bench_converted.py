@@ -13,6 +13,7 @@ from zsc.errors import first_line
 from zsc.generation.decoding import Decoding
 from zsc.install import check_installed
 from zsc.knobs.anatomy import is_causal
+from zsc.knobs.encoder import start_token
 from zsc.models.load import Loaded
 from zsc.study.bench_ways import Measured
 from zsc.study.experiment import Experiment
@@ -94,7 +95,8 @@ def converted(loaded: Loaded, decoding: Decoding) -> Converted:
         try:
             TransformersConverter(str(own)).convert(str(other), quantization=precision)
             if not is_causal(loaded.model):
-                edit(other / "config.json", decoder_start_token=start_token(loaded))
+                begins = loaded.target_tokenizer.convert_ids_to_tokens(start_token(loaded.model))
+                edit(other / "config.json", decoder_start_token=str(begins))
             engine = kind(
                 str(other),
                 device=device.type,
@@ -151,12 +153,6 @@ def prompts_of(experiment: Experiment) -> list[list[str]]:
 def end_tokens(loaded: Loaded) -> list[int]:
     end = loaded.model.generation_config.eos_token_id
     return [end] if isinstance(end, int) else list(end)
-
-
-def start_token(loaded: Loaded) -> str:
-    config = loaded.model.generation_config
-    start = config.bos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
-    return str(loaded.target_tokenizer.convert_ids_to_tokens(start))
 
 
 def first_token(loaded: Loaded, decoding: Decoding) -> int | None:
