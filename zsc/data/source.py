@@ -40,6 +40,10 @@ class Source:
         index = torch.tensor(rows, device=self.input_ids.device)
         return self._each(lambda tensor: tensor[index])
 
+    def at(self, order: torch.Tensor) -> Source:
+        """Return the positions ``order`` (batch, width) of each row."""
+        return self._each(lambda tensor: tensor.gather(1, order))
+
     def repeat(self, times: int) -> Source:
         """Return ``times`` copies, one after the other."""
         return self._each(lambda tensor: tensor.repeat(times, 1))

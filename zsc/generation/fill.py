@@ -13,7 +13,7 @@ from zsc.errors import ZscError
 from zsc.generation.batches import ReadBatches, SourcesExceedMemory
 from zsc.generation.cells import Cell, State, writing
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import Job, fit_together, generate, responses
+from zsc.generation.generate import Job, Response, fit_together, generate, responses
 from zsc.generation.room import out_of_memory
 from zsc.generation.slots.loop import Batch, Loop, Said
 from zsc.generation.slots.sound import slots_fault, takes_slots
@@ -200,12 +200,9 @@ class Filler:
                 yield Batch(number, under(reading, knobs), ids, jobs)
 
     def _keep(self, said: Said, groups: Sequence[Sequence[Queue]]) -> None:
-        rows = self.batches.rows[said.batch.number]
-        ids = said.batch.ids
+        rows, ids = self.batches.rows[said.batch.number], said.batch.ids
         made = responses(said.reading, self.loaded.target_tokenizer, self.decoding, ids, said.tokens)
-        items = {row: one.item(identity) for row, identity, one in zip(rows, ids, made, strict=True)}
-        for queue in groups[said.job]:
-            self.watcher.advance(queue.put(items))
+        self._put(groups[said.job], rows, ids, made)
 
     def _fill_by_batch(self, groups: Sequence[Sequence[Queue]]) -> None:
         """Fill the queues one batch after the other, as many of them at a time as have room."""
@@ -222,9 +219,12 @@ class Filler:
         jobs = [group[0].task.job for group in groups]
         by_job = generate(reading, self.loaded.target_tokenizer, ids, jobs, self.decoding)
         for group, made in zip(groups, by_job, strict=True):
-            items = {row: one.item(identity) for row, identity, one in zip(rows, ids, made, strict=True)}
-            for queue in group:
-                self.watcher.advance(queue.put(items))
+            self._put(group, rows, ids, made)
+
+    def _put(self, group: Sequence[Queue], rows: Sequence[int], ids: Sequence[str], made: Sequence[Response]) -> None:
+        items = {row: one.item(identity) for row, identity, one in zip(rows, ids, made, strict=True)}
+        for queue in group:
+            self.watcher.advance(queue.put(items))
 
     def _halve(self, exceeded: type[Exception]) -> None:
         """Go on with half of what ``exceeded`` the memory. Raises ZscError where that is one example."""

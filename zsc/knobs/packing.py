@@ -35,19 +35,11 @@ def attended_first(mask: torch.Tensor) -> torch.Tensor:
     return shown.long().argsort(dim=1, stable=True)[:, -int(shown.sum(dim=1).max()) :]
 
 
-def packed_source(source: Source, order: torch.Tensor) -> Source:
-    """Return the positions ``order`` (rows, width) of ``source``."""
-    names = ("input_ids", "attention_mask", "segments", "focus")
-    return replace(
-        source, **{name: one.gather(1, order) for name in names if (one := getattr(source, name)) is not None}
-    )
-
-
 def packed(reading: EncoderReading) -> EncoderReading:
     """Return ``reading`` without positions that no row attends to: those of each row stand together, at the right."""
     order = attended_first(reading.source.attention_mask)
     states = reading.states.gather(1, order[:, :, None].expand(-1, -1, reading.states.shape[2]))
-    return replace(reading, source=packed_source(reading.source, order), states=states)
+    return replace(reading, source=reading.source.at(order), states=states)
 
 
 def read_packed(model: PreTrainedModel, source: Source) -> EncoderReading:
@@ -60,7 +52,7 @@ def read_packed(model: PreTrainedModel, source: Source) -> EncoderReading:
         return EncoderReading(model, source, encode(model, source))
     with packing(model.get_encoder(), order, source.input_ids.shape[1]):
         states = encode(model, source)
-    return EncoderReading(model, packed_source(source, order), states)
+    return EncoderReading(model, source.at(order), states)
 
 
 @contextmanager

@@ -10,16 +10,15 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from zsc.errors import ZscError
-from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import Cell, Place
 from zsc.generation.decoding import Decoding
-from zsc.generation.fill import Filler, Task
+from zsc.generation.fill import Task
 from zsc.generation.generate import Job, response_mask
 from zsc.generation.sampling import DRAWING, OF_PROMPT, generation_config
 from zsc.generation.stop import stopping
 from zsc.knobs.anatomy import is_causal
 from zsc.study.experiment import Experiment
-from zsc.study.filling import room_of
+from zsc.study.filling import filler, room_of
 from zsc.study.timing import Seconds, seconds_of
 
 
@@ -44,16 +43,6 @@ class Strict:
 
 def ours(experiment: Experiment, places: Sequence[Place]) -> Measured:
     """Fill new cells of ``places``, as a run does: from encoding the examples to the mark of the last cell."""
-    loaded = experiment.loaded
-
-    def fill(tasks: Sequence[Task]) -> None:
-        size = room_of(experiment)
-        batches = ReadBatches(loaded.model, experiment.sources, size.read)
-        filler = Filler(
-            loaded, batches, experiment.format.decoding, experiment.options.together, size.decoded, Strict()
-        )
-        filler.fill(tasks)
-
     with TemporaryDirectory() as folder:
         tasks = [
             Task(
@@ -63,7 +52,7 @@ def ours(experiment: Experiment, places: Sequence[Place]) -> Measured:
             )
             for name, seed in places
         ]
-        _, seconds = seconds_of(lambda: fill(tasks))
+        _, seconds = seconds_of(lambda: filler(experiment, Strict()).fill(tasks))
         items = [item for task in tasks for item in task.cell.stored().items]
     return Measured(seconds, len(items), sum(item["tokens"] for item in items))
 

@@ -7,7 +7,7 @@ from zsc.errors import INTERRUPTED, ZscError
 from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import State
 from zsc.generation.checks import probe_settings
-from zsc.generation.fill import Filler, Tally, Task
+from zsc.generation.fill import Filler, Tally, Task, Watcher
 from zsc.generation.generate import Job
 from zsc.generation.room import Room, room, rows_that_fit
 from zsc.study.experiment import Experiment
@@ -71,19 +71,22 @@ class Counted:
 
 def fill_cells(experiment: Experiment, tasks: list[Task], watch: Watch) -> Tally:
     """Fill ``tasks``. An interrupt becomes a ZscError that says what is kept."""
-    options, loaded = experiment.options, experiment.loaded
-    decoding = experiment.format.decoding
-    pack = not decoding.encoder_no_repeat_ngram_size  # whose n-grams end at what is hidden
-    size = room_of(experiment)
-    batches = ReadBatches(loaded.model, experiment.sources, size.read, pack)
     total = len(tasks) * len(experiment.records)
     with watch.progress("responses", total) as advance:
         counted = Counted(watch, advance)
         try:
-            return Filler(loaded, batches, decoding, options.together, size.decoded, counted).fill(tasks)
+            return filler(experiment, counted).fill(tasks)
         except KeyboardInterrupt:
-            kept = f"{counted.ready} of {total} responses are kept in {options.cells}"
+            kept = f"{counted.ready} of {total} responses are kept in {experiment.options.cells}"
             raise ZscError(f"interrupted: {kept}; the same command resumes.", INTERRUPTED) from None
+
+
+def filler(experiment: Experiment, watcher: Watcher) -> Filler:
+    """Return what fills cells of ``experiment``, as much at a time as its options and the memory allow."""
+    loaded, decoding, size = experiment.loaded, experiment.format.decoding, room_of(experiment)
+    pack = not decoding.encoder_no_repeat_ngram_size  # whose n-grams end at what is hidden
+    batches = ReadBatches(loaded.model, experiment.sources, size.read, pack)
+    return Filler(loaded, batches, decoding, experiment.options.together, size.decoded, watcher)
 
 
 def room_of(experiment: Experiment) -> Room:
