@@ -1,15 +1,17 @@
 """Write files so that none is ever left half-written, and none is written or emptied through a symbolic link."""
 
+import contextlib
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+import uuid
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import BaseFileLock, FileLock
-
 from zsc.errors import ZscError
+
+ABANDONED = 3600  # seconds after which a file that is still not in its place is one of a write that was killed
 
 
 def refuse_link(path: Path) -> None:
@@ -30,23 +32,32 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         handle.write(content.encode() if isinstance(content, str) else content)
 
 
-@contextmanager
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a context to write in parts what :func:`write_atomic` writes at once; nothing is there before its end."""
-    partial = partial_name(path)
-    for place in (path, partial):
-        refuse_link(place)
-    partial.unlink(missing_ok=True)  # of a write that was killed
-    with os.fdopen(_opened(partial, os.O_CREAT | os.O_EXCL), "wb") as handle:
-        yield handle
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
+    refuse_link(path)
+    _drop_abandoned(path)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with os.fdopen(_opened(partial, os.O_CREAT | os.O_EXCL), "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def partial_name(path: Path) -> Path:
-    """Return the name under which :func:`write_atomic` writes what is to become ``path``."""
-    return path.with_name(f".{path.name}.partial")
+def is_partial_of(name: str, files: Collection[str]) -> bool:
+    """Say whether ``name`` is one that writing one of ``files`` leaves if it is killed."""
+    return any(name.startswith(f".{file}.") for file in files)
+
+
+def _drop_abandoned(path: Path) -> None:
+    for partial in path.parent.glob(f".{path.name}.*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > ABANDONED:
+                partial.unlink()
 
 
 def append(path: Path, text: str) -> None:
@@ -69,14 +80,6 @@ def drop_partial_line(path: Path) -> None:
         complete = content[: content.rfind(b"\n") + 1]
         if complete != content:
             write_atomic(path, complete.decode("utf-8"))
-
-
-def lock_at(path: Path) -> BaseFileLock:
-    """Return a lock for whoever writes, at ``path``. Raises ZscError where that is anything but a plain file."""
-    refuse_link(path)
-    if path.exists() and not path.is_file():
-        raise ZscError(f"{path} is there and is no file: a lock of zsc has no place. Remove it.")
-    return FileLock(path)
 
 
 def remove_folder(path: Path) -> None:

@@ -11,7 +11,7 @@ RUN_GROUPS = ("task", "model", "dataset", "knob", "decoding", "layout")
 GROUPS = {
     "train": ("objective", "layout"),
     "table": ("table", "task", "model", "dataset", "decoding", "layout"),
-} | dict.fromkeys(("run", "sweep", "plan", "tune", "bench", "data", "doctor"), RUN_GROUPS)
+} | dict.fromkeys(("run", "sweep", "work", "plan", "tune", "bench", "data", "doctor"), RUN_GROUPS)
 FOLDER_FLAGS = ("--config-dir", "-cd")
 
 

@@ -19,6 +19,8 @@ from zsc.errors import INTERRUPTED, ZscError
 from zsc.interrupts import deferred_interrupts
 from zsc.terminal import outlets
 
+OF_TABLES = ("work", "plan")  # commands that take the options of a table as well as those of a run
+
 
 def launch(command: str, arguments: list[str]) -> None:
     """Check ``arguments`` and run ``command`` on every config they compose.
@@ -27,6 +29,8 @@ def launch(command: str, arguments: list[str]) -> None:
     """
     path = f"zsc.cli.{'run' if command == 'sweep' else command}:{command}"
     flags, overrides = split_arguments(arguments)
+    if command in OF_TABLES and any(word.startswith("table=") for word in overrides):
+        command, path = "table", f"{path}_table"
     several = multirun(flags, overrides)
     folder = config_folder(flags)
     overrides = expand(overrides, several, folder, short="model" in GROUPS.get(command, ()))

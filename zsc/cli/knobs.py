@@ -9,7 +9,7 @@ from zsc.cli.compose import composed, own_folder, resolved, shipped_configs
 from zsc.cli.expand import expand
 from zsc.errors import ZscError, first_line
 from zsc.options import plain
-from zsc.study.options import KnobChoice, RunOptions
+from zsc.study.options import KnobChoice, RunOptions, TableOptions
 
 
 def compose_knob(text: str, options: RunOptions) -> KnobChoice:
@@ -29,3 +29,12 @@ def compose_knob(text: str, options: RunOptions) -> KnobChoice:
         knob = OmegaConf.to_container(composed("run", overrides, folder).knob)
     values = resolved(OmegaConf.create({**plain(options), "knob": knob}))
     return KnobChoice.from_mapping(values["knob"])
+
+
+def table_choices(options: TableOptions) -> list[list[KnobChoice]]:
+    """Return the choices of knobs of each group of a table. Raises ZscError for a table that compares trainings."""
+    if options.table.baseline is not None:
+        raise ZscError(
+            "this table compares trainings, each with a model of its own: zsc table makes it, with make=true."
+        )
+    return [[compose_knob(run, options) for run in group.runs] for group in options.table.groups]

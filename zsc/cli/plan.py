@@ -1,10 +1,11 @@
-"""`zsc plan`: the cells of a run, what is there, and how long the rest will take."""
+"""`zsc plan`: the cells of a run or a table, what is there, who makes what, and how long the rest will take."""
 
 from omegaconf import DictConfig
 
 from zsc.cli.compose import options_of
-from zsc.study.experiment import prepare
-from zsc.study.options import RunOptions
+from zsc.cli.knobs import table_choices
+from zsc.study.experiment import Experiment, prepare, union
+from zsc.study.options import Format, PaperFormat, RunOptions, TableOptions
 from zsc.study.plan import cell_rows, estimate
 from zsc.tables.render import render
 from zsc.terminal import say
@@ -13,6 +14,16 @@ from zsc.terminal import say
 def plan(cfg: DictConfig) -> None:
     """Print the cells of ``cfg`` (configs/plan.yaml) on stdout, and an estimate of time on stderr."""
     options = options_of(RunOptions, cfg)
-    experiment = prepare(options)
-    print(render(cell_rows(experiment), options.format))
+    show(prepare(options), options.format)
+
+
+def plan_table(cfg: DictConfig) -> None:
+    """As :func:`plan`, of the table that ``cfg`` (configs/table.yaml) names."""
+    options = options_of(TableOptions, cfg)
+    records = options.dataset.load()
+    show(union([prepare(options, choices, records) for choices in table_choices(options)]), options.format)
+
+
+def show(experiment: Experiment, style: Format | PaperFormat) -> None:
+    print(render(cell_rows(experiment), style))
     say(estimate(experiment))

@@ -6,7 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from zsc.cli.compose import command_line, options_of, resolved
-from zsc.cli.knobs import compose_knob
+from zsc.cli.knobs import table_choices
 from zsc.errors import ZscError
 from zsc.study.options import TableOptions
 from zsc.study.paper import check_spec, make, save
@@ -27,8 +27,7 @@ def table(cfg: DictConfig) -> None:
         check_given(name)
         paper_table, folders = compare(options, name, watch, command_line())
     else:
-        choices = [[compose_knob(run, options) for run in group.runs] for group in options.table.groups]
-        paper_table, folders = make(options, name, choices, watch, command_line())
+        paper_table, folders = make(options, name, table_choices(options), watch, command_line())
     print(render_paper(paper_table, options.format))
     if options.save is not None:
         save(paper_table, Path(options.save))

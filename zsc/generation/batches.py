@@ -14,6 +14,7 @@ from zsc.knobs.read import read
 from zsc.knobs.reading import Reading
 
 KEPT_SHARE = 0.25  # of the memory that is free, for what was read
+SHARD = 1000  # records
 WINDOW = 4  # batches among which sources are put together by length
 
 
@@ -27,14 +28,34 @@ class ReadBatches:
     Batches are made of sources of like length, out of ``WINDOW`` times as many that follow each other [D], so that the
     responses to a window are all there before those to the next are begun. Sources of one length stay in their order.
     Positions that are not attended to are left out where ``pack`` allows it and the model gives the same without them.
+    No batch has sources of two shards, of ``shard`` records each.
     """
 
-    def __init__(self, model: PreTrainedModel, sources: Sources, batch_size: int, pack: bool = True):
-        self.model, self.sources, self.size, self.pack = model, sources, batch_size, pack
-        self.rows = by_length(sources.lengths, sources.attended, batch_size)
+    def __init__(
+        self, model: PreTrainedModel, sources: Sources, batch_size: int, pack: bool = True, shard: int = SHARD
+    ):
+        self.model, self.sources, self.size, self.pack, self.shard = model, sources, batch_size, pack, shard
+        lengths, attended = sources.lengths, sources.attended
+        self.rows: list[list[int]] = []
+        self._first = [0]  # batch of each shard
+        for start in range(0, len(sources), shard):
+            part = slice(start, start + shard)
+            self.rows += [
+                [start + row for row in rows] for rows in by_length(lengths[part], attended[part], batch_size)
+            ]
+            self._first.append(len(self.rows))
         self.passes, self.limit = 0, int(KEPT_SHARE * free_memory(model.device))
         self._kept: dict[int, Reading] = {}
         self._bytes = 0
+
+    def of_shard(self, start: int) -> range:
+        """Return the numbers of the batches of the shard that begins with the record ``start``, and keep what was read
+        of no other."""
+        number = start // self.shard
+        found = range(self._first[number], self._first[number + 1])
+        for other in [one for one in self._kept if one not in found]:
+            self._bytes -= self._kept.pop(other).nbytes
+        return found
 
     def batch(self, number: int) -> tuple[Sequence[int], Reading]:
         """Return the numbers of the records in a batch, and what the model has read of their sources.
@@ -52,7 +73,7 @@ class ReadBatches:
 
     def resized(self, batch_size: int) -> "ReadBatches":
         """Return the same sources in batches of another size."""
-        return ReadBatches(self.model, self.sources, batch_size, self.pack)
+        return ReadBatches(self.model, self.sources, batch_size, self.pack, self.shard)
 
     def _read(self, rows: Sequence[int]) -> Reading:
         try:

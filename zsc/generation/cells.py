@@ -1,8 +1,8 @@
 """Cells: the responses of one setting and seed to a list of records, stored under a hash of all that decides them.
 
     ROOT/HASH/cell.json     what the hash is of, and the effect of the setting as probed
-              items.jsonl   one response per record, in the order of the records, written as they come, each with a
-                            checksum of its own
+              shards/       what is there of an unfinished cell, range by range of its records, as it comes
+              items.jsonl   one response per record, in the order of the records, each with a checksum of its own
               done.json     how many items there are, and their hash: the mark of a finished cell
 
 Nothing in a finished cell depends on how often it was stopped, on what it was made together with, or on who made it,
@@ -11,9 +11,8 @@ but where two tokens tie within rounding; likelihoods may differ in the fifth de
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -21,17 +20,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock
-
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line
-from zsc.files import append, lock_at, partial_name, refuse_link, write_atomic
+from zsc.files import is_partial_of, refuse_link, replacing, write_atomic
+from zsc.generation import shards
 from zsc.generation.code import code_hash
+from zsc.generation.items import read
+from zsc.generation.shards import Shard
+from zsc.leases import held
 
 LIBRARIES = ("torch", "transformers", "tokenizers")
 MADE_WITH = ("code", "libraries")  # parts of a cell's spec: what makes its responses of the others
-FIELDS = {"id", "response", "tokens", "nll"}
-CHECK, LOCK = "check", ".lock"
+LEASE, LOCK = ".lease", ".lock"  # the latter of earlier versions
 PARTS = ("cell.json", "items.jsonl", "done.json")
 
 Place = tuple[str, int]  # of a cell in a run: setting and seed
@@ -46,10 +46,10 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Stored:
-    """What a cell's folder holds: its ``state``, its whole ``items``, and for a broken cell ``why``."""
+    """What a cell's folder holds: its ``state``, how many responses are ``ready``, and for a broken cell ``why``."""
 
     state: State
-    items: list[dict[str, Any]]
+    ready: int = 0
     why: str = ""
 
 
@@ -107,23 +107,34 @@ class Cell:
     def items(self) -> Path:
         return self.path / "items.jsonl"
 
-    @property
-    def lock(self) -> BaseFileLock:
-        """A lock for whoever writes."""
-        return lock_at(self.path / LOCK)
+    def lease(self) -> AbstractContextManager[None]:
+        """Return a context for short work on the cell as a whole, in which no other worker does any."""
+        return held(self.path / LEASE)
+
+    def shards(self, size: int) -> list[Shard]:
+        """Return the cell in parts of ``size`` records, the last one of what is left."""
+        count = len(self.ids)
+        return [Shard(self, start, min(start + size, count)) for start in range(0, count, size)]
 
     def check_place(self) -> None:
         """Raise ZscError where a symbolic link or a file lies in the place of the cell, or a link in that of one of its
         files."""
-        for place in (self.path, *(self.path / name for name in (*PARTS, LOCK))):
+        for place in (self.path, *(self.path / name for name in (*PARTS, LEASE, shards.FOLDER))):
             refuse_link(place)
         if self.path.exists() and not self.path.is_dir():
             raise ZscError(f"{self.path} is a file in the place of a cell. Remove it, or set cells=FOLDER.")
 
     def foreign(self) -> list[str]:
         """Return what lies in the cell's folder and is not of the cell, sorted by name."""
-        own = {LOCK, *PARTS, *(partial_name(self.path / name).name for name in PARTS)}
-        return sorted(part.name for part in self.path.iterdir() if part.name not in own) if self.path.is_dir() else []
+        if not self.path.is_dir():
+            return []
+        own = {LEASE, LOCK, shards.FOLDER, *PARTS}
+        others = [
+            part.name
+            for part in self.path.iterdir()
+            if part.name not in own and not is_partial_of(part.name, (*PARTS, LEASE))
+        ]
+        return sorted([*others, *(f"{shards.FOLDER}/{name}" for name in shards.foreign(self.path))])
 
     def stored(self) -> Stored:
         """Return what is there, checked against the cell's hash, its records and its mark.
@@ -133,21 +144,20 @@ class Cell:
         self.check_place()
         try:
             described = json.loads((self.path / "cell.json").read_text(encoding="utf-8"))
-            mark = _content(self.path / "done.json")  # before the responses, which may be finished meanwhile
-            content = _content(self.items) or b""
+            mark = _content(self.path / "done.json")
+            as_marked = mark is not None and self.items.is_file() and mark == _mark(self.items, len(self.ids))
         except (FileNotFoundError, NotADirectoryError):
-            return Stored(State.MISSING, [])
+            return Stored(State.MISSING)
         except (ValueError, OSError) as error:
-            return Stored(State.BROKEN, [], f"its files cannot be read ({first_line(error)})")
+            return Stored(State.BROKEN, 0, f"its files cannot be read ({first_line(error)})")
         known = isinstance(described, dict) and set(described) == {"spec", "effect"}
         if not known or canonical(described["spec"]) != canonical(self.spec):
-            return Stored(State.BROKEN, [], "cell.json describes another cell")
-        items = self._complete(content)
-        if mark is not None and (mark != _mark(content).encode() or len(items) < len(self.ids)):
-            return Stored(State.BROKEN, [], "its responses are not those it was finished with")
-        if mark is None and len(items) < content.count(b"\n"):
-            return Stored(State.BROKEN, [], "a response is not the one that was written")
-        return Stored(State.BEGUN if mark is None else State.DONE, items)
+            return Stored(State.BROKEN, 0, "cell.json describes another cell")
+        if mark is None:
+            return Stored(State.BEGUN, shards.ready(self))
+        if not as_marked:
+            return Stored(State.BROKEN, 0, "its responses are not those it was finished with")
+        return Stored(State.DONE, len(self.ids))
 
     def done(self) -> bool:
         """Say whether the cell is finished, by :meth:`stored`, which is asked again only where its files change.
@@ -155,63 +165,65 @@ class Cell:
         Raises what :meth:`check_place` raises.
         """
         files = self._files()
-        if files not in self._seen and self.stored().state is State.DONE:
+        if files not in self._seen and (self.path / "done.json").exists() and self.stored().state is State.DONE:
             self._seen.add(files)
         return files in self._seen
+
+    def responses(self) -> Iterator[dict[str, Any]]:
+        """Yield the items of a finished cell, in the order of its records. Raises ZscError if it is not finished."""
+        if not self.done():
+            raise ZscError(f"cell {self.path} was changed while it was read. Repeat the command.")
+        with self.items.open("rb") as handle:
+            yield from map(read, handle)
 
     def effect(self) -> dict[str, Any] | None:
         """Return the effect recorded with the cell."""
         effect: dict[str, Any] | None = json.loads((self.path / "cell.json").read_text(encoding="utf-8"))["effect"]
         return effect
 
-    def begin(self, effect: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-        """Make the cell, which must be locked, ready for writing; return its whole items.
+    def begin(self, effect: Mapping[str, Any] | None) -> None:
+        """Make the cell ready for the writers of its shards, unless it is.
 
-        A broken cell loses its own files and keeps any others, and a line that a kill left without its end is cut off.
-        Raises what :meth:`check_place` raises, and ZscError where a folder with content lies in the place of a file.
+        A broken cell loses its own files and keeps any others. Raises what :meth:`check_place` raises, and ZscError
+        where a folder with content lies in the place of a file.
         """
-        found = self.stored()
-        if found.state in (State.MISSING, State.BROKEN):
-            for name in PARTS:
-                _remove(self.path / name)
-            described = {"spec": self.spec, "effect": effect}
-            write_atomic(
-                self.path / "cell.json", json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-            )
-        expected = _lines(found.items)
-        if self.items.is_file() and self.items.read_text(encoding="utf-8", errors="replace") != expected:
-            write_atomic(self.items, expected)
-        return found.items
+        self.check_place()
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self._lacks_description():
+            with self.lease():
+                if self._lacks_description():
+                    self._describe(effect)
+        if not self.done():
+            (self.path / shards.FOLDER).mkdir(exist_ok=True)
 
-    def append(self, items: Sequence[Mapping[str, Any]]) -> None:
-        append(self.items, _lines(items))
+    def join(self, parts: Sequence[Shard]) -> bool:
+        """Finish the cell where all of its ``parts`` are there; say whether it is finished."""
+        with self.lease():
+            if not self.done():
+                if [shard for shard in parts if not shard.whole()]:
+                    return False
+                with replacing(self.items) as file:
+                    for shard in parts:
+                        file.write(shard.path.read_bytes())
+                write_atomic(self.path / "done.json", _mark(self.items, len(self.ids)))
+            shards.remove(self.path)
+        return True
 
-    def finish(self) -> None:
-        """Mark the cell as finished, once its items are on disk."""
-        with self.items.open("rb") as handle:
-            content = handle.read()
-            os.fsync(handle.fileno())
-        write_atomic(self.path / "done.json", _mark(content))
+    def _lacks_description(self) -> bool:
+        return self.stored().state in (State.MISSING, State.BROKEN)
+
+    def _describe(self, effect: Mapping[str, Any] | None) -> None:
+        for name in PARTS:
+            _remove(self.path / name)
+        shards.remove(self.path)
+        described = {"spec": self.spec, "effect": effect}
+        text = json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False)
+        write_atomic(self.path / "cell.json", f"{text}\n")
 
     def _files(self) -> tuple[int, ...]:
         """Return what tells one state of the files from another."""
         found = [file.stat() for name in PARTS if (file := self.path / name).exists()]
         return tuple(number for one in found for number in (one.st_mtime_ns, one.st_size, one.st_ino))
-
-    def _complete(self, content: bytes) -> list[dict[str, Any]]:
-        """Return the items of ``content`` as far as they are whole and those of the records in order."""
-        items: list[dict[str, Any]] = []
-        for identity, line in zip(self.ids, content.splitlines(keepends=True), strict=False):
-            try:
-                item = json.loads(line)
-            except ValueError:
-                break
-            if not line.endswith(b"\n") or not isinstance(item, dict) or item.pop(CHECK, None) != _check(item):
-                break
-            if set(item) != FIELDS or item["id"] != identity:
-                break
-            items.append(item)
-        return items
 
 
 def identified(cells: Mapping[Place, Cell]) -> dict[str, Any]:
@@ -246,19 +258,11 @@ def _content(file: Path) -> bytes | None:
     return file.read_bytes() if file.exists() else None
 
 
-def _lines(items: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(
-        json.dumps({**item, CHECK: _check(item)}, ensure_ascii=False, allow_nan=False) + "\n" for item in items
-    )
-
-
-def _check(item: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(item, sort_keys=True, allow_nan=False).encode()).hexdigest()[:8]
-
-
-def _mark(content: bytes) -> str:
-    mark = {"items": content.count(b"\n"), "sha256": hashlib.sha256(content).hexdigest()}
-    return json.dumps(mark, allow_nan=False) + "\n"
+def _mark(items: Path, count: int) -> bytes:
+    """Return the mark of a finished cell of ``count`` responses in the file ``items``."""
+    with items.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return (json.dumps({"items": count, "sha256": digest}, allow_nan=False) + "\n").encode()
 
 
 @contextmanager

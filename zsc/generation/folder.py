@@ -12,12 +12,13 @@ from typing import Any
 from zsc.data import jsonl
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line
-from zsc.files import lock_at, refuse_link, write_atomic
+from zsc.files import refuse_link, write_atomic
 from zsc.generation.cells import LIBRARIES, writing
+from zsc.leases import held
 
 AGAIN = "Repeat the command that made the run."
 ROW = {"setting", "seed", "id", "response"}
-PARTS = ("config.yaml", "manifest.json", "records.jsonl", "generations.jsonl", "scores.json", "items.csv", ".lock")
+PARTS = ("config.yaml", "manifest.json", "records.jsonl", "generations.jsonl", "scores.json", "items.csv", ".lease")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class RunFolder:
         """Hold the folder against a second writer, waiting for one that is there. Raises ZscError if writing fails."""
         with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            with lock_at(self.path / ".lock"):
+            with held(self.path / ".lease"):
                 yield
 
     def writing(self) -> AbstractContextManager[None]:

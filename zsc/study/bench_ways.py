@@ -12,8 +12,8 @@ from transformers import GenerationConfig, PreTrainedModel
 from zsc.errors import ZscError
 from zsc.generation.cells import Cell, Place
 from zsc.generation.decoding import Decoding
-from zsc.generation.fill import Task
 from zsc.generation.generate import Job, response_mask
+from zsc.generation.pieces import Task
 from zsc.generation.sampling import DRAWING, OF_PROMPT, generation_config
 from zsc.generation.stop import stopping
 from zsc.knobs.anatomy import is_causal
@@ -53,7 +53,7 @@ def ours(experiment: Experiment, places: Sequence[Place]) -> Measured:
             for name, seed in places
         ]
         _, seconds = seconds_of(lambda: filler(experiment, Strict()).fill(tasks))
-        items = [item for task in tasks for item in task.cell.stored().items]
+        items = [item for task in tasks for item in task.cell.responses()]
     return Measured(seconds, len(items), sum(item["tokens"] for item in items))
 
 

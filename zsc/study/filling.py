@@ -1,15 +1,18 @@
 """Fill the cells of an experiment: probe what is new, generate what is missing, say how it goes."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from zsc.errors import INTERRUPTED, ZscError
 from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import State
 from zsc.generation.checks import probe_settings
-from zsc.generation.fill import Filler, Tally, Task, Watcher
+from zsc.generation.fill import Filler, Tally, Watcher
 from zsc.generation.generate import Job
+from zsc.generation.pieces import Task
 from zsc.generation.room import Room, room, rows_that_fit
+from zsc.study.crew import at_work, making, present, started_together
 from zsc.study.experiment import Experiment
 from zsc.study.watch import Advance, Watch
 
@@ -18,10 +21,12 @@ PROBED = 8  # examples on which the effect of a setting is measured before it is
 Effects = dict[str, dict[str, Any] | None]
 
 
-def fill(experiment: Experiment, watch: Watch) -> Effects:
+def fill(experiment: Experiment, watch: Watch, waits: bool = True) -> Effects:
     """Fill the cells of ``experiment``; return the effect of each setting.
 
-    Settings without a finished or begun cell are probed first, so that one that does nothing costs nothing.
+    Settings without a finished or begun cell are probed first, so that one that does nothing costs nothing. One that
+    ``waits`` comes back when all are there. Another leaves when there is nothing to take, and refuses to work beside
+    workers that were asked for the same and make other cells of it.
     """
     settings, effects = experiment.built.settings, known_effects(experiment)
     if unknown := {name: knobs for name, knobs in settings.items() if name not in effects}:
@@ -35,7 +40,7 @@ def fill(experiment: Experiment, watch: Watch) -> Effects:
         for seed in experiment.seeds
         for name, knobs in settings.items()
     ]
-    tally = fill_cells(experiment, tasks, watch)
+    tally = fill_cells(experiment, tasks, watch, waits)
     watch.say(summary(tally, len(tasks)))
     return {name: effects.get(name) for name in settings}
 
@@ -43,7 +48,8 @@ def fill(experiment: Experiment, watch: Watch) -> Effects:
 def summary(tally: Tally, cells: int) -> str:
     """Say what became of so many cells."""
     others = f", {tally.elsewhere} made by another process" if tally.elsewhere else ""
-    return f"cells: {cells}, {tally.found} found, {tally.made} made{others}"
+    left = f", {tally.left} left to others that are at work" if tally.left else ""
+    return f"cells: {cells}, {tally.found} found, {tally.made} made{others}{left}"
 
 
 def known_effects(experiment: Experiment) -> Effects:
@@ -69,13 +75,23 @@ class Counted:
         self.watch.say(message)
 
 
-def fill_cells(experiment: Experiment, tasks: list[Task], watch: Watch) -> Tally:
+def fill_cells(experiment: Experiment, tasks: list[Task], watch: Watch, waits: bool) -> Tally:
     """Fill ``tasks``. An interrupt becomes a ZscError that says what is kept."""
-    total = len(tasks) * len(experiment.records)
-    with watch.progress("responses", total) as advance:
+    total, root = len(tasks) * len(experiment.records), Path(experiment.options.cells)
+    if all(task.cell.done() for task in tasks):
+        return Tally(found=len(tasks))
+    least = expected(experiment.options.workers, waits)
+    with (
+        at_work(root),
+        making(root, experiment.cells, not waits) as differs,
+        watch.progress("responses", total) as advance,
+    ):
         counted = Counted(watch, advance)
+        if differs:
+            watch.say(differs)
         try:
-            return filler(experiment, counted).fill(tasks)
+            one = filler(experiment, counted)
+            return replace(one, workers=lambda: max(least, len(present(root))), waits=waits).fill(tasks)
         except KeyboardInterrupt:
             kept = f"{counted.ready} of {total} responses are kept in {experiment.options.cells}"
             raise ZscError(f"interrupted: {kept}; the same command resumes.", INTERRUPTED) from None
@@ -85,8 +101,14 @@ def filler(experiment: Experiment, watcher: Watcher) -> Filler:
     """Return what fills cells of ``experiment``, as much at a time as its options and the memory allow."""
     loaded, decoding, size = experiment.loaded, experiment.format.decoding, room_of(experiment)
     pack = not decoding.encoder_no_repeat_ngram_size  # whose n-grams end at what is hidden
-    batches = ReadBatches(loaded.model, experiment.sources, size.read, pack)
+    batches = ReadBatches(loaded.model, experiment.sources, size.read, pack, experiment.options.shard)
     return Filler(loaded, batches, decoding, experiment.options.together, size.decoded, watcher)
+
+
+def expected(workers: int | str, waits: bool) -> int:
+    """Return how many share the work at least: as the option ``workers`` says, or a launcher, or else this process and,
+    if it does not wait for others at the end, another one."""
+    return (started_together() or 2 - waits) if workers == "auto" else int(workers)
 
 
 def room_of(experiment: Experiment) -> Room:

@@ -10,8 +10,7 @@ import yaml
 
 from zsc import __version__
 from zsc.data.record import Record
-from zsc.errors import ZscError
-from zsc.generation.cells import Cell, Place, State, library_versions
+from zsc.generation.cells import Cell, Place, library_versions
 from zsc.generation.folder import RunFolder
 from zsc.options import plain
 from zsc.study.options import RunOptions
@@ -28,17 +27,9 @@ def written(
             {"setting": setting, "seed": seed, **item}
             for seed in manifest["seeds"]
             for setting in manifest["settings"]
-            for item in finished(cells[setting, seed])
+            for item in cells[setting, seed].responses()
         )
         yield folder
-
-
-def finished(cell: Cell) -> list[dict[str, Any]]:
-    """Return the items of a cell. Raises ZscError if it is not finished."""
-    stored = cell.stored()
-    if stored.state is not State.DONE:
-        raise ZscError(f"cell {cell.path} was changed while it was read. Repeat the command.")
-    return stored.items
 
 
 def folder_of(options: RunOptions, name: str, identity: str) -> RunFolder:

@@ -122,6 +122,8 @@ class RunOptions(ScoringOptions):
     batch_size: Annotated[int | Literal["auto"], count_or_auto] = "auto"
     together: Count = 8
     cells: str = "runs/cells"
+    shard: Count = 1000
+    workers: Annotated[int | Literal["auto"], count_or_auto] = "auto"
     output: str | None = None
     format: Format = "table"
 

@@ -1,32 +1,53 @@
-"""What a run will generate, what is there, and how long the rest will take."""
+"""What a run will generate, what is there, who makes what, and how long the rest will take."""
 
 import time
 from typing import Any
 
-from zsc.generation.cells import State
+from zsc.generation.cells import Cell, State, Stored
 from zsc.generation.generate import Job, generate
 from zsc.knobs.read import read
+from zsc.leases import Holder
 from zsc.study.experiment import Experiment
 
 TIMED = 16  # examples that are timed for the estimate
 
 
 def cell_rows(experiment: Experiment) -> list[dict[str, Any]]:
-    """Return a row for each cell: its setting, seed and state, how many responses it has, and where it lies."""
+    """Return a row for each cell: its setting, seed and state, how many responses and how many of its shards are there,
+    who makes others, and where it lies."""
     rows = []
     for (name, seed), cell in experiment.cells.items():
         stored = cell.stored()
-        ready = f"{len(stored.items)} of {len(experiment.records)}"
-        row = {"setting": name, "seed": seed, "state": stored.state.value, "responses": ready, "cell": str(cell.path)}
-        rows.append(row)
+        shards, made_by = shards_of(cell, stored, experiment.options.shard)
+        rows.append(
+            {
+                "setting": name,
+                "seed": seed,
+                "state": stored.state.value,
+                "responses": f"{stored.ready} of {len(experiment.records)}",
+                "shards": shards,
+                "made by": "; ".join(map(str, made_by)),
+                "cell": str(cell.path),
+            }
+        )
     return rows
+
+
+def shards_of(cell: Cell, stored: Stored, size: int) -> tuple[str, list[Holder]]:
+    """Return how many shards of a cell are done, and who makes others."""
+    shards = cell.shards(size)
+    if stored.state is State.DONE:
+        return f"{len(shards)} of {len(shards)}", []
+    done = [shard for shard in shards if shard.path.is_file()]
+    holders = [holder for one in shards if one not in done and (holder := one.lease.holder()) is not None]
+    return f"{len(done)} of {len(shards)}", holders
 
 
 def estimate(experiment: Experiment) -> str:
     """Say how many responses are to be made and, after timing a few, how long that will take."""
     stored = {place: cell.stored() for place, cell in experiment.cells.items()}
     open_places = [place for place, found in stored.items() if found.state is not State.DONE]
-    count = sum(len(experiment.records) - len(stored[place].items) for place in open_places)
+    count = sum(len(experiment.records) - stored[place].ready for place in open_places)
     if not count:
         return f"{len(stored)} cells, all done."
     name, seed = open_places[-1]

@@ -1,6 +1,7 @@
 """Generate what is missing, and score it: a run. Nothing that a model needs is imported before one is needed."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from zsc.data.record import Record
 from zsc.errors import ZscError
@@ -33,14 +34,16 @@ def run(
     known = recall(options, wanted, records, command)
     if known is not None:
         return run_known(known, options, watch, records, name, **more)
+    from zsc.study.crew import at_work
     from zsc.study.experiment import prepare
     from zsc.study.performed import performed
 
-    experiment = prepare(options, wanted, records, command)
-    scoring = build_scoring(options, experiment.built.made_from)
-    say_remarks(experiment.remarks, watch)
-    with performed(experiment, name, watch, **more) as folder:
-        return result_of(folder, scoring, options.dialog_turns, watch)
+    with at_work(Path(options.cells)):
+        experiment = prepare(options, wanted, records, command)
+        scoring = build_scoring(options, experiment.built.made_from)
+        say_remarks(experiment.remarks, watch)
+        with performed(experiment, name, watch, **more) as folder:
+            return result_of(folder, scoring, options.dialog_turns, watch)
 
 
 def run_known(

@@ -14,7 +14,7 @@ from zsc.metrics.score import Row
 from zsc.options import plain
 from zsc.study.experiment import prepare
 from zsc.study.filling import fill
-from zsc.study.folders import config_text, finished, folder_of, provenance, versions
+from zsc.study.folders import config_text, folder_of, provenance, versions
 from zsc.study.options import KnobChoice, TableOptions
 from zsc.study.paper import metrics_of
 from zsc.study.plan import estimate
@@ -108,7 +108,7 @@ def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str
             weights.append(experiment.loaded.fingerprint)
             rows += [
                 {"setting": name, "seed": training.seed, "id": item["id"], "response": item["response"]}
-                for item in finished(cell)
+                for item in cell.responses()
             ]
     seeds = [training.seed for training in next(iter(groups.values()))]
     manifest = {
