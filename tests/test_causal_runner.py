@@ -13,8 +13,9 @@ from zsc.errors import ZscError
 from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import Cell
 from zsc.generation.decoding import Decoding
-from zsc.generation.fill import Filler, Task
+from zsc.generation.fill import Filler
 from zsc.generation.generate import Job, decode, generate
+from zsc.generation.pieces import Task
 from zsc.generation.sampling import generation_config
 from zsc.knobs import AttentionBias, apply
 from zsc.knobs.read import read
@@ -66,7 +67,7 @@ def filled(folder, model, tokenizer, prompts, together):
     Filler(loaded, ReadBatches(model, sources, 2), Decoding(max_new_tokens=6), together, 2 * together, watcher).fill(
         tasks
     )
-    return [[(item["response"], item["tokens"]) for item in task.cell.stored().items] for task in tasks]
+    return [[(item["response"], item["tokens"]) for item in task.cell.responses()] for task in tasks]
 
 
 def test_ten_strengths_share_the_passes_of_their_prompts(tmp_path, model, tokenizer, prompts, prompt_passes):

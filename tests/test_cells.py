@@ -1,7 +1,5 @@
 """Cells: what decides responses decides where they lie, and what lies there is checked before it is used."""
 
-import errno
-import fcntl
 import os
 import shutil
 from dataclasses import replace
@@ -9,18 +7,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from filelock import Timeout
 
 from zsc.errors import ZscError
 from zsc.files import write_atomic
 from zsc.generation import cells
-from zsc.generation.cells import Cell, State, canonical
-from zsc.generation.fill import Filler, Task
+from zsc.generation.cells import Cell, State, Stored, canonical
+from zsc.generation.fill import Filler
 from zsc.generation.folder import PARTS, RunFolder
 from zsc.generation.generate import Job
+from zsc.generation.items import lines
+from zsc.generation.pieces import Task
 
 IDS = ["a", "b", "c"]
 ITEMS = [{"id": i, "response": f"höre {i}\u2028!", "tokens": 2, "nll": 1.5} for i in IDS]
+MANY = 100
 
 
 @pytest.fixture
@@ -28,13 +28,28 @@ def cell(tmp_path):
     return Cell(tmp_path, {"seed": 1, "knobs": [{"strength": 5.0}]}, IDS)
 
 
-def filled(cell, count=3, finish=True):
-    cell.path.mkdir(parents=True)
-    assert cell.begin({"kl": 0.5}) == []
-    cell.append(ITEMS[:count])
-    if finish:
-        cell.finish()
+def filled(cell, count=3):
+    """Make ``count`` responses of a cell, and finish it where these are all."""
+    cell.begin({"kl": 0.5})
+    (shard,) = cell.shards(MANY)
+    assert shard.begin() == 0
+    shard.append(ITEMS[:count])
+    if count == len(ITEMS):
+        assert shard.publish() and cell.join([shard])
     return cell
+
+
+def begun(cell, content):
+    """Make a cell that an earlier version has begun, with all responses in one file."""
+    cell.begin({"kl": 0.5})
+    cell.items.write_bytes(content)
+    return cell
+
+
+def taken_up(cell):
+    """Return how many responses whoever goes on with the cell begins with."""
+    cell.begin(None)
+    return cell.shards(MANY)[0].begin()
 
 
 def test_equal_settings_are_one_cell_and_different_ones_are_not(cell):
@@ -47,42 +62,55 @@ def test_equal_settings_are_one_cell_and_different_ones_are_not(cell):
 
 
 def test_states_from_missing_to_done(cell):
-    assert cell.stored().state is State.MISSING
-    filled(cell, 2, finish=False)
-    assert cell.stored() == cells.Stored(State.BEGUN, ITEMS[:2]) and cell.effect() == {"kl": 0.5}
-    cell.append(ITEMS[2:])
-    cell.finish()
-    assert cell.stored() == cells.Stored(State.DONE, ITEMS)
-    assert cell.begin(None) == ITEMS and cell.stored().state is State.DONE and cell.effect() == {"kl": 0.5}
+    assert cell.stored() == Stored(State.MISSING) and not cell.done()
+    filled(cell, 2)
+    assert cell.stored() == Stored(State.BEGUN, 2) and cell.effect() == {"kl": 0.5} and not cell.done()
+    (shard,) = cell.shards(MANY)
+    assert shard.begin() == 2 and not cell.join([shard])
+    shard.append(ITEMS[2:])
+    assert shard.publish() and cell.join([shard]) and cell.done()
+    assert cell.stored() == Stored(State.DONE, 3) and list(cell.responses()) == ITEMS
+    assert sorted(one.name for one in cell.path.iterdir()) == ["cell.json", "done.json", "items.jsonl"]
+    cell.begin(None)
+    assert cell.stored().state is State.DONE and cell.effect() == {"kl": 0.5}
+
+
+def test_a_cell_of_an_earlier_version_goes_on_where_it_stopped(cell):
+    content = lines(ITEMS[:2]).encode()
+    begun(cell, content)
+    assert cell.stored() == Stored(State.BEGUN, 2) and taken_up(cell) == 2
 
 
 def test_a_line_cut_short_is_cut_off_and_the_rest_kept(cell):
-    filled(cell, 2, finish=False)
-    content = cell.items.read_bytes()
-    cell.append(ITEMS[2:])
-    cell.items.write_bytes(cell.items.read_bytes()[:-4])
-    assert cell.stored().items == ITEMS[:2] and cell.begin(None) == ITEMS[:2]
-    assert cell.items.read_bytes() == content
+    begun(cell, lines(ITEMS).encode()[:-4])
+    assert cell.stored().ready == 2 and taken_up(cell) == 2
+    (part,) = cell.path.glob("shards/*.part")
+    assert part.read_bytes() == lines(ITEMS[:2]).encode()
 
 
 def test_a_whole_line_without_its_end_is_not_trusted(cell):
-    filled(cell, 2, finish=False)
-    cell.items.write_bytes(cell.items.read_bytes().rstrip(b"\n"))
-    assert cell.begin(None) == ITEMS[:1]
+    begun(cell, lines(ITEMS[:2]).encode().rstrip(b"\n"))
+    assert taken_up(cell) == 1
 
 
 @pytest.mark.parametrize(
     "line", ["[]", '{"id": "c"}', '{"id": "c", "response": "", "tokens": 1, "nll": 0, "check": "0"}', '"c"', "\x00"]
 )
 def test_a_whole_line_that_was_not_written_so_breaks_the_cell(cell, line):
-    filled(cell, 2, finish=False)
-    cell.items.write_bytes(cell.items.read_bytes() + line.encode() + b"\n")
-    assert cell.stored().state is State.BROKEN and cell.begin(None) == []
+    begun(cell, lines(ITEMS[:2]).encode() + line.encode() + b"\n")
+    assert cell.stored().state is State.BROKEN and taken_up(cell) == 0
+
+
+@pytest.mark.parametrize("line", ["[]", '{"id": "c", "response": "", "tokens": 1, "nll": 0, "check": "0"}', "\x00"])
+def test_what_a_worker_left_is_taken_up_to_what_is_wrong_in_it(cell, line):
+    filled(cell, 2)
+    (part,) = cell.path.glob("shards/*.part")
+    part.write_bytes(part.read_bytes() + line.encode() + b"\n" + lines(ITEMS[2:]).encode())
+    assert cell.stored().ready == 2 and taken_up(cell) == 2
 
 
 def test_an_item_of_another_record_breaks_the_cell(cell):
-    filled(cell, 2, finish=False)
-    cell.append([ITEMS[0]])
+    begun(cell, lines([*ITEMS[:2], ITEMS[0]]).encode())
     assert cell.stored().state is State.BROKEN
 
 
@@ -91,7 +119,7 @@ def test_what_another_cell_or_nothing_readable_describes_is_broken_and_emptied(c
     for text in ('{"spec": {"seed": 2}, "effect": null}', "{", "[]", ""):
         (cell.path / "cell.json").write_text(text)
         assert cell.stored().state is State.BROKEN
-    assert cell.begin(None) == [] and cell.stored() == cells.Stored(State.BEGUN, [])
+    assert taken_up(cell) == 0 and cell.stored() == Stored(State.BEGUN, 0)
     assert not (cell.path / "done.json").exists()
 
 
@@ -108,19 +136,6 @@ def test_a_mark_that_does_not_match_is_broken(cell):
 def test_a_cell_of_fewer_records_is_not_one_of_more(cell, tmp_path):
     filled(cell)
     assert replace(cell, ids=[*IDS, "d"]).stored().state is State.BROKEN
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_without_flock_a_lock_still_keeps_others_out(cell, monkeypatch):
-    def missing(*_):
-        raise OSError(errno.ENOSYS, "this file system has no flock")
-
-    monkeypatch.setattr(fcntl, "flock", missing)
-    cell.path.mkdir(parents=True)
-    with cell.lock, pytest.raises(Timeout):
-        cell.lock.acquire(timeout=0)
-    with cell.lock.acquire(timeout=0):
-        pass
 
 
 def test_a_link_or_a_file_in_the_place_of_a_cell_is_refused_and_nothing_behind_it_touched(cell, tmp_path):
@@ -146,22 +161,44 @@ def fill(some):
     Filler(None, None, None, 1, 1, SimpleNamespace(note=print, advance=print)).fill(tasks)
 
 
-@pytest.mark.parametrize("name", ["cell.json", "items.jsonl", "done.json", ".lock", ".cell.json.partial"])
+@pytest.mark.parametrize("name", ["cell.json", "items.jsonl", "done.json", ".lease", "shards"])
 @pytest.mark.parametrize("there", [True, False])
 def test_a_link_in_the_place_of_a_cells_file_is_refused(cell, tmp_path, name, there):
     if there:
-        filled(cell, 2, finish=False)
+        filled(cell, 2)
+        shutil.rmtree(cell.path / "shards")
     else:
         cell.path.mkdir()
     target = tmp_path / "precious"
     target.write_text("all of it")
     (cell.path / name).unlink(missing_ok=True)
     (cell.path / name).symlink_to(target)
-    with pytest.raises(ZscError, match="is a symbolic link"):
-        cell.lock  # noqa: B018
-        cell.begin(None)
-        write_atomic(cell.path / "cell.json", "x")
+    for act in (lambda: cell.begin(None), cell.stored):
+        with pytest.raises(ZscError, match="is a symbolic link"):
+            act()
     assert target.read_text() == "all of it"
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "lease", "part"])
+def test_a_link_among_the_shards_is_refused(cell, tmp_path, ending):
+    filled(cell, 2)
+    (tmp_path / "precious").write_text("all of it")
+    (shard,) = cell.shards(MANY)
+    place = {"jsonl": shard.path, "lease": shard.lease.path, "part": shard._part}[ending]
+    place.symlink_to(tmp_path / "precious")
+    act = {"jsonl": shard.whole, "lease": shard.lease.take, "part": shard.begin}[ending]
+    with pytest.raises(ZscError, match="is a symbolic link"):
+        act()
+    assert (tmp_path / "precious").read_text() == "all of it"
+
+
+def test_a_write_that_was_killed_leaves_nothing_that_matters(tmp_path):
+    old, young = (tmp_path / f".file.{name}.partial" for name in ("old", "young"))
+    for one in (old, young):
+        one.write_text("half")
+    os.utime(old, (1, 1))
+    write_atomic(tmp_path / "file", "whole")
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".file.young.partial", "file"]
 
 
 def test_what_is_not_of_the_cell_is_left_in_it(cell):
@@ -171,7 +208,10 @@ def test_what_is_not_of_the_cell_is_left_in_it(cell):
     (cell.path / "b.txt").write_text("mine too")
     assert cell.stored().state is State.DONE and cell.foreign() == ["b.txt", "notes"]
     (cell.path / "cell.json").write_text("{")
-    assert cell.begin(None) == [] and cell.foreign() == ["b.txt", "notes"]
+    assert taken_up(cell) == 0 and cell.foreign() == ["b.txt", "notes"]
+    (cell.path / "shards" / "mine.txt").write_text("mine")
+    assert cell.foreign() == ["b.txt", "notes", "shards/mine.txt"]
+    (cell.path / "shards" / "mine.txt").unlink()
     (cell.path / "items.jsonl").unlink(missing_ok=True)
     (cell.path / "items.jsonl").mkdir()
     (cell.path / "items.jsonl" / "c.txt").write_text("mine as well")
@@ -255,15 +295,14 @@ def test_a_model_whose_files_changed_is_loaded_again(checkpoint, tmp_path):
 
 
 def test_a_finished_cell_is_read_again_only_once_it_changes(cell, monkeypatch):
-    cell.path.mkdir()
-    cell.begin(None)
-    cell.append(ITEMS)
-    assert not cell.done()
-    cell.finish()
     reads, true = [], cells.Cell.stored
+    filled(cell)
+    again = replace(cell)
     monkeypatch.setattr(cells.Cell, "stored", lambda self: reads.append(1) or true(self))
-    assert cell.done() and cell.done() and len(reads) == 1
-    broken = cell.items.read_bytes().replace(b"a", b"b", 1)
-    cell.items.write_bytes(broken)
-    os.utime(cell.items, ns=(1, 1))
-    assert not cell.done() and len(reads) == 2
+    assert again.done() and again.done() and len(reads) == 1
+    broken = again.items.read_bytes().replace(b"a", b"b", 1)
+    again.items.write_bytes(broken)
+    os.utime(again.items, ns=(1, 1))
+    assert not again.done() and len(reads) == 2
+    with pytest.raises(ZscError, match="was changed while it was read"):
+        next(again.responses())

@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from tests.processes import finished, start
+from tests.stored import kept
 from zsc.cli.check import check_overrides
 from zsc.cli.expand import contract, expand
 from zsc.cli.flags import named, split_arguments
@@ -95,26 +95,21 @@ def test_a_second_run_generates_nothing_and_says_the_same(tmp_path, quick):
     assert second.stdout == first.stdout and run_folder(tmp_path).generations.stat().st_mtime_ns == written
 
 
-def lines(folder) -> list[bytes]:
-    """The responses in the cells below ``folder``, file by file, the last of each perhaps unfinished."""
-    return [line for file in sorted(Path(folder).glob("**/items.jsonl")) for line in file.read_bytes().splitlines()]
-
-
 def test_an_interrupted_run_resumes_to_the_same_responses(tmp_path, quick):
     undisturbed, stopped = tmp_path / "whole", tmp_path / "stopped"
     slow = [*quick, "dataset.limit=60", "decoding.max_new_tokens=30", "decoding.min_new_tokens=30", "batch_size=2"]
     expected = finished(undisturbed, *slow)
     started = start(stopped, *slow)
-    while started.process.is_alive() and not lines(stopped):
+    while started.process.is_alive() and not kept(stopped):
         time.sleep(0.005)
     os.kill(started.process.pid, signal.SIGINT)
     assert started.wait() == 130
-    assert 0 < len(lines(stopped)) < 240
+    assert 0 < len(kept(stopped)) < 240
     assert re.search(r"^zsc: interrupted: \d+ of 240 responses are kept in .*resumes", started.errors.splitlines()[-1])
     resumed = finished(stopped, *slow, "together=1")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == expected.stdout
-    assert lines(stopped) == lines(undisturbed) and len(lines(undisturbed)) == 240
+    assert kept(stopped) == kept(undisturbed) and len(kept(undisturbed)) == 240
 
 
 def test_an_interrupt_waits_until_what_cannot_be_stopped_is_done():
@@ -246,7 +241,7 @@ def test_an_output_that_cannot_be_a_folder(tmp_path, quick):
     (tmp_path / "file").write_text("")
     done = finished(tmp_path, *quick, "output=file/run")
     assert done.returncode == 2 and "cannot write to file/run: file is a file" in done.stderr, done.stderr
-    assert not lines(tmp_path)
+    assert not kept(tmp_path)
 
 
 def test_help_is_there_for_every_command_and_imports_nothing_heavy(capsys):

@@ -13,8 +13,9 @@ from zsc.generation import room as room_module
 from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import Cell
 from zsc.generation.decoding import Decoding
-from zsc.generation.fill import Filler, Task
+from zsc.generation.fill import Filler
 from zsc.generation.generate import Job
+from zsc.generation.pieces import Task
 from zsc.generation.room import Room, out_of_memory, room, rows_that_fit
 from zsc.generation.slots import slots
 
@@ -52,7 +53,7 @@ def filled(folder, model, sources, size, rows, decoding=DECODING):
     loaded = SimpleNamespace(model=model, target_tokenizer=SimpleNamespace(batch_decode=decoded))
     watcher = Watcher()
     Filler(loaded, ReadBatches(model, sources, size), decoding, 1, rows, watcher).fill([task])
-    return [item["response"] for item in task.cell.stored().items], watcher.notes
+    return [item["response"] for item in task.cell.responses()], watcher.notes
 
 
 def decoded(rows, skip_special_tokens):

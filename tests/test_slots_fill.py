@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from tests.families import TOKENS, tiny_family
+from tests.stored import kept
 from zsc.data.source import Row, Sources
 from zsc.generation import fill
 from zsc.generation.batches import ReadBatches
 from zsc.generation.cells import Cell
 from zsc.generation.decoding import Decoding
-from zsc.generation.fill import Filler, Task
+from zsc.generation.fill import Filler
 from zsc.generation.generate import Job
+from zsc.generation.pieces import Task
 from zsc.knobs import AttentionBias, ComponentSwap
 
 VOCABULARY, RECORDS = 90, 11
@@ -91,8 +93,7 @@ def test_work_that_is_stopped_goes_on_to_the_same_bytes(tmp_path, expected, unti
     model = model_of()
     with pytest.raises(Stopped):
         filled(tmp_path, model, SETTINGS, until=until)
-    kept = sum(file.read_text().count("\n") for file in tmp_path.glob("*/items.jsonl"))
-    assert kept >= until - 1
+    assert len(kept(tmp_path)) >= until - 1
     found, watcher = filled(tmp_path, model, SETTINGS, together=5)
     assert found == expected and watcher.seen == RECORDS * 6
 

@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from zsc.generation import fill
+from tests.stored import files
+from zsc.generation import fill, pieces
 from zsc.generation.generate import Job
 from zsc.generation.slots import loop
 from zsc.study import knobs
@@ -21,11 +23,8 @@ LISTED = "[0.5,1,2,5]"
 
 
 def stored(folder: Path) -> dict[str, dict[str, bytes]]:
-    """The files of every cell in a store, but its lock."""
-    return {
-        cell.name: {file.name: file.read_bytes() for file in cell.iterdir() if file.name != ".lock"}
-        for cell in folder.glob("[!.]*")
-    }
+    """The files of every cell in a store."""
+    return {cell.name: files(cell) for cell in folder.glob("[!.]*")}
 
 
 def responses(cells: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
@@ -122,8 +121,9 @@ def test_settings_go_side_by_side_as_far_as_asked_and_the_memory_allows(command,
     ("tasks", "most", "size"), [(10, 8, 5), (8, 8, 8), (9, 4, 3), (1, 8, 1), (17, 8, 6), (3, 1, 1)]
 )
 def test_groups_are_even(tasks, most, size):
-    job = Job([], 0)
-    assert fill.evenly([fill.Task(None, job, None)] * tasks, most) == size
+    shard = SimpleNamespace(start=0)
+    piece = pieces.Piece(pieces.Task(None, Job([], 0), None), shard, 0)
+    assert pieces.evenly([piece] * tasks, most) == size
 
 
 def changed_weights(folder):

@@ -153,6 +153,8 @@ class Cell:
         known = isinstance(described, dict) and set(described) == {"spec", "effect"}
         if not known or canonical(described["spec"]) != canonical(self.spec):
             return Stored(State.BROKEN, 0, "cell.json describes another cell")
+        if mark is None and not shards.sound(self):
+            return Stored(State.BROKEN, 0, "a response is not the one that was written")
         if mark is None:
             return Stored(State.BEGUN, shards.ready(self))
         if not as_marked:

@@ -123,6 +123,14 @@ def ready(cell: Owner) -> int:
     return len(there)
 
 
+def sound(cell: Owner) -> bool:
+    """Say whether the responses are whole that an earlier version, which wrote all to one file, left of a cell."""
+    if not cell.items.is_file():
+        return not cell.items.exists()
+    content = cell.items.read_bytes()
+    return len(whole(content, cell.ids)) >= content.count(b"\n")
+
+
 def remove(cell: Path) -> None:
     """Remove all shards of a cell, what their makers hold among them, and leave what is not theirs."""
     for name in names(cell):
