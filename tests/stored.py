@@ -6,16 +6,17 @@ PASSING = (".lease", ".plan", ".partial", ".new", ".gone", ".now")  # endings of
 
 
 def kept(folder: Path) -> list[bytes]:
-    """The whole responses in all cells below ``folder``, also while they are made."""
-    lines = []
+    """The whole responses in all cells below ``folder``, each once, also while they are made."""
+    lines: dict[tuple[Path, bytes], None] = {}
     for file in sorted(folder.glob("**/*.*")):
         if file.name == "items.jsonl" or (file.parent.name == "shards" and file.suffix in (".part", ".jsonl")):
             try:
                 content = file.read_bytes()
             except FileNotFoundError:  # published or joined meanwhile
                 continue
-            lines += [line for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
-    return lines
+            cell = file.parent.parent if file.parent.name == "shards" else file.parent
+            lines |= {(cell, line): None for line in content.splitlines(keepends=True) if line.endswith(b"\n")}
+    return [line for _, line in lines]
 
 
 def files(folder: Path) -> dict[str, bytes]:

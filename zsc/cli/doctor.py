@@ -9,7 +9,8 @@ from zsc.cli.compose import options_of
 from zsc.cli.knobs import compose_knob
 from zsc.errors import ZscError
 from zsc.knobs import KNOBS
-from zsc.study.doctor import Finding, examine
+from zsc.study.doctor import examine
+from zsc.study.findings import Finding
 from zsc.study.options import RunOptions
 from zsc.tables.render import render
 

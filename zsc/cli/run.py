@@ -5,15 +5,23 @@ import sys
 from omegaconf import DictConfig
 
 from zsc.cli.compose import command_line, options_of
+from zsc.cli.work import work
 from zsc.errors import ZscError
+from zsc.study.crew import rank
 from zsc.study.options import RunOptions
 from zsc.study.run import run as perform
 from zsc.study.watch import Terminal
 
 
 def run(cfg: DictConfig) -> None:
-    """Run what ``cfg`` (configs/run.yaml) says, and print the table on stdout."""
+    """Run what ``cfg`` (configs/run.yaml) says, and print the table on stdout.
+
+    Of processes that a launcher has started together, such as torchrun, the first does, and the others are workers.
+    """
     options = options_of(RunOptions, cfg)
+    if rank():
+        work(cfg)
+        return
     result = perform(options, Terminal(), command=command_line())
     print(result.render(options.format))
     print(f"run: {result.folder.path}", file=sys.stdout if options.format == "table" else sys.stderr)

@@ -7,7 +7,9 @@ from omegaconf import DictConfig
 
 from zsc.cli.compose import command_line, options_of, resolved
 from zsc.cli.knobs import table_choices
+from zsc.cli.work import work_table
 from zsc.errors import ZscError
+from zsc.study.crew import rank
 from zsc.study.options import TableOptions
 from zsc.study.paper import check_spec, make, save
 from zsc.study.watch import Terminal
@@ -26,6 +28,9 @@ def table(cfg: DictConfig) -> None:
 
         check_given(name)
         paper_table, folders = compare(options, name, watch, command_line())
+    elif rank():
+        work_table(cfg)
+        return
     else:
         paper_table, folders = make(options, name, table_choices(options), watch, command_line())
     print(render_paper(paper_table, options.format))

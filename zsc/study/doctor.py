@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -29,20 +30,14 @@ from zsc.knobs.read import read
 from zsc.knobs.supported import OF_STEPS, OF_WEIGHTS, check_model, check_supported, fault_on
 from zsc.metrics.judges.checkpoint import fingerprint
 from zsc.models.load import Loaded, load_model
+from zsc.study.doctor_store import store
+from zsc.study.findings import Finding
 from zsc.study.formats import Format, format_of
 from zsc.study.knobs import build_settings
 from zsc.study.options import KnobChoice, KnobOptions, RunOptions
 
 PYTHON = ((3, 11), (3, 14))
 EXAMPLES = 4
-
-
-@dataclass(frozen=True)
-class Finding:
-    check: str
-    state: Literal["ok", "warn", "fail", "skip"]
-    found: str
-    next: str = ""
 
 
 @dataclass
@@ -254,6 +249,7 @@ CHECKS: dict[str, Callable[[Patient], Iterator[Finding]]] = {
     "knobs": knobs,
     "batches": batches,
     "data": data,
+    "store": lambda patient: store(Path(patient.options.cells)),
 }
 
 

@@ -76,11 +76,16 @@ class Counted:
 
 
 def fill_cells(experiment: Experiment, tasks: list[Task], watch: Watch, waits: bool) -> Tally:
-    """Fill ``tasks``. An interrupt becomes a ZscError that says what is kept."""
+    """Fill ``tasks``, beside as many others as the options or a launcher say, or at least another one where this one
+    does not wait for them at the end. An interrupt becomes a ZscError that says what is kept."""
     total, root = len(tasks) * len(experiment.records), Path(experiment.options.cells)
     if all(task.cell.done() for task in tasks):
         return Tally(found=len(tasks))
-    least = expected(experiment.options.workers, waits)
+    asked = started_together() if experiment.options.workers == "auto" else int(experiment.options.workers)
+    least = asked or (1 if waits else 2)
+    shards = sum(len(task.cell.shards(experiment.options.shard)) for task in tasks if not task.cell.done())
+    if asked is not None and asked > shards:
+        watch.say(f"{asked} workers for {shards} shards: some find nothing to take. A smaller shard=N makes more.")
     with (
         at_work(root),
         making(root, experiment.cells, not waits) as differs,
@@ -103,12 +108,6 @@ def filler(experiment: Experiment, watcher: Watcher) -> Filler:
     pack = not decoding.encoder_no_repeat_ngram_size  # whose n-grams end at what is hidden
     batches = ReadBatches(loaded.model, experiment.sources, size.read, pack, experiment.options.shard)
     return Filler(loaded, batches, decoding, experiment.options.together, size.decoded, watcher)
-
-
-def expected(workers: int | str, waits: bool) -> int:
-    """Return how many share the work at least: as the option ``workers`` says, or a launcher, or else this process and,
-    if it does not wait for others at the end, another one."""
-    return (started_together() or 2 - waits) if workers == "auto" else int(workers)
 
 
 def room_of(experiment: Experiment) -> Room:

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zsc.study.crew import at_work
-from zsc.study.experiment import prepare, union
-from zsc.study.filling import fill
 from zsc.study.options import KnobChoice, RunOptions
 from zsc.study.watch import Watch, say_remarks
 
@@ -15,6 +13,9 @@ def work(options: RunOptions, choices: Sequence[Sequence[KnobChoice]], watch: Wa
 
     Leaves when there is nothing to take. Raises ZscError beside workers that make other cells of the same options.
     """
+    from zsc.study.experiment import prepare, union
+    from zsc.study.filling import fill
+
     with at_work(Path(options.cells)):
         records = options.dataset.load()
         experiment = union([prepare(options, one, records) for one in choices])
