@@ -12,7 +12,7 @@ but where two tokens tie within rounding; likelihoods may differ in the fifth de
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -46,10 +46,9 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Stored:
-    """What a cell's folder holds: its ``state``, how many responses are ``ready``, and for a broken cell ``why``."""
+    """What a cell's folder holds: its ``state``, and for a broken cell ``why``."""
 
     state: State
-    ready: int = 0
     why: str = ""
 
 
@@ -149,17 +148,21 @@ class Cell:
         except (FileNotFoundError, NotADirectoryError):
             return Stored(State.MISSING)
         except (ValueError, OSError) as error:
-            return Stored(State.BROKEN, 0, f"its files cannot be read ({first_line(error)})")
+            return Stored(State.BROKEN, f"its files cannot be read ({first_line(error)})")
         known = isinstance(described, dict) and set(described) == {"spec", "effect"}
         if not known or canonical(described["spec"]) != canonical(self.spec):
-            return Stored(State.BROKEN, 0, "cell.json describes another cell")
+            return Stored(State.BROKEN, "cell.json describes another cell")
         if mark is None and not shards.sound(self):
-            return Stored(State.BROKEN, 0, "a response is not the one that was written")
+            return Stored(State.BROKEN, "a response is not the one that was written")
         if mark is None:
-            return Stored(State.BEGUN, shards.ready(self))
+            return Stored(State.BEGUN)
         if not as_marked:
-            return Stored(State.BROKEN, 0, "its responses are not those it was finished with")
-        return Stored(State.DONE, len(self.ids))
+            return Stored(State.BROKEN, "its responses are not those it was finished with")
+        return Stored(State.DONE)
+
+    def ready(self) -> int:
+        """Return how many responses are there."""
+        return len(self.ids) if self.done() else shards.ready(self)
 
     def done(self) -> bool:
         """Say whether the cell is finished, by :meth:`stored`, which is asked again only where its files change.
@@ -200,6 +203,8 @@ class Cell:
 
     def join(self, parts: Sequence[Shard]) -> bool:
         """Finish the cell where all of its ``parts`` are there; say whether it is finished."""
+        if self.done() and not (self.path / shards.FOLDER).exists():
+            return True
         with self.lease():
             if not self.done():
                 if [shard for shard in parts if not shard.whole()]:
@@ -224,8 +229,12 @@ class Cell:
 
     def _files(self) -> tuple[int, ...]:
         """Return what tells one state of the files from another."""
-        found = [file.stat() for name in PARTS if (file := self.path / name).exists()]
-        return tuple(number for one in found for number in (one.st_mtime_ns, one.st_size, one.st_ino))
+        numbers: list[int] = []
+        for name in PARTS:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                found = (self.path / name).stat()
+                numbers += [found.st_mtime_ns, found.st_size, found.st_ino]
+        return tuple(numbers)
 
 
 def identified(cells: Mapping[Place, Cell]) -> dict[str, Any]:

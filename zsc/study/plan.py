@@ -24,7 +24,7 @@ def cell_rows(experiment: Experiment) -> list[dict[str, Any]]:
                 "setting": name,
                 "seed": seed,
                 "state": stored.state.value,
-                "responses": f"{stored.ready} of {len(experiment.records)}",
+                "responses": f"{cell.ready()} of {len(experiment.records)}",
                 "shards": shards,
                 "made by": "; ".join(map(str, made_by)),
                 "cell": str(cell.path),
@@ -45,11 +45,11 @@ def shards_of(cell: Cell, stored: Stored, size: int) -> tuple[str, list[Holder]]
 
 def estimate(experiment: Experiment) -> str:
     """Say how many responses are to be made and, after timing a few, how long that will take."""
-    stored = {place: cell.stored() for place, cell in experiment.cells.items()}
-    open_places = [place for place, found in stored.items() if found.state is not State.DONE]
-    count = sum(len(experiment.records) - stored[place].ready for place in open_places)
-    if not count:
-        return f"{len(stored)} cells, all done."
+    cells = experiment.cells
+    open_places = [place for place, cell in cells.items() if not cell.done()]
+    if not open_places:
+        return f"{len(cells)} cells, all done."
+    count = sum(len(experiment.records) - cells[place].ready() for place in open_places)
     name, seed = open_places[-1]
     rows = range(min(TIMED, len(experiment.records)))
     ids = [experiment.records[i].id for i in rows]
@@ -59,7 +59,7 @@ def estimate(experiment: Experiment) -> str:
     generate(read(loaded.model, source), loaded.target_tokenizer, ids, [job], experiment.format.decoding)
     each = (time.perf_counter() - started) / len(rows)
     return (
-        f"{len(stored)} cells, {len(stored) - len(open_places)} done; {count} responses to make, about"
+        f"{len(cells)} cells, {len(cells) - len(open_places)} done; {count} responses to make, about"
         f" {duration(count * each)} here ({each * 1000:.0f} ms each, measured on {len(rows)} of {name})."
     )
 
