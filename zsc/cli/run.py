@@ -5,6 +5,7 @@ import sys
 from omegaconf import DictConfig
 
 from zsc.cli.compose import command_line, options_of
+from zsc.cli.launch import launched
 from zsc.errors import ZscError
 from zsc.study.options import RunOptions
 from zsc.study.run import run as perform
@@ -12,8 +13,10 @@ from zsc.study.watch import Terminal
 
 
 def run(cfg: DictConfig) -> None:
-    """Run what ``cfg`` (configs/run.yaml) says, and print the table on stdout."""
+    """Run what ``cfg`` (configs/run.yaml) says, and print the table on stdout, unless workers go on by themselves."""
     options = options_of(RunOptions, cfg)
+    if launched(cfg):
+        return
     result = perform(options, Terminal(), command=command_line())
     print(result.render(options.format))
     print(f"run: {result.folder.path}", file=sys.stdout if options.format == "table" else sys.stderr)

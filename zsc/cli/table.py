@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from zsc.cli.compose import command_line, options_of, resolved
 from zsc.cli.knobs import compose_knob
+from zsc.cli.launch import launched
 from zsc.errors import ZscError
 from zsc.study.options import TableOptions
 from zsc.study.paper import check_spec, make, save
@@ -17,10 +18,12 @@ TAKEN = ("seeds", "model", "model.checkpoint", "model.decoder", "knob", "topic")
 
 
 def table(cfg: DictConfig) -> None:
-    """Print the table that ``cfg`` (configs/table.yaml) names."""
+    """Print the table that ``cfg`` (configs/table.yaml) names, unless workers go on by themselves."""
     name = HydraConfig.get().runtime.choices["table"]
     check_spec(resolved(cfg)["table"], name)
     options, watch = options_of(TableOptions, cfg), Terminal()
+    if launched(cfg):
+        return
     if options.table.baseline is not None:
         from zsc.study.trainings import compare
 
