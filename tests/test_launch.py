@@ -110,6 +110,7 @@ def test_a_missing_package_is_one_line_with_the_command_that_adds_it(command, mo
         ("run launcher=slurm workers=2 launcher.gpu=1", "no option 'launcher.gpu'. Did you mean 'launcher.gpus'"),
         ("run launcher=slurm workers=2 launcher.gpus=-1", "launcher.gpus=-1 must be a whole number of at least 0."),
         ("run launcher=slurm workers=2 launcher.cluster=pbs", "launcher.cluster=pbs is not one of slurm, local."),
+        ("run launcher=local workers=2 launcher.name=pbs", "launcher.name=pbs is not one of none, local, slurm, ray."),
         ("plan launcher=local workers=2", "'launcher=local': zsc plan launches no workers; run, sweep, table do."),
         ("tune target=length budget=length:+1 workers=2", "'workers=2': zsc tune launches no workers"),
         ("sweep launcher=local workers=2", "a sweep needs several values"),

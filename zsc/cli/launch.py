@@ -16,10 +16,17 @@ WORKER = (sys.executable, "-m", "zsc", "work")
 
 
 def launcher_of(key: str, value: Any) -> Launcher | None:
-    """Return ``value``, of the group ``key``, as one of LAUNCHERS with its options; None for the one called none."""
+    """Return ``value``, of the group ``key``, as one of LAUNCHERS with its options; None for the one called none.
+
+    Raises ZscError for a name that is none of them, as a config of the user's own may have.
+    """
     own = dict(value)
-    name = own.pop("name")
-    return None if name == "none" else read(LAUNCHERS[name], own, key)
+    name = own.pop("name", None)
+    if name == "none":
+        return None
+    if name not in LAUNCHERS:
+        raise ZscError(f"{key}.name={name} is not one of none, {', '.join(LAUNCHERS)}.")
+    return read(LAUNCHERS[name], own, key)
 
 
 @dataclass(frozen=True)
