@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 WORKERS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint test-newest test-lowest test-pinned clean
+.PHONY: demo test lint test-launchers test-newest test-lowest test-pinned clean
 
 demo: $(READY)
 	$(VENV)/bin/zsc run knob=attn_bias
@@ -19,6 +19,14 @@ lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# With Ray, in an environment of its own that sees the packages of the other
+test-launchers: $(READY)
+	$(PYTHON) -m venv --clear $(VENV)-launchers
+	$(VENV)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > "$$($(VENV)-launchers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth"
+	$(VENV)-launchers/bin/python -m pip install --quiet --constraint constraints.txt submitit ray
+	$(VENV)-launchers/bin/python -m pytest tests/test_launchers.py tests/test_launch.py
 
 # In an environment of their own, with the newest or the lowest versions that pyproject.toml allows, or the pinned ones:
 # make test-lowest PYTHON=python3.12 TESTS="tests/test_knobs_*.py"   HOLD="torch numpy" holds these at constraints.txt

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("judges", "chitchat", "test")
+EXTRAS = ("judges", "chitchat", "slurm", "test")
 
 
 def declared(project: Path) -> list[Requirement]:

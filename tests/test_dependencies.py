@@ -30,7 +30,9 @@ def names(texts):
 
 
 BASE = names(PROJECT["dependencies"])
-OPTIONAL = names(text for extra in ("judges", "gguf", "smollm2", "chitchat", "bench") for text in EXTRAS[extra])
+OPTIONAL = names(
+    text for extra in ("judges", "gguf", "smollm2", "chitchat", "bench", "slurm", "ray") for text in EXTRAS[extra]
+)
 DECLARED = [Requirement(one) for one in [*PROJECT["dependencies"], *(one for some in EXTRAS.values() for one in some)]]
 
 
@@ -88,12 +90,13 @@ def test_the_lowest_versions_by_hand(tmp_path):
         [project.optional-dependencies]
         judges = ["d>=0.1"]
         chitchat = []
+        slurm = ["s>=1"]
         test = ["e>=8", "own[judges]"]
         dev = ["f>=7"]
         """
     )
-    assert BOUNDS["constraints"]("lowest", [], project) == ["a==1.2", "b==3.4", "torch==2", "d==0.1", "e==8"]
+    assert BOUNDS["constraints"]("lowest", [], project) == ["a==1.2", "b==3.4", "torch==2", "d==0.1", "s==1", "e==8"]
     pinned = BOUNDS["constraints"]("lowest", ["torch"], project)
-    assert pinned == ["torch==2.13.0", "a==1.2", "b==3.4", "d==0.1", "e==8"]
+    assert pinned == ["torch==2.13.0", "a==1.2", "b==3.4", "d==0.1", "s==1", "e==8"]
     assert BOUNDS["constraints"]("newest", ["Torch"], project) == ["torch==2.13.0"]
     assert BOUNDS["constraints"]("newest", [], project) == []

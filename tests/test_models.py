@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from zsc.errors import ZscError
 from zsc.models import files
-from zsc.models.load import load_model
+from zsc.models.load import load_model, own_accelerator, resolve_device
 from zsc.training.tokenizer import train_tokenizer
 
 
@@ -184,3 +184,33 @@ def test_the_hub_is_asked_for_what_decides_and_no_more(two_vocabularies, monkeyp
     monkeypatch.setattr(files, "snapshot_download", snapshot)
     assert files.find_checkpoint("acme/tiny") == two_vocabularies
     assert sorted(requested) == sorted(deciding)
+
+
+@pytest.mark.parametrize(
+    ("environ", "count", "index"),
+    [
+        ({}, 4, 0),
+        ({"LOCAL_RANK": "3"}, 4, 3),
+        ({"LOCAL_RANK": "5"}, 4, 1),
+        ({"SLURM_LOCALID": "2"}, 4, 2),
+        ({"LOCAL_RANK": "1", "SLURM_LOCALID": "2"}, 4, 1),
+    ],
+)
+def test_each_process_of_a_machine_has_an_accelerator_of_its_own(monkeypatch, environ, count, index):
+    assert own_accelerator(count, environ) == index
+    for name in ("LOCAL_RANK", "SLURM_LOCALID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: count)
+    assert resolve_device("auto") == torch.device("cuda", index) and resolve_device("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
+    assert resolve_device("auto") == torch.device("cuda")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
+    assert resolve_device("auto") == torch.device("cpu")
+
+
+def test_a_rank_that_is_no_number_is_refused():
+    with pytest.raises(ZscError, match=r"LOCAL_RANK=one must be a whole number: .* Or set model.device."):
+        own_accelerator(2, {"LOCAL_RANK": "one"})

@@ -19,6 +19,7 @@ from zsc.data.options import DatasetOptions
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
 from zsc.knobs import KNOBS
+from zsc.launch import LAUNCHERS
 from zsc.metrics import build_metrics
 from zsc.metrics.judges import JUDGES
 from zsc.metrics.options import JudgeOptions
@@ -174,8 +175,8 @@ def test_what_is_written_is_read_again(options):
 
 
 KINDS = {
-    "run": RunOptions, "sweep": RunOptions, "plan": RunOptions, "doctor": RunOptions, "tune": TuneOptions,
-    "bench": BenchOptions, "data": DataOptions, "table": TableOptions, "score": ScoreOptions, "report": ReportOptions,
+    "run": RunOptions, "sweep": RunOptions, "work": RunOptions, "plan": RunOptions, "doctor": RunOptions,
+    "tune": TuneOptions, "bench": BenchOptions, "data": DataOptions, "table": TableOptions, "score": ScoreOptions, "report": ReportOptions,
     "annotate": AnnotateOptions, "train": TrainOptions, "ls": LsOptions,
 }  # fmt: skip
 CHOSEN = {"table": ["table=questions"], "bench": ["knob=none"]}  # bench alone has a knob where none is named
@@ -208,7 +209,16 @@ def agree(kind, node, at=""):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_config_of_a_command_is_its_dataclass(command):
-    agree(KINDS[command], composed(command, *CHOSEN.get(command, [])))
+    node = composed(command, *CHOSEN.get(command, []))
+    assert node.pop("launcher", None) in ({"name": "none"}, None)
+    agree(KINDS[command], node)
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_the_config_of_a_launcher_is_its_class(name):
+    node = loaded(f"launcher/{name}.yaml")
+    assert node.pop("name") == name and set(group_options("launcher")) == {*LAUNCHERS, "none"}
+    agree(LAUNCHERS[name], node)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -264,7 +274,7 @@ def test_a_layout_has_the_options_of_its_form(name):
 
 @pytest.mark.parametrize("name", group_options("task"))
 def test_a_task_is_the_same_from_the_shell_and_from_python(name):
-    node = composed("run", f"task={name}")
+    node = {key: value for key, value in composed("run", f"task={name}").items() if key != "launcher"}
     assert node["task"]["name"] == name and read(RunOptions, node).task == read(RunOptions, task_values(name)).task
     build_metrics(list(node["metrics"]))
     for key, value in task_values(name).items():

@@ -14,12 +14,16 @@ from zsc.data.layouts import BucketLayout
 from zsc.knobs import AttentionBias, apply
 from zsc.knobs.probe import probe
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md"))
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 COMMANDS = re.findall(
-    r"^\$ zsc ((?:run|sweep|plan|table|tune|bench|data|doctor) [^#\n>]*)", README.replace("\\\n", " "), re.MULTILINE
+    r"^\$ zsc ((?:run|sweep|plan|table|tune|bench|data|doctor) [^#\n>]*)",
+    (README + DOCS).replace("\\\n", " "),
+    re.MULTILINE,
 )
 
 

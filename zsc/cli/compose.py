@@ -1,8 +1,10 @@
 """Compose configs, and the command line that a job was started with."""
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,12 +16,17 @@ from zsc.errors import ZscError, first_line
 from zsc.options import read
 
 SHOWING = ("format", "save")  # options that only decide how a result is shown
+LAUNCHING = ("launcher", "workers")  # and those that only decide by how many processes it is made
 T = TypeVar("T")
 
 
 def options_of(kind: type[T], cfg: Any) -> T:
-    """Return a composed config as the options ``kind``. Raises ZscError for values that they do not take."""
-    return read(kind, resolved(cfg))
+    """Return a composed config as the options ``kind``. Raises ZscError for values that they do not take.
+
+    By how many processes it is made (:mod:`zsc.cli.launch`) is no part of options that do not have it.
+    """
+    foreign = {*LAUNCHING} - {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return read(kind, {name: value for name, value in resolved(cfg).items() if name not in foreign})
 
 
 def own_folder(flags: Sequence[str] = ()) -> Path | None:
@@ -68,16 +75,23 @@ def composed(command: str, overrides: Sequence[str], folder: Path | None) -> Any
     return compose(command, [*own, *overrides])
 
 
-def command_line() -> str | None:
-    """Return the command whose job this is, without what only decides how it is shown; None outside of one."""
+def command_line(without: Sequence[str] = (*SHOWING, *LAUNCHING)) -> str | None:
+    """Return the command whose job this is, ``without`` the options that do not decide its result; None outside of
+    one."""
     from hydra.core.hydra_config import HydraConfig
 
     if not HydraConfig.initialized():
         return None
-    hydra = HydraConfig.get()
-    words = [word for word in contract(hydra.overrides.task) if word.partition("=")[0] not in SHOWING]
-    shown = (word.removeprefix("table=") for word in words)
-    return shlex.join(["zsc", str(hydra.job.config_name), *shown, *folder_words()])
+    shown = (word.removeprefix("table=") for word in job_words(without))
+    return shlex.join(["zsc", str(HydraConfig.get().job.config_name), *shown])
+
+
+def job_words(without: Sequence[str]) -> list[str]:
+    """Return the words of the command whose job this is, ``without`` some options, with the folder of own configs."""
+    from hydra.core.hydra_config import HydraConfig
+
+    given = contract(HydraConfig.get().overrides.task)
+    return [*(word for word in given if re.split("[.=]", word, maxsplit=1)[0] not in without), *folder_words()]
 
 
 def folder_words() -> list[str]:

@@ -8,10 +8,13 @@ from zsc.configs import CONFIGS
 from zsc.errors import ZscError, suggestion
 
 RUN_GROUPS = ("task", "model", "dataset", "knob", "decoding", "layout")
+LAUNCHED = ("run", "sweep", "table")  # commands that can have workers make what is missing
 GROUPS = {
     "train": ("objective", "layout"),
-    "table": ("table", "task", "model", "dataset", "decoding", "layout"),
-} | dict.fromkeys(("run", "sweep", "work", "plan", "tune", "bench", "data", "doctor"), RUN_GROUPS)
+    "table": ("table", "task", "model", "dataset", "decoding", "layout", "launcher"),
+    **dict.fromkeys(("run", "sweep"), (*RUN_GROUPS, "launcher")),
+    **dict.fromkeys(("work", "plan", "tune", "bench", "data", "doctor"), RUN_GROUPS),
+}
 FOLDER_FLAGS = ("--config-dir", "-cd")
 
 

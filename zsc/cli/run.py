@@ -5,6 +5,7 @@ import sys
 from omegaconf import DictConfig
 
 from zsc.cli.compose import command_line, options_of
+from zsc.cli.launch import launched
 from zsc.cli.work import work
 from zsc.errors import ZscError
 from zsc.study.crew import rank
@@ -14,13 +15,15 @@ from zsc.study.watch import Terminal
 
 
 def run(cfg: DictConfig) -> None:
-    """Run what ``cfg`` (configs/run.yaml) says, and print the table on stdout.
+    """Run what ``cfg`` (configs/run.yaml) says, and print the table on stdout, unless workers go on by themselves.
 
-    Of processes that a launcher has started together, such as torchrun, the first does, and the others are workers.
+    Of processes that were started together, as by torchrun, the first does, and the others are workers.
     """
     options = options_of(RunOptions, cfg)
     if rank():
         work(cfg)
+        return
+    if launched(cfg):
         return
     result = perform(options, Terminal(), command=command_line())
     print(result.render(options.format))

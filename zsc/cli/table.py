@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from zsc.cli.compose import command_line, options_of, resolved
 from zsc.cli.knobs import table_choices
+from zsc.cli.launch import launched
 from zsc.cli.work import work_table
 from zsc.errors import ZscError
 from zsc.study.crew import rank
@@ -19,10 +20,12 @@ TAKEN = ("seeds", "model", "model.checkpoint", "model.decoder", "knob", "topic")
 
 
 def table(cfg: DictConfig) -> None:
-    """Print the table that ``cfg`` (configs/table.yaml) names."""
+    """Print the table that ``cfg`` (configs/table.yaml) names, unless workers go on by themselves."""
     name = HydraConfig.get().runtime.choices["table"]
     check_spec(resolved(cfg)["table"], name)
     options, watch = options_of(TableOptions, cfg), Terminal()
+    if rank() == 0 and launched(cfg):
+        return
     if options.table.baseline is not None:
         from zsc.study.trainings import compare
 

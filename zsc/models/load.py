@@ -1,5 +1,6 @@
 """Load a model and its tokenizers: embedded, from a package, a folder or a GGUF file, or from the Hugging Face hub."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ DTYPES = {
     "float64": torch.float64,
 }
 ATTENTION = ("sdpa", "eager")
+RANKS = ("LOCAL_RANK", "SLURM_LOCALID")
 PROTOCOL_FIELDS = (
     "decoder_start_token_id",
     "bos_token_id",
@@ -173,15 +175,35 @@ def token_protocol(config: GenerationConfig) -> GenerationConfig:
 
 
 def resolve_device(device: str) -> torch.device:
-    """Resolve ``auto`` to the first accelerator, or the CPU. Raises ZscError for a device that is not there."""
+    """Resolve ``auto`` to an accelerator, or the CPU. Raises ZscError for a device that is not there.
+
+    Of several accelerators it is that of this process, see :func:`own_accelerator`.
+    """
     if device == "auto":
-        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+        found = torch.accelerator.current_accelerator(check_available=True)
+        if found is None:
+            return torch.device("cpu")
+        count = torch.accelerator.device_count()
+        return found if count == 1 else torch.device(found.type, own_accelerator(count, os.environ))
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError) as error:
         raise ZscError(f"model.device={device} cannot be used: {first_line(error)} Try model.device=cpu.") from error
     return resolved
+
+
+def own_accelerator(count: int, environ: Mapping[str, str]) -> int:
+    """Return which of ``count`` accelerators is this process's: its number among those of the machine, as torchrun or
+    else Slurm tells it, modulo ``count``; the first where neither does. Raises ZscError for what is no such number."""
+    name = next((name for name in RANKS if name in environ), None)
+    if name is None:
+        return 0
+    if not environ[name].isdecimal():
+        raise ZscError(
+            f"{name}={environ[name]} must be a whole number: it chooses an accelerator. Or set model.device."
+        )
+    return int(environ[name]) % count
 
 
 def _check(value: str, allowed: Any, key: str) -> None:
