@@ -176,8 +176,8 @@ def test_what_is_written_is_read_again(options):
 
 KINDS = {
     "run": RunOptions, "sweep": RunOptions, "work": RunOptions, "plan": RunOptions, "doctor": RunOptions,
-    "tune": TuneOptions, "bench": BenchOptions, "data": DataOptions, "table": TableOptions, "score": ScoreOptions, "report": ReportOptions,
-    "annotate": AnnotateOptions, "train": TrainOptions, "ls": LsOptions,
+    "tune": TuneOptions, "bench": BenchOptions, "data": DataOptions, "table": TableOptions, "score": ScoreOptions,
+    "report": ReportOptions, "annotate": AnnotateOptions, "train": TrainOptions, "ls": LsOptions,
 }  # fmt: skip
 CHOSEN = {"table": ["table=questions"], "bench": ["knob=none"]}  # bench alone has a knob where none is named
 FILLED = {"judges": JudgeOptions(dict.fromkeys(JUDGES)), "columns": COLUMNS}  # defaults that a config names one by one

@@ -90,9 +90,7 @@ def making(root: Path, cells: Mapping[Place, Cell], refuse: bool) -> Iterator[st
         ]
         why = next(filter(None, (_difference(made_by, one) for one in before)), "")
         if why and refuse:
-            raise ZscError(
-                f"{why} Start all workers with the same model, code and packages on the same kind of device."
-            )
+            raise ZscError(f"{why} Workers need the same model, code and packages, and the same kind of device.")
         yield why
     finally:
         lease.release()
