@@ -25,7 +25,7 @@ say "$workers jobs"
 "${sweep[@]}" cells="$out/slurm" launcher=slurm workers=$workers launcher.cpus=1 launcher.logs="$out/logs" "${@:2}" \
     2>&1 | tee "$out/launched.txt" >&2
 job=$(sed -n 's/.*Slurm job \([0-9]*\);.*/\1/p' "$out/launched.txt")
-until [ -n "$(find "$out/slurm" -name items.jsonl -size +0 2> /dev/null)" ]; do
+until [ -n "$(find "$out/slurm" -path '*/shards/*.part' -size +0 2> /dev/null)" ]; do
     [ "$(left)" -gt 0 ] || { echo "no job made anything: see $out/logs" >&2; exit 1; }
     sleep 0.2
 done
