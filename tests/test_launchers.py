@@ -26,7 +26,7 @@ part = there / f"{os.getpid()}.part"
 part.write_text(json.dumps(found))
 part.rename(there / f"{os.getpid()}.json")
 print("on stdout")
-for _ in range(1200):  # which two at once alone get past
+for _ in range(6000):  # which two at once alone get past
     if len(list(there.glob("*.json"))) > 1:
         break
     time.sleep(0.05)
@@ -66,7 +66,7 @@ def scored(monkeypatch):
 
 def noted(count=2):
     """Wait for what so many workers note."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while len(files := sorted(Path("there").glob("*.json"))) < count:
         assert time.monotonic() < end
         time.sleep(0.05)
