@@ -13,6 +13,8 @@ from zsc.cli.flags import named, split_arguments
 from zsc.data.layouts import BucketLayout
 from zsc.knobs import AttentionBias, apply
 from zsc.knobs.probe import probe
+from zsc.metrics.score import Row
+from zsc.tables.summary import summary
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,6 +34,26 @@ def test_the_commands_compose(line):
     name, *words = shlex.split(line)
     flags, overrides = split_arguments(named(name, words))
     check_overrides(name, flags, expand(overrides))
+
+
+def test_what_make_demo_prints_is_of_one_piece():
+    """Words, examples and table stand in the order of the command, and the words are those of the table's numbers."""
+    (printed,) = re.findall(r"What `make demo` prints .*?```text\n(.*?)```", README, re.DOTALL)
+    said, heading, *examples, table, last = printed.rstrip().split("\n\n")
+    named, names, _, *lines = table.splitlines()
+    on = named.removeprefix("on: ")
+    head = [on if name == "on" else name for name in re.split(r"\s{2,}", names)]
+    rows = []
+    for line in lines[: len(lines) - 2]:
+        values = dict(zip(head, re.split(r"\s{2,}", line), strict=True))
+        for setting in ("off", on, "difference"):
+            value = float(values[setting].split()[0])
+            p = float(values["p (Holm)"]) if setting == "difference" else None
+            rows.append(Row(setting, values["metric"], value, value, value, 240, 3, 0, p=p, p_holm=p))
+    changed, responses = map(int, re.match(r"(\d+) of (\d+) responses changed", said).groups())
+    assert summary(rows, responses, {on: changed}, {}) == [" ".join(said.split())]
+    assert heading.startswith(f"2 of the {changed} changed responses of {on}") and len(examples) == 2
+    assert last.startswith("run: runs/attn_bias-parlor-mini-") and max(map(len, printed.splitlines())) <= 120
 
 
 def block(part):

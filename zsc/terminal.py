@@ -4,14 +4,18 @@ import errno
 import io
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 GONE = 141  # exit status: as of a process that SIGPIPE ends
 # controls but tab and newline, line separators, overrides of the direction of text, and halves of characters
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+NO_TERMINAL = (100, 24)  # columns and lines that text is laid out for where there is no terminal
 
 ESCAPES = {"\r": "\\r"} | {chr(code): f"\\x{code:02x}" for code in range(0x20) if code != 0x0D}
 
@@ -34,6 +38,30 @@ def say(text: str) -> None:
     print(visible(text), file=sys.stderr, flush=True)
 
 
+@dataclass(frozen=True)
+class Screen:
+    """What a page is laid out for: lines of so many columns, which tables fit too where it is a ``terminal``, and
+    ``colour`` where it has that."""
+
+    width: int
+    terminal: bool = False
+    colour: bool = False
+
+
+def screen() -> Screen:
+    """Return what stdout is. There is no colour where NO_COLOR is set to anything, as no-color.org has it."""
+    terminal = sys.stdout.isatty()
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return Screen(shutil.get_terminal_size(NO_TERMINAL).columns, terminal, terminal and not plain)
+
+
+def show(text: str) -> None:
+    """Print ``text`` with its colours on stdout: all else in it must be :func:`visible` already."""
+    out = sys.stdout
+    send = out.send if isinstance(out, Outlet) else out.write
+    send(f"{text}\n")
+
+
 class Outlet:
     """stdout or stderr, which can fail without stopping the work: then all that is written goes nowhere, and ``error``
     says why."""
@@ -44,11 +72,15 @@ class Outlet:
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
+        self.send(text if self.steered else visible(text))
+        return len(text)
+
+    def send(self, text: str) -> None:
+        """Write ``text`` as it is."""
         try:
-            self.stream.write(text if self.steered else visible(text))
+            self.stream.write(text)
         except OSError as error:
             self._fail(error)
-        return len(text)
 
     def writelines(self, lines: Any) -> None:
         for line in lines:

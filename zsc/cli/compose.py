@@ -15,7 +15,7 @@ from zsc.configs import CONFIGS
 from zsc.errors import ZscError, first_line
 from zsc.options import read
 
-SHOWING = ("format", "save")  # options that only decide how a result is shown
+SHOWING = ("format", "save", "examples")  # options that only decide how a result is shown
 LAUNCHING = ("launcher", "workers")  # and those that only decide by how many processes it is made
 T = TypeVar("T")
 

@@ -1,7 +1,5 @@
 """`zsc run` and `zsc sweep`: generate with knobs off and on over the same examples, and score."""
 
-import sys
-
 from omegaconf import DictConfig
 
 from zsc.cli.compose import command_line, options_of
@@ -12,10 +10,12 @@ from zsc.study.crew import rank
 from zsc.study.options import RunOptions
 from zsc.study.run import run as perform
 from zsc.study.watch import Terminal
+from zsc.terminal import say, screen, show
 
 
 def run(cfg: DictConfig) -> None:
-    """Run what ``cfg`` (configs/run.yaml) says, and print the table on stdout, unless workers go on by themselves.
+    """Run what ``cfg`` (configs/run.yaml) says, and print what it found on stdout, unless workers go on by themselves:
+    in words, examples, and the table.
 
     Of processes that were started together, as by torchrun, the first does, and the others are workers.
     """
@@ -26,8 +26,12 @@ def run(cfg: DictConfig) -> None:
     if launched(cfg):
         return
     result = perform(options, Terminal(), command=command_line())
-    print(result.render(options.format))
-    print(f"run: {result.folder.path}", file=sys.stdout if options.format == "table" else sys.stderr)
+    if options.format == "table":
+        show(result.page(options.examples, screen()))
+        print(f"\nrun: {result.folder.path}")
+    else:
+        print(result.render(options.format))
+        say(f"run: {result.folder.path}")
 
 
 def sweep(cfg: DictConfig) -> None:

@@ -20,6 +20,7 @@ class ExactMatch(Metric):
     script.
     """
 
+    words = "exact matches"
     apart = True
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
@@ -43,6 +44,8 @@ class AnswerF1(ExactMatch):
 
     Words are those of the exact match. Where neither text has any, which match exactly, F1 is 0.
     """
+
+    words = "F1 of answers"
 
     def compare(self, said: list[str], answer: list[str]) -> float:
         common = (Counter(said) & Counter(answer)).total()

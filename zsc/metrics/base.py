@@ -29,6 +29,9 @@ class Metric(ABC):
 
     better: Direction | None = "higher"  # which way it is better, or is to be moved; None: unknown
     beside: bool = False  # a report shows it whatever control and fluency are
+    words: str = ""  # what a summary of a run calls it; one without is in the table alone
+    risen: str = ""  # what a summary says where it has risen, if its words do not do
+    fallen: str = ""  # the same where it has fallen
     for_fluency: int = 0  # its place among the metrics that stand for fluency, of which the first possible is taken
     logarithmic: ClassVar[bool] = False  # it is drawn on a logarithmic scale where its values lie far apart
     kinds: ClassVar[dict[str, str]] = {"predictions": "string", "references": "string"}

@@ -10,13 +10,20 @@ from zsc.metrics.accepted import accepting, streams
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
 from zsc.metrics.ngrams import common, split_by
-from zsc.metrics.tokenized import Tokenized, splitter
+from zsc.metrics.tokenized import AUTO, Tokenized, splitter
 
 
 class Bleu(Tokenized):
-    """Corpus BLEU of the responses against their reference texts, all that are accepted; from 0 to 100."""
+    """Corpus BLEU of the responses against their reference texts, all that are accepted; from 0 to 100.
+
+    A summary tells of human references, for knowledge it has the precision.
+    """
 
     apart = True
+
+    def __init__(self, name: str, references: str, tokenize: str = AUTO):
+        super().__init__(name, references, tokenize)
+        self.words = "BLEU" if references == "reference" else ""
 
     def fitted(self, cells: Sequence[Columns]) -> tuple[Metric, str]:
         metric, why = super().fitted(cells)

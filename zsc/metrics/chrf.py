@@ -24,8 +24,9 @@ class ChrF(Metric):
     apart = True
 
     def __init__(self, name: str, references: str, word_order: int = 0):
-        self.word_order = word_order
         super().__init__(name, references)
+        self.word_order = word_order
+        self.words = "chrF" if references == "reference" and not word_order else ""
 
     @cached_property
     def chrf(self) -> "CHRF":

@@ -15,6 +15,7 @@ class Compression(Metric):
     empty responses alone there is none.
     """
 
+    words = "compression"
     apart = True
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:

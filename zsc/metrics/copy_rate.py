@@ -19,6 +19,7 @@ class CopyRate(Overlap):
     def __init__(self, name: str, references: str):
         super().__init__(name, references)
         self.beside = references == "phrases"
+        self.words = f"copies of {'control phrases' if self.beside else f'the whole {references}'}"
 
     def compare(self, response: str, text: str) -> float:
         if wordless(text):
@@ -38,6 +39,8 @@ class CopiedRun(Overlap):
     """
 
     better = "lower"
+    words = "copying word for word"
+    risen, fallen = "more is copied word for word", "less is copied word for word"
 
     def compare(self, response: str, text: str) -> float:
         response_words, known = words(response), words(text)

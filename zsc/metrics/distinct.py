@@ -42,6 +42,9 @@ class Distinct(Metric):
 class Uniqueness(Metric):
     """Different responses over all responses of a seed; from 0 to 1. Counts are kept as in Distinct."""
 
+    words = "uniqueness"
+    risen, fallen = "fewer responses are the same", "more responses are the same"
+
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         counts = Counter(predictions)
         return np.array([[1 / counts[response]] for response in predictions])

@@ -15,6 +15,7 @@ class FocusCoverage(Metric):
     word has no value.
     """
 
+    words = "coverage of the focus"
     apart = True
 
     needs: ClassVar[str] = "words in the focus"

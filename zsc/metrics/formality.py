@@ -57,8 +57,8 @@ class MatchedAccuracy(Register):
     """
 
     def __init__(self, name: str, register: str, whole: bool | None = None):
-        self.register = register
         super().__init__(name, whole)
+        self.register, self.words = register, f"{register} accuracy"
 
     def matching(self, whole: bool) -> Register:
         return type(self)(self.measure, self.register, whole)

@@ -16,6 +16,7 @@ class Judged(Metric):
 
     def __init__(self, name: str, column: str, judge: str, *judged_with: str):
         super().__init__(name, None, column, judge, judged_with)
+        self.words = name.replace("_", " ")
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         return np.array(predictions, dtype=np.float64)[:, None]

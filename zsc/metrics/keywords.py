@@ -28,6 +28,8 @@ class KeywordShare(Metric):
     phrase has a keyword, but 0 if they are ASCII.
     """
 
+    words = "keywords of the topic"
+    risen, fallen = "more words are of the topic", "fewer words are of the topic"
     apart = True
 
     needs: ClassVar[str] = "a topic with keywords"

@@ -47,6 +47,10 @@ class MedianPerplexity(Perplexity):
     level = "median"
     of_sums = False
 
+    def __init__(self, name: str, nll: str, tokens: str, judge: str = "", for_fluency: int = 0):
+        super().__init__(name, nll, tokens, judge, for_fluency)
+        self.words = "perplexity by the judge" if judge else "perplexity"
+
     def weighted(self, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return self.weighing(statistics)(weights)
 

@@ -11,6 +11,8 @@ from zsc.metrics.sentences import SPLITTING, asks, is_question, sentences
 class QuestionRate(Metric):
     """Share of responses that hold a question mark, as published; from 0 to 1."""
 
+    words = "questions"
+    risen, fallen = "more responses ask a question", "fewer responses ask a question"
     apart = True
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:

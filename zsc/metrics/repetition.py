@@ -14,6 +14,8 @@ class Repetition(Metric):
     apart = True
 
     better = "lower"
+    words = "repetition"
+    risen, fallen = "responses repeat themselves more", "responses repeat themselves less"
     beside = True
 
     def __init__(self, name: str, order: int):

@@ -34,6 +34,10 @@ class Rouge(WordOverlap):
 class RougeL(Rouge):
     """ROUGE-L, of the longest common subsequence of words."""
 
+    def __init__(self, name: str, references: str, kind: str):
+        super().__init__(name, references, kind)
+        self.words = "ROUGE-L" if references == "reference" else ""
+
     def compared(self, predictions: list[str], references: list[str]) -> Any:
         pairs = [(words(one), words(other)) for one, other in zip(predictions, references, strict=True)]
         counts = [(len(one), len(other), common_subsequence(one, other)) for one, other in pairs]

@@ -18,6 +18,8 @@ class Sentiment(Metric):
     VADER's lexicon is English, with emoticons and emoji: a response most of whose letters are not Latin has no value.
     """
 
+    words = "sentiment"
+    risen, fallen = "responses are more positive", "responses are less positive"
     apart = True
 
     needs: ClassVar[str] = "text mainly in Latin letters, since VADER's lexicon is English"
@@ -32,6 +34,9 @@ class Sentiment(Metric):
 class PositiveRate(Sentiment):
     """Share of responses with a compound score of at least 0.05; from 0 to 1."""
 
+    words = "positive responses"
+    risen, fallen = "more responses are positive", "fewer responses are positive"
+
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         scores = super().statistics(predictions, references)
         return np.where(np.isnan(scores), np.nan, scores >= THRESHOLD)
@@ -39,6 +44,9 @@ class PositiveRate(Sentiment):
 
 class NegativeRate(Sentiment):
     """Share of responses with a compound score of at most -0.05; from 0 to 1."""
+
+    words = "negative responses"
+    risen, fallen = "more responses are negative", "fewer responses are negative"
 
     def statistics(self, predictions: list[Any], references: list[Any] | None) -> np.ndarray:
         scores = super().statistics(predictions, references)

@@ -24,6 +24,7 @@ class Ter(Metric):
     apart = True
 
     better = "lower"
+    words = "edits to the reference (TER)"
 
     @cached_property
     def ter(self) -> "TER":

@@ -126,6 +126,7 @@ class RunOptions(ScoringOptions):
     workers: Annotated[int | Literal["auto"], count_or_auto] = "auto"
     output: str | None = None
     format: Format = "table"
+    examples: Annotated[int, 0] = 2
 
     @property
     def dialog_turns(self) -> int:

@@ -1,12 +1,13 @@
 """A run, generated as far as its cells are not there yet, and its folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
 from zsc.generation.cells import identified
 from zsc.generation.folder import RunFolder
+from zsc.knobs import Knob
 from zsc.options import plain
 from zsc.study.experiment import Experiment
 from zsc.study.filling import fill
@@ -32,6 +33,11 @@ def performed(experiment: Experiment, name: str, watch: Watch, **more: Any) -> I
         yield folder
 
 
+def moved_by(knobs: Sequence[Knob]) -> list[str]:
+    """Return the metrics that ``knobs`` are meant to move, the most telling of the first one first."""
+    return list(dict.fromkeys(name for knob in knobs for name in type(knob).moves(described_briefly(knob))))
+
+
 def manifest_of(experiment: Experiment) -> dict[str, Any]:
     """Return what identifies a run and what made it."""
     loaded, built = experiment.loaded, experiment.built
@@ -42,6 +48,7 @@ def manifest_of(experiment: Experiment) -> dict[str, Any]:
         "command": experiment.command,
         "settings": list(built.settings),
         "knobs": {name: [described_briefly(knob) for knob in knobs] for name, knobs in built.settings.items()},
+        "moves": {name: moved_by(knobs) for name, knobs in built.settings.items()},
         "seeds": experiment.seeds,
         "token_ids": loaded.model.generation_config.to_diff_dict(),
         "versions": versions() | {"hydra-core": version("hydra-core")},

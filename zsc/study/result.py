@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from zsc.generation.folder import RunFolder
 from zsc.metrics.score import Row, settings_of
+from zsc.study.shown import page
 from zsc.tables.render import render_scores
+from zsc.terminal import Screen
 
 if TYPE_CHECKING:
     import pandas
@@ -40,6 +42,10 @@ class Result:
     def render(self, style: str = "table") -> str:
         """Return the table as ``table``, ``md``, ``csv`` or ``json``."""
         return render_scores([asdict(row) for row in self.rows], self.signatures, style)
+
+    def page(self, examples: int, screen: Screen) -> str:
+        """Return what was found in words, so many examples, and the table, laid out for ``screen``."""
+        return page(self.folder, self.rows, examples, screen)
 
     def __repr__(self) -> str:
         return f"{self.render()}\nrun: {self.folder.path}"

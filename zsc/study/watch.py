@@ -1,5 +1,7 @@
 """Who is told how long work goes on: a terminal, or nobody."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -7,6 +9,8 @@ from typing import Protocol
 from zsc.terminal import say, visible
 
 Advance = Callable[[int], None]
+EVERY = 60.0  # seconds between lines of progress where there is no terminal
+AT_ONCE = 1.0  # seconds in which what is ready was there before
 
 
 class Watch(Protocol):
@@ -31,10 +35,14 @@ class Silent:
 
 
 class Terminal:
-    """A watch on stderr: lines, and a bar where it is a terminal."""
+    """A watch on stderr: lines, and a bar, or where it is no terminal a line a minute, on how work goes on.
 
-    def __init__(self) -> None:
+    ``clock`` returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._console: object = None
+        self._clock = clock
 
     def say(self, line: str) -> None:
         if self._console is None:
@@ -44,6 +52,9 @@ class Terminal:
 
     @contextmanager
     def progress(self, name: str, total: int) -> Iterator[Advance]:
+        if not sys.stderr.isatty():
+            yield Pace(name, total, self.say, self._clock).advance
+            return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -56,6 +67,39 @@ class Terminal:
                 yield lambda count: bar.advance(task, count)
             finally:
                 self._console = before
+
+
+class Pace:
+    """Says once a minute, when more is ready, how much of ``total`` that is, how fast it went since the last line, and
+    when all will be at that pace."""
+
+    def __init__(self, name: str, total: int, say: Callable[[str], None], clock: Callable[[], float]):
+        self.name, self.total, self.say, self.clock = name, total, say, clock
+        self.ready = self.before = 0
+        self.started = self.since = clock()
+
+    def advance(self, count: int) -> None:
+        now = self.clock()
+        self.ready += count
+        if now - self.started < AT_ONCE:
+            self.before = self.ready
+        elif now - self.since >= EVERY:
+            self.say(progress_line(self.name, self.ready, self.total, (self.ready - self.before) / (now - self.since)))
+            self.since, self.before = now, self.ready
+
+
+def progress_line(name: str, ready: int, total: int, rate: float) -> str:
+    """Say how far work is that makes ``rate`` things a second."""
+    left = f", {duration((total - ready) / rate)} left" if rate else ""
+    return f"{name}: {ready:,} of {total:,}, {rate:.1f}/s{left}"
+
+
+def duration(seconds: float) -> str:
+    """Return ``seconds`` in hours and minutes, in minutes below an hour, or as they are below two minutes."""
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes >= 2 else f"{seconds:.0f} s"
 
 
 def say_remarks(remarks: str, watch: Watch) -> None:

@@ -49,16 +49,17 @@ def render_scores(rows: Rows, signatures: Mapping[str, str], style: str) -> str:
         return render([{**row, "signature": signatures[row["metric"]]} for row in rows], style)
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     if any(setting.startswith(f"{DIFFERENCE}: ") for setting in settings):
-        by_setting = _by_setting(rows, settings)
-        shown = numbered(by_setting) if style == "table" else render(by_setting, style)
+        lines = by_setting(rows, settings)
+        shown = numbered(lines) if style == "table" else render(lines, style)
     else:
-        shown = render(_by_metric(rows, settings), style)
+        shown = render(by_metric(rows, settings), style)
     if style == "md":
         shown += "\n\nSignatures:\n\n" + "\n".join(f"- {code_span(signature)}" for signature in signatures.values())
     return shown
 
 
-def _by_metric(rows: Rows, settings: Sequence[str]) -> Rows:
+def by_metric(rows: Rows, settings: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a line for each metric, with the ``settings`` and their difference beside each other."""
     entries = {(row["metric"], row["setting"]): row for row in rows}
     lines = []
     for name in dict.fromkeys(row["metric"] for row in rows):
@@ -72,7 +73,8 @@ def _by_metric(rows: Rows, settings: Sequence[str]) -> Rows:
     return lines
 
 
-def _by_setting(rows: Rows, settings: Sequence[str]) -> Rows:
+def by_setting(rows: Rows, settings: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a line for each of ``settings``, with a star where a metric differs from the first one."""
     entries = {(row["setting"], row["metric"]): row for row in rows}
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
 
@@ -94,7 +96,7 @@ def numbered(rows: Rows) -> str:
     names = [f"{place}  {one_line(row['setting'])}" for place, row in enumerate(rows)]
     metrics = [name for name in rows[0] if name != "setting"]
     columns = [{"metric": name, **{str(n): row[name] for n, row in enumerate(rows)}} for name in metrics]
-    return "\n".join([*names, _table(columns)])
+    return "\n".join([*names, as_table(columns)])
 
 
 def entry(row: Mapping[str, Any] | None, signed: bool) -> str:
@@ -114,7 +116,7 @@ def star(p_holm: float | None) -> str:
 
 
 def _p_value(row: Mapping[str, Any] | None) -> str:
-    if row is None:
+    if row is None or row["p_holm"] is None:
         return "-"
     return "<0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
 
@@ -140,8 +142,9 @@ def number(value: float | None, sign: str) -> str:
     return f"{value:{sign}.{digits}f}"
 
 
-def _table(rows: Rows) -> str:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+def as_table(rows: Rows, tight: bool = False) -> str:
+    """Return ``rows`` for a terminal; where ``tight``, two spaces part columns, and none is before the first."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=not tight, padding=(0, 1, 0, 0) if tight else (0, 1))
     for name in rows[0]:
         table.add_column(Text(one_line(name)), no_wrap=True)
     for row in rows:
@@ -181,4 +184,4 @@ def _json(rows: Rows) -> str:
     return json.dumps([dict(row) for row in rows], indent=2, allow_nan=False)
 
 
-RENDERERS: dict[str, Callable[[Rows], str]] = {"table": _table, "md": _markdown, "csv": _csv, "json": _json}
+RENDERERS: dict[str, Callable[[Rows], str]] = {"table": as_table, "md": _markdown, "csv": _csv, "json": _json}

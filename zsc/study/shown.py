@@ -1,0 +1,119 @@
+"""What a run shows at its end: what it found in words, examples, and the table."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from zsc.data import jsonl
+from zsc.data.record import Record, parse_record
+from zsc.generation.folder import RunFolder
+from zsc.metrics.score import Row, settings_of
+from zsc.spreadsheets import unguarded
+from zsc.tables.examples import Example, example_lines, heading, near_median
+from zsc.tables.fitted import fitted
+from zsc.tables.lines import printed, wrapped
+from zsc.tables.summary import strongest, summary
+from zsc.terminal import Screen
+
+Name = TypeVar("Name", int, str)
+
+
+@dataclass(frozen=True)
+class Said:
+    """The responses in the ``folder`` of a run to its ``seeds`` and the records ``ids``, read line by line."""
+
+    folder: RunFolder
+    seeds: Sequence[int]
+    ids: Sequence[str]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.seeds), len(self.ids)
+
+    def changed(self, settings: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return which responses (seeds, examples) of each of ``settings`` but the first differ from those of that."""
+        off, *others = settings
+        seeds, numbers = _places(self.seeds), _places(self.ids)
+        first = np.zeros(self.shape, dtype=np.int64)
+        found = {name: np.zeros(self.shape, dtype=bool) for name in others}
+        for row in self.folder.each_row():
+            place, said = (seeds[row["seed"]], numbers[row["id"]]), hash(row["response"])
+            if row["setting"] == off:  # which is written before the others of its seed
+                first[place] = said
+            else:
+                found[row["setting"]][place] = first[place] != said
+        return found
+
+    def values(self, settings: Sequence[str], metric: str) -> np.ndarray:
+        """Return ``metric`` of each response (settings, seeds, examples) by itself; NaN is no value."""
+        seeds, numbers, found = _places(self.seeds), _places(self.ids), np.full((len(settings), *self.shape), np.nan)
+        with (self.folder.path / "items.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if (setting := unguarded(row["setting"])) in settings and row[metric]:
+                    place = seeds[int(row["seed"])], numbers[unguarded(row["id"])]
+                    found[settings.index(setting), *place] = float(row[metric])
+        return found
+
+    def texts(self, settings: Sequence[str], places: Sequence[tuple[int, int]]) -> list[list[str]]:
+        """Return the responses of ``settings`` at each of ``places`` (seed, example)."""
+        wanted = {(name, self.seeds[seed], self.ids[example]): "" for seed, example in places for name in settings}
+        lacking = set(wanted)
+        for row in self.folder.each_row():
+            if (key := (row["setting"], row["seed"], row["id"])) in lacking:
+                wanted[key] = row["response"]
+                lacking.remove(key)
+                if not lacking:
+                    break
+        return [[wanted[name, self.seeds[seed], self.ids[example]] for name in settings] for seed, example in places]
+
+
+def _places(names: Sequence[Name]) -> dict[Name, int]:
+    return {name: i for i, name in enumerate(names)}
+
+
+def page(folder: RunFolder, rows: Sequence[Row], examples: int, screen: Screen) -> str:
+    """Return paragraphs on the scores ``rows`` of the run in ``folder``, so many examples, and the table."""
+    manifest = folder.manifest()
+    settings, moves = settings_of(rows), manifest.get("moves", {})
+    said = Said(folder, manifest["seeds"], [row["id"] for _, row in jsonl.read_rows(folder.path / "records.jsonl")])
+    changed = said.changed(settings)
+    counts = {name: int(found.sum()) for name, found in changed.items()}
+    paragraphs = summary(rows, len(said.ids) * len(said.seeds), counts, moves)
+    parts = ["\n".join(printed(wrapped(text, screen.width), screen.colour) for text in paragraphs)]
+    if examples:
+        setting = strongest(counts) if counts else settings[0]
+        scored = list(dict.fromkeys(row.metric for row in rows))
+        metric = next(name for name in (*moves.get(setting, ()), *scored) if name in scored)
+        among = changed.get(setting, np.ones(said.shape, dtype=bool))
+        parts += examples_of(said, [settings[0], setting] if counts else [setting], metric, among, examples, screen)
+    return "\n\n".join([*parts, fitted([asdict(row) for row in rows], screen.width if screen.terminal else None)])
+
+
+def examples_of(
+    said: Said, settings: Sequence[str], metric: str, among: np.ndarray, count: int, screen: Screen
+) -> list[str]:
+    """Return ``count`` examples as text, with a heading that says how they were chosen: of the responses ``among``
+    (seeds, examples) those whose ``metric``, or its change from the first of ``settings`` to the second, is nearest to
+    the median. Nothing where none of them has a value."""
+    values = said.values(settings, metric)
+    numbers = np.where(among, values[-1] - values[0] if len(settings) > 1 else values[0], np.nan)
+    places, median = near_median(numbers, count)
+    if not places:
+        return []
+    records = _records(said, {said.ids[example] for _, example in places})
+    shown = [
+        Example(records[said.ids[example]], said.seeds[seed], texts, values[:, seed, example].tolist())
+        for (seed, example), texts in zip(places, said.texts(settings, places), strict=True)
+    ]
+    of = int(np.isfinite(numbers).sum())
+    head = heading(len(shown), of, settings[-1], metric, median, len(settings) > 1)
+    texts = [printed(example_lines(one, metric, screen.width, screen.colour), screen.colour) for one in shown]
+    return [printed(wrapped(head, screen.width), screen.colour), *texts]
+
+
+def _records(said: Said, wanted: set[str]) -> Mapping[str, Record]:
+    rows = jsonl.read_rows(said.folder.path / "records.jsonl")
+    return {row["id"]: parse_record(row, where) for where, row in rows if row["id"] in wanted}
