@@ -20,13 +20,14 @@ from tempfile import TemporaryDirectory
 from zsc.data.embedded import load_parlor
 from zsc.generation.folder import RunFolder
 from zsc.metrics import METRICS, build_metrics
-from zsc.metrics.cells import Cells, statistics_of
+from zsc.metrics.cells import Cells, store_statistics
 from zsc.metrics.items import record_columns
 from zsc.metrics.judges import Topic
 from zsc.metrics.options import Resampling
 from zsc.metrics.responses import read_responses
 from zsc.metrics.run import control_phrases, write_items
 from zsc.metrics.score import score_statistics
+from zsc.metrics.stored import Stored
 from zsc.tables.render import render
 
 SLOW = "reference_ter"
@@ -49,7 +50,7 @@ def main(responses: int) -> None:
             table.append({"what": f"{name} alone", "seconds": scoring + resampling})
         held = [peak(made(Path(parent) / str(count), EXAMPLES, count), usual) for count in (FEW, MANY)]
         texts = cells_of(RunFolder(Path(parent) / str(MANY))).responses.values()
-    own = sum(len(str(text).encode()) for one in list(texts)[FEW:] for text in one.texts)
+        own = sum(len(str(row["response"]).encode()) for one in list(texts)[FEW:] for row in one.rows())
     rates = ({"seconds": f"{row['seconds']:.2f}", "responses/s": f"{responses / row['seconds']:.0f}"} for row in table)
     print(render([{**row, **rate} for row, rate in zip(table, rates, strict=True)], "table"))
     further = (MANY - FEW) * EXAMPLES
@@ -86,10 +87,12 @@ def timed(folder: RunFolder, names: Sequence[str], resamples: int = 10_000) -> t
     started = time.process_time()
     manifest, cells = folder.manifest(), cells_of(folder)
     settings, seeds = manifest["settings"], manifest["seeds"]
-    statistics = statistics_of([metric.fitted(cells)[0] for metric in build_metrics([*names])], cells)
-    write_items(folder, cells.records, statistics)
-    between = time.process_time()
-    rows = score_statistics(statistics, settings, seeds, Resampling(resamples))
+    metrics = [metric.fitted(cells)[0] for metric in build_metrics([*names])]
+    with Stored(metrics, list(cells.responses), len(cells.records), folder.path) as statistics:
+        store_statistics(statistics, cells)
+        write_items(folder, cells.records, statistics)
+        between = time.process_time()
+        rows = score_statistics(statistics, settings, seeds, Resampling(resamples))
     return between - started, time.process_time() - between, list(dict.fromkeys(row.metric for row in rows))
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +10,8 @@ from typing import BinaryIO
 from filelock import BaseFileLock, FileLock
 
 from zsc.errors import ZscError
+
+CHUNK = 1 << 20  # bytes that are copied at a time
 
 
 def refuse_link(path: Path) -> None:
@@ -32,16 +34,43 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a context to write in parts what :func:`write_atomic` writes at once; nothing is there before its end."""
+    """Open a context to write in parts what :func:`write_atomic` writes at once; nothing is there before its end, nor
+    after an error."""
     partial = partial_name(path)
     for place in (path, partial):
         refuse_link(place)
     partial.unlink(missing_ok=True)  # of a write that was killed
-    with os.fdopen(_opened(partial, os.O_CREAT | os.O_EXCL), "wb") as handle:
-        yield handle
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
+    try:
+        with os.fdopen(_opened(partial, os.O_CREAT | os.O_EXCL), "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_changed(path: Path, lines: Iterable[bytes]) -> None:
+    """Write ``lines`` as :func:`write_atomic` does, holding one at a time, unless ``path`` has just these already."""
+    given, same, other = iter(lines), 0, b""
+    if path.is_file():
+        with path.open("rb") as there:
+            for other in given:
+                if there.read(len(other)) != other:
+                    break
+                same += len(other)
+            else:
+                if not there.read(1):
+                    return
+                other = b""
+    with replacing(path) as handle:
+        if same:
+            with path.open("rb") as there:
+                while same:
+                    same -= handle.write(there.read(min(same, CHUNK)))
+        handle.write(other)
+        handle.writelines(given)
 
 
 def partial_name(path: Path) -> Path:
