@@ -21,11 +21,12 @@ from zsc.data.embedded import load_parlor
 from zsc.generation.folder import RunFolder
 from zsc.metrics import METRICS, build_metrics
 from zsc.metrics.cells import Cells, store_statistics
+from zsc.metrics.item_files import write_items
 from zsc.metrics.items import record_columns
 from zsc.metrics.judges import Topic
 from zsc.metrics.options import Resampling
 from zsc.metrics.responses import read_responses
-from zsc.metrics.run import control_phrases, write_items
+from zsc.metrics.run import control_phrases
 from zsc.metrics.score import score_statistics
 from zsc.metrics.stored import Stored
 from zsc.tables.render import render
@@ -58,26 +59,26 @@ def main(responses: int) -> None:
     print(f"memory: {beyond:.2f} kB for each further response beyond its text of {text:.0f} bytes")
 
 
-def made(path: Path, examples: int, settings: int) -> RunFolder:
-    """Write a run of so many ``examples`` and ``settings``."""
+def made(path: Path, examples: int, settings: int, seeds: int = 1) -> RunFolder:
+    """Write a run of so many ``examples``, ``settings`` and ``seeds``."""
     rng, parlor = random.Random(0), load_parlor()
     texts = [text.split() for record in parlor for text in (record.knowledge, record.reference) if text]
     records = [replace(parlor[i % len(parlor)], id=str(i)) for i in range(examples)]
     names = ["off", *(f"on {i}" for i in range(1, settings))]
 
-    def row(setting: str, identity: str) -> dict[str, object]:
+    def row(setting: str, seed: int, identity: str) -> dict[str, object]:
         one, other = rng.sample(texts, 2)
         said = " ".join(one[: len(one) // 2] + other[len(other) // 2 :])
         likelihood = {"tokens": rng.randint(5, 40), "nll": rng.uniform(10, 90)}
-        return {"setting": setting, "seed": 0, "id": identity, "response": said, **likelihood}
+        return {"setting": setting, "seed": seed, "id": identity, "response": said, **likelihood}
 
     phrases = {name: {"questions": ["Is it far?"]} for name in names[1:]}
-    manifest = {"identity": "bench", "settings": names, "seeds": [0], "made_from": {"phrases": phrases}}
+    manifest = {"identity": "bench", "settings": names, "seeds": [*range(seeds)], "made_from": {"phrases": phrases}}
     path.mkdir()
     (path / "manifest.json").write_text(json.dumps(manifest))
     (path / "records.jsonl").write_text("".join(f"{json.dumps(record.to_json())}\n" for record in records))
     folder = RunFolder(path)
-    folder.write_rows(row(name, record.id) for name in names for record in records)
+    folder.write_rows(row(name, seed, record.id) for seed in range(seeds) for name in names for record in records)
     return folder
 
 

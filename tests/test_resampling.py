@@ -135,8 +135,8 @@ def test_an_exchange_is_that_of_each_example_by_itself(name):
     ((first, others),) = Exchange([(metric, arrays)], len(one)).values(swapped)
     for i in (1, 2):
         for sample, flips in enumerate(swapped.astype(bool)[:, :, None, None]):
-            assert first[i - 1, sample] == metric.value(np.where(flips, arrays[i], one))
-            assert others[i - 1, sample] == metric.value(np.where(flips, one, arrays[i]))
+            expected = [metric.value(np.where(flips, *sides)) for sides in ((arrays[i], one), (one, arrays[i]))]
+            assert [first[i - 1, sample], others[i - 1, sample]] == pytest.approx(expected, rel=1e-14)
 
 
 def test_seeds_are_pooled_and_examples_resampled():

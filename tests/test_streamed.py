@@ -1,18 +1,19 @@
 """Of a run of any size, little is held at a time: what is written, read and scored goes through in parts."""
 
-import gc
 import json
+import math
 import random
 from weakref import WeakSet
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from zsc.data.record import Record
 from zsc.errors import ZscError
 from zsc.files import write_changed
 from zsc.generation.folder import RunFolder
-from zsc.metrics import build_metrics, cells
+from zsc.metrics import build_metrics, cells, item_files
 from zsc.metrics.cells import CellColumns
 from zsc.metrics.judges import Topic
 from zsc.metrics.options import Resampling
@@ -20,6 +21,7 @@ from zsc.metrics.responses import read_responses
 from zsc.metrics.run import score_run
 from zsc.metrics.stored import Stored
 from zsc.metrics.tokenized import different
+from zsc.study.result import Result
 
 SETTINGS, SEEDS, EXAMPLES = ["off", "on"], [0, 1, 2], 11
 
@@ -113,7 +115,6 @@ def test_of_a_whole_run_one_cell_and_one_part_of_all_are_held(folder, monkeypatc
         alive.add(self)
 
     def watched(self, begins):
-        gc.collect()
         holding = [one for one in alive if "own" in one.__dict__]
         (whole if len(begins) == EXAMPLES else parts).append(len(holding))
         return read(self, begins)
@@ -163,3 +164,38 @@ def test_rows_are_found_wherever_they_stand(folder):
     rows = [json.loads(line) for line in folder.generations.read_text().splitlines()]
     begins = [begin for begin, _ in folder.each_row()]
     assert folder.rows_at(begins[::-1]) == rows[::-1] == folder.rows()[::-1]
+
+
+@pytest.mark.parametrize("large", [10**6, 0])
+def test_items_have_one_file_of_either_form_with_the_metrics_of_each_response(folder, monkeypatch, large):
+    monkeypatch.setattr(item_files, "LARGE", large)
+    metrics, notes = build_metrics(["length", "perplexity_corpus"]), []
+    folder.path.joinpath("items.csv").write_text("old")
+    folder.path.joinpath("items.parquet").write_text("old")
+    table, signatures = score_run(folder, metrics, [], Topic("", []), 1, Resampling(20), None, notes.append)
+    name = "items.csv" if large else "items.parquet"
+    assert [file.name for file in folder.path.glob("items*")] == [name]
+    assert [note for note in notes if name in note] == [note for note in notes if not large]
+    items = Result(folder, table, signatures).items
+    assert list(items) == ["setting", "seed", "id", "length", "perplexity_corpus"]
+    expected = rows_of()
+    for key in ("setting", "seed", "id"):
+        assert items[key].tolist() == [row[key] for row in expected]
+    assert items["length"].tolist() == [len(row["response"].split()) for row in expected]
+    rates = [math.nan if row["tokens"] is None else np.exp(2.5 / 4) for row in expected]
+    assert np.array_equal(items["perplexity_corpus"], rates, equal_nan=True)
+    if not large:
+        assert parquet.ParquetFile(folder.path / name).num_row_groups == len(SETTINGS) * len(SEEDS)
+
+
+def test_names_that_a_spreadsheet_would_run_are_read_as_they_were(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    names = ["=off", "'=on"]
+    records = [Record("@1", ()), Record("NA", ())]
+    folder.create("layout: {}", {"identity": "x", "settings": names, "seeds": [0]}, records)
+    folder.write_rows(
+        {"setting": name, "seed": 0, "id": one.id, "response": "x y"} for name in names for one in records
+    )
+    score_run(folder, build_metrics(["length"]), [], Topic("", []), 1, Resampling(20), None)
+    items = item_files.read_items(folder)
+    assert items["setting"].tolist() == ["=off", "=off", "'=on", "'=on"] and items["id"].tolist() == ["@1", "NA"] * 2

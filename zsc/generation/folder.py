@@ -1,5 +1,5 @@
 """A run's folder: what was asked (config.yaml, manifest.json, records.jsonl) and what was said (generations.jsonl),
-and how it scores (scores.json, items.csv, judged-*.jsonl)."""
+and how it scores (scores.json, items.csv or items.parquet, judged-*.jsonl)."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,8 @@ from zsc.generation.cells import LIBRARIES, writing
 
 AGAIN = "Repeat the command that made the run."
 ROW = {"setting", "seed", "id", "response"}
-PARTS = ("config.yaml", "manifest.json", "records.jsonl", "generations.jsonl", "scores.json", "items.csv", ".lock")
+PARTS = ("config.yaml", "manifest.json", "records.jsonl", "generations.jsonl", "scores.json", "items.csv",
+         "items.parquet", ".lock")  # fmt: skip
 
 
 @dataclass(frozen=True)

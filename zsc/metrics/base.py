@@ -82,8 +82,8 @@ class Metric(ABC):
         return sums[..., 0] / counts
 
     def weighing(self, statistics: np.ndarray) -> "Weighed":
-        """Return this metric of ``statistics`` (examples, seeds, numbers), pooled over examples and seeds, as a function
-        of how often each example counts."""
+        """Return this metric of ``statistics`` (examples, seeds, numbers), pooled over examples and seeds, by how often
+        each example counts."""
         return Sums(self, statistics)
 
     def weighted(self, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -58,8 +58,8 @@ class Products:
 def is_whole(numbers: np.ndarray, most: int, kind: type[np.floating[Any]]) -> bool:
     """Say whether sums of ``numbers``, which weigh ``most`` in all, are exact in numbers of this ``kind``, in whatever
     order they are added up: they are whole, and none is beyond what the kind can count up to."""
-    largest = float(np.abs(numbers).max(initial=0))
-    return largest * most < 2 / np.finfo(kind).eps and bool((numbers == np.rint(numbers)).all())
+    largest, limit = float(np.abs(numbers).max(initial=0)), float(2 / np.finfo(kind).eps)
+    return largest * most < limit and bool((numbers == np.rint(numbers)).all())
 
 
 def bootstrap(scored: Sequence[Scored], count: int, seed: int) -> list[np.ndarray]:

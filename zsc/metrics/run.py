@@ -5,19 +5,17 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from operator import itemgetter
 
-from zsc.data.record import Record
-from zsc.files import replacing
 from zsc.generation.folder import RunFolder
 from zsc.metrics.base import Metric
 from zsc.metrics.cells import Cells, store_statistics
+from zsc.metrics.item_files import LARGE, PARQUET, write_items
 from zsc.metrics.items import record_columns
 from zsc.metrics.judges import Judge, Topic
 from zsc.metrics.judges.base import items_of, judged
 from zsc.metrics.options import Resampling
 from zsc.metrics.responses import read_responses
-from zsc.metrics.score import Row, Statistics, each_response, score_statistics
+from zsc.metrics.score import Row, score_statistics
 from zsc.metrics.stored import Stored
-from zsc.spreadsheets import csv_lines
 
 Watch = Callable[[Judge, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -46,9 +44,10 @@ def score_run(
 ) -> tuple[list[Row], dict[str, str]]:
     """Score the run in ``folder``; return the table and the signature of each of its metrics.
 
-    Writes ``scores.json``, with the table and what it depends on, and ``items.csv``, with the metrics of every response
-    by itself. ``watch`` is told of each judge's pass over so many items; its context counts those that are ready.
-    ``note`` is given a line on each metric that was fitted to the texts, or that some responses have no value of.
+    Writes ``scores.json``, with the table and what it depends on, and a file with the metrics of every response by
+    itself (:func:`zsc.metrics.item_files.write_items`). ``watch`` is told of each judge's pass over so many items; its
+    context counts those that are ready. ``note`` is given a line on each metric that was fitted to the texts, or that
+    some responses have no value of, and where the metrics of every response are, if they are many.
     """
     manifest, records = folder.manifest(), folder.records()
     settings, seeds = manifest["settings"], manifest["seeds"]
@@ -84,16 +83,7 @@ def score_run(
         folder.write_scores(
             {"table": [asdict(row) for row in table], "signatures": signatures, "resampling": asdict(resampling)}
         )
-        write_items(folder, records, {metric: statistics[metric] for metric in shown})
+        file = write_items(folder, records, {metric: statistics[metric] for metric in shown})
+    if file == PARQUET:
+        note(f"metrics of each response: {folder.path / file}, since they are more than {LARGE:,}")
     return table, signatures
-
-
-def write_items(folder: RunFolder, records: Sequence[Record], statistics: Statistics) -> None:
-    """Write one line per response to ``items.csv``, with each metric of it by itself; an empty field is no value."""
-    head = ["setting", "seed", "id", *(metric.measure for metric in statistics)]
-    with folder.writing(), replacing(folder.path / "items.csv") as file:
-        file.write(csv_lines([head]).encode())
-        for place in next(iter(statistics.values()), {}):
-            values = [each_response(metric, cells[place]) for metric, cells in statistics.items()]
-            lines = ([*place, record.id, *line] for record, *line in zip(records, *values, strict=True))
-            file.write(csv_lines(lines).encode())

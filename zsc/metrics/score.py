@@ -14,7 +14,8 @@ from zsc.metrics.items import Columns
 from zsc.metrics.options import Resampling
 from zsc.metrics.resampling import BLOCK, bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
 
-LIMIT = 2_000_000  # numbers that resampling holds of metrics at a time, beside their statistics
+LIMIT = 2_000_000  # numbers that resampling holds of metrics at a time
+OF_EACH = 4  # or, if that is more, so many for each response, since every time the samples are drawn again
 DIFFERENCE = "difference"  # no name of a setting: rows that compare two are called so
 Statistics = Mapping[Metric, Mapping[Place, np.ndarray]]
 
@@ -142,7 +143,8 @@ def _given(metric: Metric, columns: Columns) -> tuple[list[int], list[list[Any]]
 
 
 def at_a_time(together: Mapping[Metric, Grouped], resamples: int) -> list[dict[Metric, Grouped]]:
-    """Split metrics on the same examples so that what resampling holds of those of a part stays near LIMIT.
+    """Split metrics on the same examples so that what resampling holds of those of a part stays near LIMIT or, of a
+    large run, OF_EACH of its responses.
 
     No part has a column of sums by itself, which a product adds up in another order than one of several.
     """
@@ -152,7 +154,8 @@ def at_a_time(together: Mapping[Metric, Grouped], resamples: int) -> list[dict[M
         examples = int(grouped.kept.sum())
         at_once = examples + min(resamples, BLOCK // examples)  # their sums, and those of the samples of a block
         size = resamples * len(grouped) + 2 * grouped.numbers * at_once
-        if held + size > LIMIT and columns > 1:
+        responses = examples * len(grouped) * len(grouped.seeds)
+        if held + size > max(LIMIT, OF_EACH * responses) and columns > 1:
             parts.append({})
             held = columns = 0
         parts[-1][metric] = grouped
@@ -203,18 +206,15 @@ def lacks(statistics: np.ndarray) -> np.ndarray:
     return ~np.isfinite(statistics).all(axis=1)
 
 
-def each_response(metric: Metric, statistics: np.ndarray) -> list[float | None]:
-    """Return the metric of each response by itself from its ``statistics`` (responses, numbers)."""
-    present = ~lacks(statistics)
-    if not present.any():
-        return [None] * len(statistics)
-    sums = statistics[present].astype(np.float64)
-    values = iter(metric.from_sums(sums, np.ones(len(sums))).tolist())
-    return [finite(next(values)) if has else None for has in present]
-
-
-def finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def each_response(metric: Metric, statistics: np.ndarray) -> np.ndarray:
+    """Return the metric (responses,) of each response by itself from its ``statistics`` (responses, numbers); NaN where
+    it has no finite value."""
+    values, present = np.full(len(statistics), np.nan), ~lacks(statistics)
+    if present.any():
+        sums = statistics[present].astype(np.float64)
+        values[present] = metric.from_sums(sums, np.ones(len(sums)))
+    values[~np.isfinite(values)] = np.nan
+    return values
 
 
 def difference(setting: str, settings: Sequence[str]) -> str:
