@@ -20,13 +20,15 @@ from tempfile import TemporaryDirectory
 from zsc.data.embedded import load_parlor
 from zsc.generation.folder import RunFolder
 from zsc.metrics import METRICS, build_metrics
-from zsc.metrics.cells import Cells, statistics_of
+from zsc.metrics.cells import Cells, store_statistics
+from zsc.metrics.item_files import write_items
 from zsc.metrics.items import record_columns
 from zsc.metrics.judges import Topic
 from zsc.metrics.options import Resampling
 from zsc.metrics.responses import read_responses
-from zsc.metrics.run import control_phrases, write_items
+from zsc.metrics.run import control_phrases
 from zsc.metrics.score import score_statistics
+from zsc.metrics.stored import Stored
 from zsc.tables.render import render
 
 SLOW = "reference_ter"
@@ -49,7 +51,7 @@ def main(responses: int) -> None:
             table.append({"what": f"{name} alone", "seconds": scoring + resampling})
         held = [peak(made(Path(parent) / str(count), EXAMPLES, count), usual) for count in (FEW, MANY)]
         texts = cells_of(RunFolder(Path(parent) / str(MANY))).responses.values()
-    own = sum(len(str(text).encode()) for one in list(texts)[FEW:] for text in one.texts)
+        own = sum(len(str(row["response"]).encode()) for one in list(texts)[FEW:] for row in one.rows())
     rates = ({"seconds": f"{row['seconds']:.2f}", "responses/s": f"{responses / row['seconds']:.0f}"} for row in table)
     print(render([{**row, **rate} for row, rate in zip(table, rates, strict=True)], "table"))
     further = (MANY - FEW) * EXAMPLES
@@ -57,26 +59,26 @@ def main(responses: int) -> None:
     print(f"memory: {beyond:.2f} kB for each further response beyond its text of {text:.0f} bytes")
 
 
-def made(path: Path, examples: int, settings: int) -> RunFolder:
-    """Write a run of so many ``examples`` and ``settings``."""
+def made(path: Path, examples: int, settings: int, seeds: int = 1) -> RunFolder:
+    """Write a run of so many ``examples``, ``settings`` and ``seeds``."""
     rng, parlor = random.Random(0), load_parlor()
     texts = [text.split() for record in parlor for text in (record.knowledge, record.reference) if text]
     records = [replace(parlor[i % len(parlor)], id=str(i)) for i in range(examples)]
     names = ["off", *(f"on {i}" for i in range(1, settings))]
 
-    def row(setting: str, identity: str) -> dict[str, object]:
+    def row(setting: str, seed: int, identity: str) -> dict[str, object]:
         one, other = rng.sample(texts, 2)
         said = " ".join(one[: len(one) // 2] + other[len(other) // 2 :])
         likelihood = {"tokens": rng.randint(5, 40), "nll": rng.uniform(10, 90)}
-        return {"setting": setting, "seed": 0, "id": identity, "response": said, **likelihood}
+        return {"setting": setting, "seed": seed, "id": identity, "response": said, **likelihood}
 
     phrases = {name: {"questions": ["Is it far?"]} for name in names[1:]}
-    manifest = {"identity": "bench", "settings": names, "seeds": [0], "made_from": {"phrases": phrases}}
+    manifest = {"identity": "bench", "settings": names, "seeds": [*range(seeds)], "made_from": {"phrases": phrases}}
     path.mkdir()
     (path / "manifest.json").write_text(json.dumps(manifest))
     (path / "records.jsonl").write_text("".join(f"{json.dumps(record.to_json())}\n" for record in records))
     folder = RunFolder(path)
-    folder.write_rows(row(name, record.id) for name in names for record in records)
+    folder.write_rows(row(name, seed, record.id) for seed in range(seeds) for name in names for record in records)
     return folder
 
 
@@ -86,10 +88,12 @@ def timed(folder: RunFolder, names: Sequence[str], resamples: int = 10_000) -> t
     started = time.process_time()
     manifest, cells = folder.manifest(), cells_of(folder)
     settings, seeds = manifest["settings"], manifest["seeds"]
-    statistics = statistics_of([metric.fitted(cells)[0] for metric in build_metrics([*names])], cells)
-    write_items(folder, cells.records, statistics)
-    between = time.process_time()
-    rows = score_statistics(statistics, settings, seeds, Resampling(resamples))
+    metrics = [metric.fitted(cells)[0] for metric in build_metrics([*names])]
+    with Stored(metrics, list(cells.responses), len(cells.records), folder.path) as statistics:
+        store_statistics(statistics, cells)
+        write_items(folder, cells.records, statistics)
+        between = time.process_time()
+        rows = score_statistics(statistics, settings, seeds, Resampling(resamples))
     return between - started, time.process_time() - between, list(dict.fromkeys(row.metric for row in rows))
 
 

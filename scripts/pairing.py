@@ -16,7 +16,8 @@ from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.items import build_columns
 from zsc.metrics.options import Resampling
-from zsc.metrics.run import control_phrases, finished
+from zsc.metrics.responses import read_responses
+from zsc.metrics.run import control_phrases
 from zsc.metrics.score import DIFFERENCE, cell_statistics, score_statistics
 from zsc.tables.render import render
 
@@ -30,8 +31,10 @@ def main(folder: RunFolder, names: list[str]) -> None:
         raise ZscError(f"{folder.path} has one seed: make a run with at least two, such as seeds=[0,1,2].")
     phrases = control_phrases(folder)
     columns = {
-        (setting, seed): build_columns(records, rows, 5, phrases[setting], phrases[setting])
-        for (setting, seed), rows in finished(records, folder.rows(), [off, on], seeds).items()
+        (setting, seed): build_columns(
+            records, {row["id"]: row for row in said.rows()}, 5, phrases[setting], phrases[setting]
+        )
+        for (setting, seed), said in read_responses(folder, records, [off, on], seeds).items()
     }
     table = []
     for metric in build_metrics(names):

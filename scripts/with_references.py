@@ -19,7 +19,7 @@ def main(folder: RunFolder) -> None:
     first, *_ = manifest["seeds"]
     rows = [
         {"setting": row["setting"], "id": row["id"], "response": row["response"]}
-        for row in folder.rows()
+        for _, row in folder.each_row()
         if row["seed"] == first and row["id"] in records
     ]
     human = [{"setting": "human", "id": i, "response": record.reference} for i, record in records.items()]

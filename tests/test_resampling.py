@@ -5,15 +5,18 @@ import pytest
 from scipy.stats import permutation_test
 
 from tests.data import RESPONSES, TEXTS
-from zsc.metrics import METRICS
+from zsc.metrics import METRICS, resampling
 from zsc.metrics.as_evaluate import AsEvaluate
 from zsc.metrics.items import LISTS
 from zsc.metrics.resampling import (
+    Exchange,
+    Products,
     bootstrap,
     bootstrap_weights,
     effect_size,
     holm,
     interval,
+    is_whole,
     paired_bootstrap_p,
     sign_flip,
 )
@@ -21,6 +24,11 @@ from zsc.metrics.resampling import (
 LENGTH = METRICS["length"]("length")
 NUMBERS = {"nll": [3.0, 8.0, 4.0, 9.0], "judge_nll": [1.0, 5.0, 2.0, 2.0]}
 COUNTED_OVER_ALL = {"distinct1", "distinct2", "uniqueness", "most_repeated", "self_bleu"}
+
+
+def drawn(examples, count, seed):
+    """The weights of all samples."""
+    return np.concatenate([weights.copy() for weights in bootstrap_weights(examples, count, seed)])
 
 
 def given(metric):
@@ -53,7 +61,7 @@ def test_a_weighted_sample_is_the_metric_of_the_repeated_responses(name):
 def test_medians_are_those_of_the_repeated_responses(examples, seeds):
     rng, metric = np.random.default_rng(examples), METRICS["perplexity_median"]("perplexity_median")
     nats = rng.integers(1, 9, (examples, seeds)).astype(float)  # with ties
-    weights = np.concatenate(list(bootstrap_weights(examples, 200, 0)))
+    weights = drawn(examples, 200, 0)
     expected = [np.exp(np.median(np.repeat(nats, row.astype(int), axis=0))) for row in weights]
     statistics = np.stack([nats, np.ones_like(nats)], axis=2)
     assert metric.weighted(statistics, weights).tolist() == pytest.approx(expected, rel=1e-15)
@@ -70,16 +78,65 @@ def test_metrics_weighed_together_are_the_metrics_weighed_alone(name):
     pair = [statistics, statistics[::-1]]
     lengths, rates = np.arange(4.0).reshape(4, 1, 1), np.array(NUMBERS["nll"] + [3, 4, 2, 5]).reshape(2, 4).T[:, None]
     together = bootstrap([(others[0], [lengths] * 2), (metric, pair), (others[1], [rates] * 2)], 50, seed=3)[1]
-    weights = np.concatenate(list(bootstrap_weights(4, 50, 3)))
+    weights = drawn(4, 50, 3)
     for row, one in zip(together, pair, strict=True):
         assert row == pytest.approx(metric.weighted(one, weights))
 
 
 def test_examples_are_drawn_with_replacement_evenly():
-    weights = np.concatenate(list(bootstrap_weights(30, 20_000, 0)))
+    weights = drawn(30, 20_000, 0)
     assert weights.shape == (20_000, 30) and (weights.sum(axis=1) == 30).all()
     assert weights.mean(axis=0) == pytest.approx(np.ones(30), abs=0.04)
     assert weights.var(axis=0) == pytest.approx(np.full(30, 29 / 30), abs=0.06)  # of a binomial(30, 1/30)
+
+
+def test_weights_are_the_counts_of_what_is_drawn(monkeypatch):
+    rng = np.random.default_rng(3)
+    expected = [np.bincount(row, minlength=9) for row in rng.integers(9, size=(20, 9), dtype=np.int32)]
+    for at_once in (1, 20, 10**6):
+        monkeypatch.setattr(resampling, "COUNTED", at_once)
+        assert drawn(9, 20, 3).tolist() == np.array(expected).tolist()
+
+
+def test_products_are_those_of_double_precision_to_the_last_bit():
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 5, (30, 400)).astype(float)
+    few, many = rng.integers(-90, 90, (400, 3)).astype(float), rng.integers(0, 2**30, (400, 1)).astype(float)
+    real = rng.normal(size=(400, 2))
+    products = Products([few, real, many, few[:, :1]], 2000)
+    assert products.kinds == [np.float32, np.float64, np.float64, np.float32]
+    found = products.of(weights)
+    for one, columns in zip(found, (few, real, many, few[:, :1]), strict=True):
+        assert one.dtype == np.float64 and np.allclose(one, weights @ columns, rtol=1e-13)
+    for one, columns in zip(found[2:], (many, few[:, :1]), strict=True):
+        exact = [[sum(int(w) * int(v) for w, v in zip(row, columns[:, 0], strict=True))] for row in weights]
+        assert one.tolist() == exact
+    both = np.concatenate([real[:, :1], few, real[:, 1:]], axis=1)
+    (alone,) = Products([real[:, :1]], 2000).of(weights)
+    assert alone.tolist() == (weights @ both)[:, :1].tolist()
+
+
+@pytest.mark.parametrize(("numbers", "most", "whole"), [
+    ([2.0**20, 0], 15, True), ([2.0**20, 0], 16, False), ([-(2.0**20)], 16, False), ([0.5], 1, False),
+    ([np.nan], 1, False), ([], 5, True),
+])  # fmt: skip
+def test_what_single_precision_adds_up_exactly(numbers, most, whole):
+    assert is_whole(np.array(numbers), most, np.float32) == whole
+
+
+@pytest.mark.parametrize("name", ["reference_bleu", "perplexity_median", "distinct1", "length"])
+def test_an_exchange_is_that_of_each_example_by_itself(name):
+    """Of whole numbers, of others and of medians: two sides, put together anew for every sample."""
+    metric, rng = METRICS[name](name), np.random.default_rng(1)
+    predictions, references = given(metric)
+    one = np.tile(metric.statistics(predictions, references), (3, 1))[:, None, :]
+    arrays = [one, rng.permutation(one), rng.permutation(one) + 1]
+    swapped = rng.integers(2, size=(40, len(one)), dtype=np.int8)
+    ((first, others),) = Exchange([(metric, arrays)], len(one)).values(swapped)
+    for i in (1, 2):
+        for sample, flips in enumerate(swapped.astype(bool)[:, :, None, None]):
+            expected = [metric.value(np.where(flips, *sides)) for sides in ((arrays[i], one), (one, arrays[i]))]
+            assert [first[i - 1, sample], others[i - 1, sample]] == pytest.approx(expected, rel=1e-14)
 
 
 def test_seeds_are_pooled_and_examples_resampled():

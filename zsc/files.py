@@ -5,13 +5,14 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from zsc.errors import ZscError
 
 ABANDONED = 3600  # seconds after which a file that is still not in its place is one of a write that was killed
+CHUNK = 1 << 20  # bytes that are copied at a time
 
 
 def refuse_link(path: Path) -> None:
@@ -34,7 +35,8 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a context to write in parts what :func:`write_atomic` writes at once; nothing is there before its end."""
+    """Open a context to write in parts what :func:`write_atomic` writes at once; nothing is there before its end, nor
+    after an error."""
     refuse_link(path)
     _drop_abandoned(path)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
@@ -46,6 +48,28 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_changed(path: Path, lines: Iterable[bytes]) -> None:
+    """Write ``lines`` as :func:`write_atomic` does, holding one at a time, unless ``path`` has just these already."""
+    given, same, other = iter(lines), 0, b""
+    if path.is_file():
+        with path.open("rb") as there:
+            for other in given:
+                if there.read(len(other)) != other:
+                    break
+                same += len(other)
+            else:
+                if not there.read(1):
+                    return
+                other = b""
+    with replacing(path) as handle:
+        if same:
+            with path.open("rb") as there:
+                while same:
+                    same -= handle.write(there.read(min(same, CHUNK)))
+        handle.write(other)
+        handle.writelines(given)
 
 
 def is_partial_of(name: str, files: Collection[str]) -> bool:

@@ -100,16 +100,22 @@ def read_bytes(file: Path) -> bytes:
     return content
 
 
-def byte_lines(file: Path) -> Iterator[bytes]:
-    """Yield the lines of a text file one after another. Raises ZscError as :func:`read_bytes`, and for UTF-16."""
+def byte_lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a text file one after another, each with the byte that it begins at.
+
+    Raises ZscError as :func:`read_bytes`, and for UTF-16.
+    """
     with guarded(str(check_file(file))), file.open("rb") as handle:
         beginning = handle.read(LONGEST_MARK)
         _check_beginning(beginning, file)
         if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
             decoded(beginning + handle.read(), file, str(file))  # which names the encoding
         handle.seek(0)
-        for line in handle:
-            yield from line.splitlines()
+        begin = 0
+        for ended in handle:
+            for line in ended.splitlines(keepends=True):
+                yield begin, line.rstrip(b"\r\n")
+                begin += len(line)
 
 
 def _check_beginning(content: bytes, file: Path) -> None:

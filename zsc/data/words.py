@@ -23,6 +23,7 @@ TOKENIZATION = "tok:unicode-words"
 SCRIPTS = ("Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Nushu", "Tangut", "Thai", "Lao", "Khmer", "Myanmar",
            "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom", "Javanese", "Balinese")  # fmt: skip
 OF_SCRIPTS = r"}\p{Script=".join(SCRIPTS)
+ANY = r"\p{L}"  # letter
 UNSPACED = rf"[\p{{L}}\p{{Nl}}]&&[ー\p{{Script={OF_SCRIPTS}}}]"
 STACKING = r"\u1039\u17D2\u1A60\u1B44\uA9C0"  # marks that put the next letter under the one before
 WORDSPACES = "፡།་༌"  # signs that part words where no white space does: Ethiopic, Tibetan
@@ -65,4 +66,9 @@ def ngrams(tokens: tuple[str, ...], order: int) -> list[tuple[str, ...]]:
 
 def share(text: str, of: str) -> float:
     """Return the share of the letters of ``text`` that are ``of`` a set, as `regex` writes one; 0 without letters."""
-    return len(regex.findall(rf"(?V1)[\p{{L}}&&[{of}]]", text)) / max(len(regex.findall(r"\p{L}", text)), 1)
+    return letters(text, of) / max(letters(text, ANY), 1)
+
+
+def letters(text: str, of: str) -> int:
+    """Return how many letters of ``text`` are ``of`` a set, as `regex` writes one."""
+    return len(regex.findall(rf"(?V1)[\p{{L}}&&[{of}]]", text))

@@ -1,5 +1,5 @@
 """A run's folder: what was asked (config.yaml, manifest.json, records.jsonl) and what was said (generations.jsonl),
-and how it scores (scores.json, items.csv, judged-*.jsonl)."""
+and how it scores (scores.json, items.csv or items.parquet, judged-*.jsonl)."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,13 +12,14 @@ from typing import Any
 from zsc.data import jsonl
 from zsc.data.record import Record
 from zsc.errors import ZscError, first_line
-from zsc.files import refuse_link, write_atomic
+from zsc.files import refuse_link, write_atomic, write_changed
 from zsc.generation.cells import LIBRARIES, writing
 from zsc.leases import held
 
 AGAIN = "Repeat the command that made the run."
 ROW = {"setting", "seed", "id", "response"}
-PARTS = ("config.yaml", "manifest.json", "records.jsonl", "generations.jsonl", "scores.json", "items.csv", ".lease")
+PARTS = ("config.yaml", "manifest.json", "records.jsonl", "generations.jsonl", "scores.json", "items.csv",
+         "items.parquet", ".lease")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,24 +101,28 @@ class RunFolder:
     def records(self) -> list[Record]:
         return jsonl.load(str(self.path / "records.jsonl"))
 
-    def each_row(self) -> Iterator[dict[str, Any]]:
-        """Yield every generation, in the order written; none of a run that was stopped."""
+    def each_row(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield every generation, in the order written, with the byte that it begins at; none of a run that was
+        stopped."""
         if self.generations.is_file():
-            for number, (_, row) in enumerate(jsonl.read_rows(self.generations), start=1):
+            for number, (_, begin, row) in enumerate(jsonl.read_placed(self.generations), start=1):
                 if lacking := ROW - set(row):
                     raise ZscError(f"{self.generations}, line {number}: no field '{min(lacking)}'. {AGAIN}")
-                yield row
+                yield begin, row
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return what :meth:`each_row` yields."""
-        return list(self.each_row())
+        """Return every generation, which of a large run is much to hold."""
+        return [row for _, row in self.each_row()]
+
+    def rows_at(self, begins: Iterable[int]) -> list[dict[str, Any]]:
+        """Return the generations that begin at these bytes, as :meth:`each_row` gives them."""
+        return jsonl.read_at(self.generations, begins)
 
     def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Write the generations, unless they are there already."""
-        content = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-        if not self.generations.is_file() or self.generations.read_text(encoding="utf-8") != content:
-            with self.writing():
-                write_atomic(self.generations, content)
+        """Write the generations one after another, unless they are there already."""
+        lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+        with self.writing():
+            write_changed(self.generations, (line.encode() for line in lines))
 
 
 def other_versions(existing: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:

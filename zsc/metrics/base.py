@@ -5,9 +5,8 @@ weighting rows of statistics, without computing the metric again.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -36,7 +35,7 @@ class Metric(ABC):
     logarithmic: ClassVar[bool] = False  # it is drawn on a logarithmic scale where its values lie far apart
     kinds: ClassVar[dict[str, str]] = {"predictions": "string", "references": "string"}
     apart: ClassVar[bool] = False  # statistics of a response depend on no other response, and may be asked for in parts
-    of_sums: ClassVar[bool] = True  # a metric that is not overrides `weighted`
+    of_sums: ClassVar[bool] = True  # a metric that is not overrides `weighing`
     needs: ClassVar[str] = ""  # what a response without a value lacks, where its columns are there
 
     def __init__(
@@ -85,19 +84,20 @@ class Metric(ABC):
         (..., numbers): the mean of the first number, unless overridden."""
         return sums[..., 0] / counts
 
-    def weighted(self, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Return the metric (samples,) of ``statistics`` (examples, seeds, numbers), pooled over examples and seeds,
-        where each sample counts each example as often as ``weights`` (samples, examples) says."""
-        sums = weights @ statistics.sum(axis=1)
-        return self.from_sums(sums, weights.sum(axis=1) * statistics.shape[1])
+    def weighing(self, statistics: np.ndarray) -> "Weighed":
+        """Return this metric of ``statistics`` (examples, seeds, numbers), pooled over examples and seeds, by how often
+        each example counts."""
+        return Sums(self, statistics)
 
-    def weighing(self, statistics: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Return :meth:`weighted` of ``statistics`` as a function of the weights, which is called many times."""
-        return partial(self.weighted, statistics)
+    def weighted(self, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the metric (samples,) of ``statistics`` (examples, seeds, numbers), where each sample counts each
+        example as often as ``weights`` (samples, examples) says."""
+        weighed = self.weighing(statistics)
+        return weighed.values(weights @ weighed.columns, weights, weights.sum(axis=1))
 
     def value(self, statistics: np.ndarray) -> float:
         """Return the metric of ``statistics`` (examples, seeds, numbers)."""
-        return float(self.weighted(statistics.astype(np.float64), np.ones((1, statistics.shape[0])))[0])
+        return float(self.weighted(statistics, np.ones((1, statistics.shape[0])))[0])
 
     @property
     def signature(self) -> str:
@@ -107,6 +107,28 @@ class Metric(ABC):
     def options(self) -> list[str]:
         """Return the parts of the signature that are this metric's own."""
         return []
+
+
+class Weighed(Protocol):
+    """A metric as a function of weights (samples, examples), given their product with ``columns`` (examples,
+    numbers), which is computed for several metrics at once."""
+
+    columns: np.ndarray
+
+    def values(self, products: np.ndarray, weights: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Return the metric (samples,) by the ``products`` (samples, numbers) of the columns and the ``weights``, which
+        add up to ``drawn`` (samples,)."""
+
+
+class Sums:
+    """A metric that is a function of sums of ``statistics`` (examples, seeds, numbers)."""
+
+    def __init__(self, metric: Metric, statistics: np.ndarray):
+        self.metric, self.seeds = metric, statistics.shape[1]
+        self.columns = statistics.sum(axis=1, dtype=np.float64)
+
+    def values(self, products: np.ndarray, weights: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        return self.metric.from_sums(products, drawn * self.seeds)
 
 
 class Unregistered(Metric):

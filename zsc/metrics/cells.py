@@ -2,22 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, overload
-
-import numpy as np
 
 from zsc.data.record import Record
 from zsc.generation.cells import Place
 from zsc.metrics.base import Metric
-from zsc.metrics.items import Columns, own_columns
+from zsc.metrics.items import OWN_COLUMNS, Columns, own_columns
 from zsc.metrics.judges import Judge
 from zsc.metrics.judges.base import Values, items_of
 from zsc.metrics.ngrams import forget_texts
-from zsc.metrics.responses import Responses
-from zsc.metrics.score import Statistics, cell_statistics
+from zsc.metrics.responses import WHOLE, Responses
+from zsc.metrics.score import cell_statistics, unmeasured
+from zsc.metrics.stored import Stored
 
 PART = 512  # responses of which what a metric needs is held at once, where it takes each by itself
-WHOLE = slice(None)
 
 
 @dataclass(frozen=True)
@@ -48,55 +47,81 @@ class Cells(Sequence[Columns]):
 
     def of(self, place: Place, records: slice = WHOLE) -> Columns:
         """Return the columns of a cell, or of its responses to some of the ``records``."""
-        own = own_columns(self.responses[place].rows(records), self.phrases[place[0]])
-        shared = {name: column[records] for name, column in self.shared.items()}
-        columns = {name: column for name, column in {**shared, **own}.items() if name not in self.left_out}
-        for judge, values in self.judged:
-            found = [None if item is None else values[item] for item in items_of(judge, columns)]
-            columns |= {
-                name: [None if one is None else one[i] for one in found] for i, name in enumerate(judge.columns)
-            }
-        return columns
+        return CellColumns(self, place, records)
 
-    def parts(self) -> Iterator[Columns]:
-        """Yield the columns of the responses of all cells, one cell after another, to some records after others."""
+    def parts(self) -> Iterator[tuple[slice, Columns]]:
+        """Yield some records after others, with the columns of the responses to them of one cell after another."""
         step = max(PART // len(self), 1)
         for start in range(0, len(self.records), step):
-            cells = [self.of(place, slice(start, start + step)) for place in self.responses]
-            yield {name: [value for columns in cells for value in columns[name]] for name in cells[0]}
+            part = slice(start, min(start + step, len(self.records)))
+            cells = [self.of(place, part) for place in self.responses]
+            yield part, {name: [value for columns in cells for value in columns[name]] for name in cells[0]}
 
 
-def statistics_of(metrics: Sequence[Metric], cells: Cells) -> Statistics:
-    """Return the statistics of ``metrics`` on each cell, in as few bytes as hold them.
+class CellColumns(Mapping[str, list[Any]]):
+    """The columns of the responses of a cell to some records; responses are read when a column of theirs is asked
+    for."""
 
-    What metrics that take each response by itself need of the texts of a record is there for all cells at once.
+    def __init__(self, cells: Cells, place: Place, records: slice):
+        self.cells, self.place, self.records = cells, place, records
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name in self.of_judges:
+            return self.said[name]
+        if name in self.cells.left_out:
+            raise KeyError(name)
+        if name in OWN_COLUMNS:
+            return self.own[name]
+        shared = self.cells.shared[name]
+        return shared if self.records == WHOLE else shared[self.records]
+
+    def __iter__(self) -> Iterator[str]:
+        names = dict.fromkeys((*self.cells.shared, *OWN_COLUMNS))
+        given = [name for name in names if name not in self.cells.left_out]
+        return iter(dict.fromkeys((*given, *self.of_judges)))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    @property
+    def of_judges(self) -> list[str]:
+        return [name for judge, _ in self.cells.judged for name in judge.columns]
+
+    @cached_property
+    def own(self) -> Columns:
+        """The columns of what was said."""
+        return own_columns(self.cells.responses[self.place].rows(self.records), self.cells.phrases[self.place[0]])
+
+    @cached_property
+    def said(self) -> Columns:
+        """The columns of what judges say of it."""
+        columns: dict[str, list[Any]] = {}
+        for judge, values in self.cells.judged:
+            found = [None if item is None else values[item] for item in items_of(judge, self)]
+            for i, name in enumerate(judge.columns):
+                columns[name] = [None if one is None else one[i] for one in found]
+        return columns
+
+
+def store_statistics(statistics: Stored, cells: Cells) -> dict[Metric, int]:
+    """Add the statistics of metrics on each cell to ``statistics``, which has none; return how many responses have all
+    that a metric reads but no value of it, where there are any.
+
+    What metrics that take each response by itself need of the texts of a record is there for all cells at once, of a
+    few records; what the others need is there for one cell.
     """
-    places, apart = list(cells.responses), [metric for metric in metrics if metric.apart]
-    found: dict[Metric, dict[Place, np.ndarray]] = {metric: {} for metric in metrics}
-    by_part = [[compact(cell_statistics(metric, part)) for metric in apart] for part in cells.parts()]
-    for metric in reversed(apart):
-        parts = [of_metrics.pop() for of_metrics in by_part]
-        width = max(one.shape[1] for one in parts)
-        together = [_widened(one, width).reshape(len(places), -1, width) for one in parts]
-        found[metric] = dict(zip(places, np.concatenate(together, axis=1), strict=True))
-    for place, columns in zip(places, cells if len(apart) < len(metrics) else [], strict=False):
-        for metric in set(metrics).difference(apart):
-            found[metric][place] = compact(cell_statistics(metric, columns))
-    forget_texts()
-    return found
-
-
-def _widened(values: np.ndarray, width: int) -> np.ndarray:
-    """Return ``values``, which have one number where no response has any, with as many numbers as others."""
-    return values if values.shape[1] == width else np.full((len(values), width), np.nan, dtype=np.float32)
-
-
-def compact(values: np.ndarray) -> np.ndarray:
-    """Return ``values`` in the smallest of three kinds of numbers that holds them to the last bit: whole numbers below
-    65,536, and those of 32 and 64 bits."""
-    for kind in (np.uint16, np.float32):
-        with np.errstate(invalid="ignore", over="ignore"):
-            smaller = values.astype(kind)
-        if np.array_equal(smaller.astype(np.float64).view(np.int64), values.view(np.int64)):
-            return smaller
-    return values
+    apart, lost = [metric for metric in statistics if metric.apart], dict.fromkeys(statistics, 0)
+    for records, columns in cells.parts() if apart else ():
+        for metric in apart:
+            values = cell_statistics(metric, columns)
+            statistics.add(metric, list(cells.responses), records, values)
+            lost[metric] += unmeasured(metric, columns, values)
+        forget_texts()
+    others = [metric for metric in statistics if not metric.apart]
+    for place, columns in zip(cells.responses, cells if others else (), strict=False):
+        for metric in others:
+            values = cell_statistics(metric, columns)
+            statistics.add(metric, [place], slice(0, len(cells.records)), values)
+            lost[metric] += unmeasured(metric, columns, values)
+        forget_texts()
+    return {metric: count for metric, count in lost.items() if count and metric.needs}

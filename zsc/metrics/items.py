@@ -7,6 +7,7 @@ from zsc.data.record import Record, Turn
 
 Columns = Mapping[str, list[Any]]
 
+OWN_COLUMNS = ("response", "phrases", "nll", "tokens")  # of what was said
 RUN_COLUMNS = {"phrases", "topic"}  # columns of what a run looks for, not of its examples
 LISTS = {"accepted", "focus"}  # columns whose entries are several texts
 ANOTHER_NAME = {"accepted": "reference"}  # columns that are called otherwise in a record
@@ -54,9 +55,14 @@ def own_columns(rows: Sequence[Mapping[str, Any]], phrases: Sequence[str]) -> Co
     return {
         "response": [row["response"] for row in rows],
         "phrases": ["\n".join(phrases) or None] * len(rows),
-        "nll": [row.get("nll") for row in rows],
-        "tokens": [row.get("tokens") for row in rows],
+        "nll": [_number(row.get("nll")) for row in rows],
+        "tokens": [_number(row.get("tokens")) for row in rows],
     }
+
+
+def _number(value: float | None) -> float | None:
+    """Return ``value``, None where it is no number."""
+    return None if value is None or value != value else value
 
 
 def joined_text(turns: Sequence[Turn]) -> str | None:

@@ -1,12 +1,11 @@
 """Perplexity of responses: under the unmodified model given the source, or under a language model of one's choice."""
 
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from zsc.metrics.base import Metric
+from zsc.metrics.base import Metric, Weighed
 
 NEAR = 12  # stretches to each side of the middle, in one of which a median is mostly found
 
@@ -51,19 +50,21 @@ class MedianPerplexity(Perplexity):
         super().__init__(name, nll, tokens, judge, for_fluency)
         self.words = "perplexity by the judge" if judge else "perplexity"
 
-    def weighted(self, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return self.weighing(statistics)(weights)
+    def weighing(self, statistics: np.ndarray) -> Weighed:
+        return Median(statistics[..., 0] / statistics[..., 1])
 
-    def weighing(self, statistics: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        rates = (statistics[..., 0] / statistics[..., 1]).ravel()
-        order = np.argsort(rates, kind="stable")
-        ordered, middle = rates[order], Middle(order // statistics.shape[1])
 
-        def weighted(weights: np.ndarray) -> np.ndarray:
-            lower, upper = middle.of(weights)
-            return exp((ordered[lower] + ordered[upper]) / 2)
+class Median:
+    """exp of the median of ``rates`` (examples, seeds)."""
 
-        return weighted
+    def __init__(self, rates: np.ndarray):
+        order = np.argsort(rates.ravel(), kind="stable")
+        self.ordered, self.middle = rates.ravel()[order], Middle(order // rates.shape[1])
+        self.columns = self.middle.counts
+
+    def values(self, products: np.ndarray, weights: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        lower, upper = self.middle.of(products, weights)
+        return exp((self.ordered[lower] + self.ordered[upper]) / 2)
 
 
 class Middle:
@@ -84,15 +85,16 @@ class Middle:
         counts = np.bincount(examples * width + columns, minlength=most * width)
         self.counts = counts.reshape(most, width).astype(np.float64)
 
-    def of(self, weights: np.ndarray) -> list[np.ndarray]:
+    def of(self, products: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
         """Return how many examples add up to less than half of the whole weight in each sample of ``weights`` (samples,
-        examples), and how many to half of it or less: (samples,) each."""
-        ends = (weights @ self.counts).cumsum(axis=1)  # exact: of whole numbers
+        examples), and how many to half of it or less: (samples,) each. ``products`` are those of weights and counts."""
+        ends = products.cumsum(axis=1)  # exact: of whole numbers
         half, found = ends[:, -1:] / 2, []
         for below in (np.less, np.less_equal):
             column = below(ends, half).sum(axis=1)
             if (column < 1).any() or (column > self.end - self.start).any():
-                return Middle(self.examples, near=len(self.stretches)).of(weights)
+                every = Middle(self.examples, near=len(self.stretches))
+                return every.of(weights @ every.counts, weights)
             stretch, before = self.start - 1 + column, ends[np.arange(len(ends)), column - 1]
             reached = before[:, None] + np.take_along_axis(weights, self.stretches[stretch], axis=1).cumsum(axis=1)
             found.append(stretch * self.width + below(reached, half).sum(axis=1))

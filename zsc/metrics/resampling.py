@@ -4,46 +4,62 @@ All are vectorised: a resample is a vector of weights of examples, and metrics o
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from zsc.metrics.base import Metric
 
 BLOCK = 1_000_000  # numbers of a block of weights
+COUNTED = 50_000  # draws that are counted at once, in what a processor has at hand
 ROUNDING = 1e-9  # a deviation that means nothing, in proportion to the numbers
 
 Scored = tuple[Metric, Sequence[np.ndarray]]  # statistics (examples, seeds, numbers) of each setting
 
 
-class Weighing:
-    """Metrics of samples of so many ``drawn`` of the same examples. What is a function of sums is one product."""
+class Products:
+    """Products of weights (samples, examples) with many ``columns`` (examples, numbers), as few for all as can be.
 
-    def __init__(self, scored: Sequence[Scored], drawn: int):
-        self.scored, self.drawn = scored, drawn
-        summed = [one for metric, arrays in scored if metric.of_sums for one in arrays]
-        self.ends = np.cumsum([one.shape[2] for one in summed], dtype=int)
-        self.sums = np.empty((scored[0][1][0].shape[0], sum(one.shape[2] for one in summed)))
-        for one, end in zip(summed, self.ends, strict=True):
-            self.sums[:, end - one.shape[2] : end] = one.sum(axis=1, dtype=np.float64)
-        self.others = [
-            [] if metric.of_sums else [metric.weighing(one.astype(np.float64)) for one in arrays]
-            for metric, arrays in scored
-        ]
+    Of whole numbers that stay whole in single precision, when examples weigh ``most`` in all, the product is in that,
+    and exact. No other is of one column by itself, which is added up in another order than one of several.
+    """
 
-    def values(self, weights: np.ndarray) -> list[np.ndarray]:
-        """Return for each metric the values (arrays, samples) for ``weights`` (samples, examples)."""
-        parts = iter(np.split(weights @ self.sums, self.ends, axis=1))
+    def __init__(self, columns: Sequence[np.ndarray], most: int):
+        self.kinds = [np.float32 if is_whole(one, most, np.float32) else np.float64 for one in columns]
+        self.together, self.places = dict[type, np.ndarray](), list[slice]()
+        self.weights = dict[type, np.ndarray]()  # of one block after another
+        for kind in dict.fromkeys(self.kinds):
+            own = [one for one, its in zip(columns, self.kinds, strict=True) if its is kind]
+            every = np.concatenate(own if own[1:] or own[0].shape[1] > 1 else own * 2, axis=1)
+            self.together[kind] = every.astype(kind, copy=False)
+        ends = dict.fromkeys(self.together, 0)
+        for one, kind in zip(columns, self.kinds, strict=True):
+            self.places.append(slice(ends[kind], ends[kind] + one.shape[1]))
+            ends[kind] = self.places[-1].stop
+
+    def of(self, weights: np.ndarray) -> list[np.ndarray]:
+        """Return the product of each of the columns: float64 of shape (samples, numbers)."""
+        found = {kind: self._as(weights, kind) @ columns for kind, columns in self.together.items()}
         return [
-            np.stack([weighed(weights) for weighed in others])
-            if others
-            else np.stack(
-                [
-                    metric.from_sums(next(parts), np.full(len(weights), float(self.drawn * one.shape[1])))
-                    for one in arrays
-                ]
-            )
-            for (metric, arrays), others in zip(self.scored, self.others, strict=True)
+            found[kind][:, place].astype(np.float64, copy=False)
+            for kind, place in zip(self.kinds, self.places, strict=True)
         ]
+
+    def _as(self, weights: np.ndarray, kind: type) -> np.ndarray:
+        if weights.dtype == kind:
+            return weights
+        if kind not in self.weights:  # the first block is the largest
+            self.weights[kind] = np.empty(weights.shape, kind)
+        converted = self.weights[kind][: len(weights)]
+        converted[:] = weights
+        return converted
+
+
+def is_whole(numbers: np.ndarray, most: int, kind: type[np.floating[Any]]) -> bool:
+    """Say whether sums of ``numbers``, which weigh ``most`` in all, are exact in numbers of this ``kind``, in whatever
+    order they are added up: they are whole, and none is beyond what the kind can count up to."""
+    largest, limit = float(np.abs(numbers).max(initial=0)), float(2 / np.finfo(kind).eps)
+    return largest * most < limit and bool((numbers == np.rint(numbers)).all())
 
 
 def bootstrap(scored: Sequence[Scored], count: int, seed: int) -> list[np.ndarray]:
@@ -52,19 +68,26 @@ def bootstrap(scored: Sequence[Scored], count: int, seed: int) -> list[np.ndarra
     All of ``scored`` hold the same examples. All see the same samples, so differences of rows are paired.
     """
     examples = scored[0][1][0].shape[0]
-    weighing = Weighing(scored, examples)
-    parts = [weighing.values(weights) for weights in bootstrap_weights(examples, count, seed)]
+    weighed = [[metric.weighing(one) for one in arrays] for metric, arrays in scored]
+    products = Products([one.columns for own in weighed for one in own], examples)
+    parts = []
+    for weights in bootstrap_weights(examples, count, seed):
+        found, drawn = iter(products.of(weights)), np.full(len(weights), float(examples))
+        parts.append([np.stack([one.values(next(found), weights, drawn) for one in own]) for own in weighed])
     return [np.concatenate(values, axis=1) for values in zip(*parts, strict=True)]
 
 
 def bootstrap_weights(examples: int, count: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield how often each example is drawn, in blocks (samples, examples), ``count`` samples in all."""
+    """Yield how often each example is drawn, in blocks (samples, examples), ``count`` samples in all. Of each block the
+    numbers are there until the next."""
     rng = np.random.default_rng(seed)
+    few = max(1, COUNTED // examples)  # samples that are counted at once
+    block = np.empty((min(count, max(1, BLOCK // examples)), examples))
     for rows in _blocks(examples, count):
-        drawn = rng.integers(examples, size=(rows, examples), dtype=np.int32)
-        weights = np.empty((rows, examples))
-        for row, indices in zip(weights, drawn, strict=True):
-            row[:] = np.bincount(indices, minlength=examples)
+        drawn, weights = rng.integers(examples, size=(rows, examples), dtype=np.int32), block[:rows]
+        for start in range(0, rows, few):
+            part = drawn[start : start + few] + np.arange(min(few, rows - start))[:, None] * examples
+            weights[start : start + few] = np.bincount(part.ravel(), minlength=part.size).reshape(part.shape)
         yield weights
 
 
@@ -78,23 +101,63 @@ def sign_flip(scored: Sequence[Scored], count: int, seed: int) -> list[list[floa
     if len(scored[0][1]) == 1:
         return [[] for _ in scored]
     examples = scored[0][1][0].shape[0]
-    exchanged, observed = [], []
-    for metric, (first, *others) in scored:
-        exchanged.append((metric, [np.concatenate([first, one]) for one in others]))
-        value = metric.value(first)
-        observed.append(np.array([abs(metric.value(one) - value) for one in others]))
-    weighing = Weighing(exchanged, examples)
+    exchange, observed = Exchange(scored, examples), []
+    for metric, arrays in scored:
+        value, *others = (metric.value(one) for one in arrays)
+        observed.append(np.array([abs(one - value) for one in others]))
     extreme = [np.zeros(len(values), dtype=int) for values in observed]
     rng = np.random.default_rng(seed)
     for rows in _blocks(2 * examples, count):
-        swapped = rng.integers(2, size=(rows, examples), dtype=np.int8).astype(np.float64)
-        stayed = 1 - swapped
-        one_way = weighing.values(np.concatenate([stayed, swapped], axis=1))
-        other_way = weighing.values(np.concatenate([swapped, stayed], axis=1))
+        swapped = rng.integers(2, size=(rows, examples), dtype=np.int8)
         with np.errstate(invalid="ignore"):  # of what is beyond double precision no use is made
-            for found, one, other, least in zip(extreme, one_way, other_way, observed, strict=True):
+            for found, (one, other), least in zip(extreme, exchange.values(swapped), observed, strict=True):
                 found += (np.abs(one - other) >= least[:, None] * (1 - 1e-12)).sum(axis=1)
     return [((found + 1) / (count + 1)).tolist() for found in extreme]
+
+
+class Exchange:
+    """Metrics of two settings, the first and each other, whose examples change places.
+
+    Where columns are whole numbers, what the examples that change places add to one side they take from the other, and
+    both sides follow from one product. Elsewhere each side is added up by itself, one setting after the other.
+    """
+
+    def __init__(self, scored: Sequence[Scored], examples: int):
+        self.pairs = [
+            [metric.weighing(np.concatenate([arrays[0], arrays[i]])) for i in range(1, len(arrays))]
+            for metric, arrays in scored
+        ]
+        self.totals: list[tuple[np.ndarray, np.ndarray] | None] = []  # of the two settings, of whole numbers
+        differences, others = list[np.ndarray](), list[np.ndarray]()
+        for pair in (pair for own in self.pairs for pair in own):
+            if is_whole(pair.columns, 2 * examples, np.float64):
+                first, second = np.split(pair.columns, 2)
+                self.totals.append((first.sum(axis=0), second.sum(axis=0)))
+                differences.append(second - first)
+            else:
+                self.totals.append(None)
+                others.append(pair.columns)
+        self.differences, self.others = Products(differences, examples), Products(others, 2 * examples)
+        self.sides = np.empty((2, max(1, BLOCK // (2 * examples)), 2 * examples))
+
+    def values(self, swapped: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield of each metric the values (settings but the first, samples) of the first setting and of each other when
+        the examples that are 1 in ``swapped`` (samples, examples) have changed places."""
+        sides, examples = self.sides[:, : len(swapped)], swapped.shape[1]
+        sides[0, :, :examples] = sides[1, :, examples:] = 1 - swapped
+        sides[1, :, :examples] = sides[0, :, examples:] = swapped
+        changes, others = iter(self.differences.of(swapped)), zip(*map(self.others.of, sides), strict=True)
+        totals, drawn = iter(self.totals), np.full(len(swapped), float(examples))
+        for own in self.pairs:
+            found = []
+            for pair in own:
+                if (total := next(totals)) is None:
+                    products = next(others)
+                else:
+                    change = next(changes)
+                    products = (total[0] + change, total[1] - change)
+                found.append([pair.values(one, side, drawn) for one, side in zip(products, sides, strict=True)])
+            yield np.stack([one for one, _ in found]), np.stack([other for _, other in found])
 
 
 def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The responses of a run, read line by line and kept in little more than their texts."""
+"""The responses of a run, of which it is kept where each stands in its file: a text is read when it is asked for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,47 +12,35 @@ from zsc.errors import ZscError
 from zsc.generation.cells import Place
 from zsc.generation.folder import RunFolder
 
+WHOLE = slice(None)
+MISSING = -1
+
 
 @dataclass(frozen=True)
 class Responses:
-    """What was said to each record, in their order, and its likelihood and tokens: NaN where they are not known."""
+    """What was said to each record, in their order: the byte (records,) of the file of ``folder`` that it begins at."""
 
-    texts: list[str | None]
-    nll: np.ndarray
-    tokens: np.ndarray
+    folder: RunFolder
+    begins: np.ndarray
 
-    def rows(self, records: slice) -> list[dict[str, Any]]:
-        """Return the responses to some of the records."""
-        numbers = (
-            [None if one != one else one for one in column[records].tolist()] for column in (self.nll, self.tokens)
-        )
-        return [
-            {"response": text, "nll": nll, "tokens": tokens}
-            for text, nll, tokens in zip(self.texts[records], *numbers, strict=True)
-        ]
+    def rows(self, records: slice = WHOLE) -> list[dict[str, Any]]:
+        """Read the responses to some of the records."""
+        return self.folder.rows_at(self.begins[records].tolist())
 
 
 def read_responses(
     folder: RunFolder, records: Sequence[Record], settings: Sequence[str], seeds: Sequence[int]
 ) -> dict[Place, Responses]:
-    """Read the responses of each setting and seed. Raises ZscError if one lacks the response to a record."""
+    """Find the responses of each setting and seed. Raises ZscError if one lacks the response to a record."""
     numbers = {record.id: i for i, record in enumerate(records)}
-    cells = {
-        place: Responses([None] * len(records), *np.full((2, len(records)), np.nan))
-        for place in product(settings, seeds)
-    }
-    there = {place: np.zeros(len(records), dtype=bool) for place in cells}
-    for row in folder.each_row():
+    found = {place: np.full(len(records), MISSING, dtype=np.int64) for place in product(settings, seeds)}
+    for begin, row in folder.each_row():
         place, number = (row["setting"], row["seed"]), numbers.get(row["id"])
-        if place in cells and number is not None:
-            cell, there[place][number] = cells[place], True
-            cell.texts[number] = row["response"]
-            cell.nll[number], cell.tokens[number] = (
-                np.nan if row.get(name) is None else row[name] for name in ("nll", "tokens")
-            )
-    for place, found in there.items():
-        check_whole(place, [one.id for one, has in zip(records, found, strict=True) if not has], len(records))
-    return cells
+        if place in found and number is not None:
+            found[place][number] = begin
+    for place, begins in found.items():
+        check_whole(place, [records[i].id for i in np.flatnonzero(begins == MISSING).tolist()], len(records))
+    return {place: Responses(folder, begins) for place, begins in found.items()}
 
 
 def check_whole(place: Place, missing: Sequence[str], records: int) -> None:

@@ -1,28 +1,22 @@
 """Score a run's folder: its responses, what judges say of them, and the table."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
-from itertools import product
 from operator import itemgetter
-from typing import Any
 
-from zsc.data.record import Record
-from zsc.files import replacing
-from zsc.generation.cells import Place
 from zsc.generation.folder import RunFolder
 from zsc.metrics.base import Metric
-from zsc.metrics.cells import PART, Cells, statistics_of
+from zsc.metrics.cells import Cells, store_statistics
+from zsc.metrics.item_files import LARGE, PARQUET, write_items
 from zsc.metrics.items import record_columns
 from zsc.metrics.judges import Judge, Topic
 from zsc.metrics.judges.base import items_of, judged
 from zsc.metrics.options import Resampling
-from zsc.metrics.responses import check_whole, read_responses
-from zsc.metrics.score import Row, Statistics, each_response, score_statistics, unmeasured
-from zsc.spreadsheets import csv_lines
+from zsc.metrics.responses import read_responses
+from zsc.metrics.score import Row, score_statistics
+from zsc.metrics.stored import Stored
 
-Rows = dict[str, dict[str, Any]]  # of one setting and seed, by record id
 Watch = Callable[[Judge, int], AbstractContextManager[Callable[[int], None]]]
 
 
@@ -50,9 +44,10 @@ def score_run(
 ) -> tuple[list[Row], dict[str, str]]:
     """Score the run in ``folder``; return the table and the signature of each of its metrics.
 
-    Writes ``scores.json``, with the table and what it depends on, and ``items.csv``, with the metrics of every response
-    by itself. ``watch`` is told of each judge's pass over so many items; its context counts those that are ready.
-    ``note`` is given a line on each metric that was fitted to the texts, or that some responses have no value of.
+    Writes ``scores.json``, with the table and what it depends on, and a file with the metrics of every response by
+    itself (:func:`zsc.metrics.item_files.write_items`). ``watch`` is told of each judge's pass over so many items; its
+    context counts those that are ready. ``note`` is given a line on each metric that was fitted to the texts, or that
+    some responses have no value of, and where the metrics of every response are, if they are many.
     """
     manifest, records = folder.manifest(), folder.records()
     settings, seeds = manifest["settings"], manifest["seeds"]
@@ -71,58 +66,24 @@ def score_run(
     metrics = [metric for metric, _ in fitted]
     for _, why in filter(itemgetter(1), fitted):
         note(why)
-    statistics = statistics_of(metrics, cells)
-    for metric, lost in without_value(statistics, cells).items():
-        every = len(records) * len(cells)
-        note(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
     columns_judged = {name for judge in judges for name in judge.columns}
     judged_by_one = [metric for metric in metrics if metric.predictions in columns_judged]
-    table = score_statistics(statistics, settings, seeds, resampling, judged_by_one)
-    scored = {row.metric for row in table}
-    shown = [metric for metric in metrics if metric.measure in scored]
-    seeded = f"seeds:{','.join(map(str, seeds))}|{resampling.signature}"
-    signatures = {
-        metric.measure: "|".join(filter(None, [metric.signature, signs.get(metric.predictions), seeded]))
-        for metric in shown
-    }
-    folder.write_scores(
-        {"table": [asdict(row) for row in table], "signatures": signatures, "resampling": asdict(resampling)}
-    )
-    write_items(folder, records, {metric: statistics[metric] for metric in shown})
+    with folder.writing(), Stored(metrics, list(responses), len(records), folder.path) as statistics:
+        for metric, lost in store_statistics(statistics, cells).items():
+            every = len(records) * len(cells)
+            note(f"{metric.measure}: {lost} of {every} responses have no value, for lack of {metric.needs}.")
+        table = score_statistics(statistics, settings, seeds, resampling, judged_by_one)
+        scored = {row.metric for row in table}
+        shown = [metric for metric in metrics if metric.measure in scored]
+        seeded = f"seeds:{','.join(map(str, seeds))}|{resampling.signature}"
+        signatures = {
+            metric.measure: "|".join(filter(None, [metric.signature, signs.get(metric.predictions), seeded]))
+            for metric in shown
+        }
+        folder.write_scores(
+            {"table": [asdict(row) for row in table], "signatures": signatures, "resampling": asdict(resampling)}
+        )
+        file = write_items(folder, records, {metric: statistics[metric] for metric in shown})
+    if file == PARQUET:
+        note(f"metrics of each response: {folder.path / file}, since they are more than {LARGE:,}")
     return table, signatures
-
-
-def without_value(statistics: Statistics, cells: Cells) -> dict[Metric, int]:
-    """Return how many responses have all that a metric reads but no value of it, where there are any."""
-    needing = [metric for metric in statistics if metric.needs]
-    lost = dict.fromkeys(needing, 0)
-    for place, texts in zip(cells.responses, cells if needing else [], strict=False):
-        for metric in needing:
-            lost[metric] += unmeasured(metric, texts, statistics[metric][place])
-    return {metric: count for metric, count in lost.items() if count}
-
-
-def write_items(folder: RunFolder, records: Sequence[Record], statistics: Statistics) -> None:
-    """Write one line per response to ``items.csv``, with each metric of it by itself; an empty field is no value."""
-    head = ["setting", "seed", "id", *(metric.measure for metric in statistics)]
-    with folder.writing(), replacing(folder.path / "items.csv") as file:
-        file.write(csv_lines([head]).encode())
-        for place in next(iter(statistics.values()), {}):
-            for start in range(0, len(records), PART):
-                part = slice(start, start + PART)
-                values = [each_response(metric, cells[place][part]) for metric, cells in statistics.items()]
-                ids = [record.id for record in records[part]]
-                lines = ([*place, *line] for line in zip(ids, *values, strict=True))
-                file.write(csv_lines(lines).encode())
-
-
-def finished(
-    records: Sequence[Record], rows: Sequence[dict[str, Any]], settings: Sequence[str], seeds: Sequence[int]
-) -> dict[Place, Rows]:
-    """Return the rows of each setting and seed by record id. Raises ZscError if one lacks the response to a record."""
-    cells: dict[Place, Rows] = defaultdict(dict)
-    for row in rows:
-        cells[row["setting"], row["seed"]][row["id"]] = row
-    for setting, seed in product(settings, seeds):
-        check_whole((setting, seed), [one.id for one in records if one.id not in cells[setting, seed]], len(records))
-    return {place: cells[place] for place in product(settings, seeds)}

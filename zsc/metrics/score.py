@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from zsc.metrics.items import Columns
 from zsc.metrics.options import Resampling
 from zsc.metrics.resampling import BLOCK, bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
 
-LIMIT = 2_000_000  # numbers that resampling holds of metrics at a time, beside their statistics
+LIMIT = 2_000_000  # numbers that resampling holds of metrics at a time
+OF_EACH = 4  # or, if that is more, so many for each response, since every time the samples are drawn again
 DIFFERENCE = "difference"  # no name of a setting: rows that compare two are called so
 Statistics = Mapping[Metric, Mapping[Place, np.ndarray]]
 
@@ -58,7 +59,7 @@ def score_statistics(
     rows: dict[Metric, list[Row]] = {}
     alike: dict[bytes, dict[Metric, Grouped]] = defaultdict(dict)  # metrics that have values on the same examples
     for metric, by_place in statistics.items():
-        grouped = Grouped([[by_place[setting, seed] for seed in seeds] for setting in settings])
+        grouped = Grouped(by_place, settings, seeds)
         if grouped.kept.any():
             alike[grouped.kept.tobytes()][metric] = grouped
         elif metric in judged or not grouped.empty:
@@ -76,24 +77,38 @@ def score_statistics(
     return table
 
 
-class Grouped:
-    """The statistics (examples, numbers) of each seed of each setting, and which examples have a value in all."""
+class Grouped(Sequence[np.ndarray]):
+    """The statistics (examples, seeds, numbers) of each setting on the examples ``kept``, which have a value in all of
+    them, put together when they are asked for.
 
-    def __init__(self, settings: Sequence[Sequence[np.ndarray]]):
-        self.settings = settings
-        lacking = [np.stack([lacks(one) for one in by_seed], axis=1) for by_seed in settings]
-        self.kept = ~np.any([one.any(axis=1) for one in lacking], axis=0)
-        self.dropped = [int(one.sum()) for one in lacking]
-        self.empty = all(one.all() for one in lacking)
+    ``dropped`` counts the responses of each setting without a value, and ``numbers`` is how many numbers the statistics
+    of an example are in all settings, those of seeds added up.
+    """
 
-    @property
-    def numbers(self) -> int:
-        """How many numbers the statistics of an example are, those of seeds added up."""
-        return sum(by_seed[0].shape[1] for by_seed in self.settings)
+    def __init__(self, cells: Mapping[Place, np.ndarray], settings: Sequence[str], seeds: Sequence[int]):
+        self.cells, self.settings, self.seeds = cells, settings, seeds
+        self.dropped, self.numbers, self.empty = list[int](), 0, True
+        lacking = []
+        for setting in settings:
+            own = [cells[setting, seed] for seed in seeds]
+            without = np.stack([lacks(one) for one in own])
+            lacking.append(without.any(axis=0))
+            self.dropped.append(int(without.sum()))
+            self.numbers += own[0].shape[1]
+            self.empty &= bool(without.all())
+        self.kept = ~np.any(lacking, axis=0)
 
-    def scored(self) -> list[np.ndarray]:
-        """Return the statistics (examples kept, seeds, numbers) of each setting."""
-        return [np.stack([one[self.kept] for one in by_seed], axis=1) for by_seed in self.settings]
+    def __len__(self) -> int:
+        return len(self.settings)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return np.stack([self.cells[self.settings[index], seed][self.kept] for seed in self.seeds], axis=1)
 
 
 def cell_statistics(metric: Metric, columns: Columns) -> np.ndarray:
@@ -101,9 +116,12 @@ def cell_statistics(metric: Metric, columns: Columns) -> np.ndarray:
     rows, (present, given) = len(columns["response"]), _given(metric, columns)
     if not present:
         return np.full((rows, 1), np.nan)
-    predictions, *texts = [[column[i] for i in present] for column in given]
+    whole = len(present) == rows
+    predictions, *texts = given if whole else [[column[i] for i in present] for column in given]
     references = list(zip(*texts, strict=True)) if metric.further else texts[0] if texts else None
     found = metric.statistics(predictions, references)
+    if whole:
+        return found
     statistics = np.full((rows, found.shape[1]), np.nan)
     statistics[present] = found
     return statistics
@@ -112,7 +130,7 @@ def cell_statistics(metric: Metric, columns: Columns) -> np.ndarray:
 def unmeasured(metric: Metric, columns: Columns, statistics: np.ndarray) -> int:
     """Return how many responses with all that ``metric`` reads have no value in ``statistics`` (responses, numbers)."""
     present, _ = _given(metric, columns)
-    return int(lacks(statistics)[present].sum())
+    return int(lacks(statistics).sum()) - (len(statistics) - len(present))
 
 
 def _given(metric: Metric, columns: Columns) -> tuple[list[int], list[list[Any]]]:
@@ -121,11 +139,12 @@ def _given(metric: Metric, columns: Columns) -> tuple[list[int], list[list[Any]]
     given = [column for column in read if column is not None]
     if len(given) < len(read):
         return [], given
-    return [i for i in range(len(columns["response"])) if all(column[i] is not None for column in given)], given
+    return [i for i, row in enumerate(zip(*given, strict=True)) if None not in row], given
 
 
 def at_a_time(together: Mapping[Metric, Grouped], resamples: int) -> list[dict[Metric, Grouped]]:
-    """Split metrics on the same examples so that what resampling holds of those of a part stays near LIMIT.
+    """Split metrics on the same examples so that what resampling holds of those of a part stays near LIMIT or, of a
+    large run, OF_EACH of its responses.
 
     No part has a column of sums by itself, which a product adds up in another order than one of several.
     """
@@ -134,8 +153,9 @@ def at_a_time(together: Mapping[Metric, Grouped], resamples: int) -> list[dict[M
     for metric, grouped in together.items():
         examples = int(grouped.kept.sum())
         at_once = examples + min(resamples, BLOCK // examples)  # their sums, and those of the samples of a block
-        size = resamples * len(grouped.settings) + 2 * grouped.numbers * at_once
-        if held + size > LIMIT and columns > 1:
+        size = resamples * len(grouped) + 2 * grouped.numbers * at_once
+        responses = examples * len(grouped) * len(grouped.seeds)
+        if held + size > max(LIMIT, OF_EACH * responses) and columns > 1:
             parts.append({})
             held = columns = 0
         parts[-1][metric] = grouped
@@ -147,14 +167,13 @@ def _score_together(
     together: Mapping[Metric, Grouped], settings: Sequence[str], resampling: Resampling
 ) -> dict[Metric, list[Row]]:
     """Return the rows of metrics that have values on the same examples."""
-    scored = [(metric, grouped.scored()) for metric, grouped in together.items()]
+    scored = list(together.items())
     samples = bootstrap(scored, resampling.resamples, resampling.seed)
     p_values = sign_flip(scored, resampling.resamples, resampling.seed)
     rows = {}
-    for (metric, statistics), drawn, p in zip(scored, samples, p_values, strict=True):
-        n, seeds, _ = statistics[0].shape
-        dropped = together[metric].dropped
-        values = [metric.value(one) for one in statistics]
+    for (metric, grouped), drawn, p in zip(scored, samples, p_values, strict=True):
+        n, seeds, dropped = int(grouped.kept.sum()), len(grouped.seeds), grouped.dropped
+        values = [metric.value(one) for one in grouped]
         rows[metric] = [
             measured(
                 Row(setting, metric.measure, None, None, None, n, seeds, dropped[i]), values[i], drawn[i], resampling
@@ -187,18 +206,15 @@ def lacks(statistics: np.ndarray) -> np.ndarray:
     return ~np.isfinite(statistics).all(axis=1)
 
 
-def each_response(metric: Metric, statistics: np.ndarray) -> list[float | None]:
-    """Return the metric of each response by itself from its ``statistics`` (responses, numbers)."""
-    present = ~lacks(statistics)
-    if not present.any():
-        return [None] * len(statistics)
-    sums = statistics[present].astype(np.float64)
-    values = iter(metric.from_sums(sums, np.ones(len(sums))).tolist())
-    return [finite(next(values)) if has else None for has in present]
-
-
-def finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def each_response(metric: Metric, statistics: np.ndarray) -> np.ndarray:
+    """Return the metric (responses,) of each response by itself from its ``statistics`` (responses, numbers); NaN where
+    it has no finite value."""
+    values, present = np.full(len(statistics), np.nan), ~lacks(statistics)
+    if present.any():
+        sums = statistics[present].astype(np.float64)
+        values[present] = metric.from_sums(sums, np.ones(len(sums)))
+    values[~np.isfinite(values)] = np.nan
+    return values
 
 
 def difference(setting: str, settings: Sequence[str]) -> str:

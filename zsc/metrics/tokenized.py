@@ -1,12 +1,13 @@
 """BLEU's words: by a tokenizer of sacrebleu, named or chosen by script."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from packaging.requirements import Requirement
 
-from zsc.data.words import UNSPACED, share
+from zsc.data.words import ANY, UNSPACED, letters
 from zsc.errors import ZscError, first_line, suggestion
 from zsc.install import install_command
 from zsc.metrics.accepted import counted
@@ -55,8 +56,12 @@ class Tokenized(Metric):
         if self.tokenize != AUTO:
             return self, ""
         column = self.references or self.predictions
-        found = dict.fromkeys(text for columns in cells for text in columns.get(column) or [] if text is not None)
-        tokenize, why = choose(found)
+
+        def texts() -> Iterator[str]:
+            return (text for columns in cells for text in columns.get(column) or [] if text is not None)
+
+        plain = all(text.isascii() for text in texts())
+        tokenize, why = (USUAL, "") if plain else choose(different(texts()))
         return self.split_by(tokenize), why and f"{self.measure}: {why}"
 
     def tokenizer_for(self, texts: Sequence[str]) -> str:
@@ -124,6 +129,15 @@ def unusable(name: str) -> str:
     return ""
 
 
+def different(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the first of equal texts. They are told by hashes of 64 bits, so that none is held."""
+    seen = set[int]()
+    for text in texts:
+        if (key := hash(text)) not in seen:
+            seen.add(key)
+            yield text
+
+
 def choose(texts: Iterable[str]) -> tuple[str, str]:
     """Return the tokenizer for ``texts`` by their script [D], and what there is to say of it.
 
@@ -131,15 +145,15 @@ def choose(texts: Iterable[str]) -> tuple[str, str]:
     Chinese; for Japanese, told by a tenth of kana, ja-mecab where it is installed; and char, which splits every letter,
     for all else.
     """
-    given = list(texts)
-    if all(text.isascii() for text in given):
-        return USUAL, ""
-    text = " ".join(given)
-    unspaced = share(text, WHOLE)
+    counts = Counter[str]()
+    for text in texts:
+        counts[ANY] += letters(text, ANY)
+        if not text.isascii():
+            counts.update({script: letters(text, script) for script in (WHOLE, CHINESE, KANA)})
+    unspaced, chinese, kana = (counts[script] / max(counts[ANY], 1) for script in (WHOLE, CHINESE, KANA))
     if unspaced <= MAINLY:
         few = f"{unspaced:.0%} of the letters are of scripts without spaces, which the tokenizer 13a leaves together;"
         return USUAL, "" if unspaced <= SOME else f"{few} bleu.tokenize=char splits all."
-    chinese, kana = share(text, CHINESE), share(text, KANA)
     if chinese + kana <= unspaced / 2:
         name = "char"
     elif kana <= SOME * unspaced:

@@ -10,7 +10,7 @@ from typing import Any
 from zsc.errors import ZscError, first_line
 from zsc.files import write_atomic
 from zsc.generation.folder import RunFolder
-from zsc.metrics.run import finished
+from zsc.metrics.responses import read_responses
 from zsc.study.options import AnnotateOptions
 from zsc.study.preference import merged, preference_rows, read_votes
 from zsc.tables.annotation import draw_pairs, form, sheet
@@ -53,8 +53,8 @@ def export(run: RunFolder, options: AnnotateOptions) -> Exported:
     if seed not in seeds:
         raise ZscError(f"seed={seed} must be one of {', '.join(map(str, seeds))}.")
     records = run.records()
-    cells = finished(records, run.rows(), [off, setting], [seed])
-    responses = {name: {i: row["response"] for i, row in cells[name, seed].items()} for name in (off, setting)}
+    cells = read_responses(run, records, [off, setting], [seed])
+    responses = {name: {row["id"]: row["response"] for row in cells[name, seed].rows()} for name in (off, setting)}
     pairs = draw_pairs(records, responses[off], responses[setting], options.count, options.shuffle)
     identical = [pair.number for pair in pairs if pair.a == pair.b]
     questions = list(options.questions)

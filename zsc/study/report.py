@@ -14,7 +14,7 @@ from zsc.generation.attended import Attended, attended
 from zsc.generation.cells import canonical, writing
 from zsc.generation.folder import RunFolder
 from zsc.metrics import METRICS, described
-from zsc.metrics.run import finished
+from zsc.metrics.responses import read_responses
 from zsc.metrics.score import Row
 from zsc.models.files import on_disk
 from zsc.options import read
@@ -77,7 +77,7 @@ def load(name: str, folder: RunFolder) -> Run:
     if not manifest or not folder.config.is_file():
         raise ZscError(f"{path} is not the folder of a run. `zsc run` makes one.")
     records = folder.records()
-    finished(records, folder.rows(), manifest["settings"], manifest["seeds"])
+    read_responses(folder, records, manifest["settings"], manifest["seeds"])
     file = path / "scores.json"
     if not file.is_file():
         raise ZscError(f"{path} has no scores.json. Run `zsc score {path}`.")
@@ -126,13 +126,16 @@ def examples_of(
     run = group.holder(setting)
     folder, off, seed = folders[run.name], run.settings[0], run.manifest["seeds"][0]
     records = folder.records()
-    cells = finished(records, folder.rows(), [off, setting], [seed])
-    drawn = random.Random(options.shuffle).sample(records, min(options.examples, len(records)))
-    responses = {record.id: cells[setting, seed][record.id]["response"] for record in drawn}
+    cells = read_responses(folder, records, [off, setting], [seed])
+    drawn = random.Random(options.shuffle).sample(range(len(records)), min(options.examples, len(records)))
+    without, responses = (
+        {row["id"]: row["response"] for row in folder.rows_at(cells[name, seed].begins[drawn].tolist())}
+        for name in (off, setting)
+    )
     measured, note = measure(run, setting, records, responses, options.attention, watch)
     items = [
-        Example(record, cells[off, seed][record.id]["response"], responses[record.id], measured.get(record.id))
-        for record in drawn
+        Example(records[i], without[records[i].id], responses[records[i].id], measured.get(records[i].id))
+        for i in drawn
     ]
     return Examples(setting, seed, items, note)
 

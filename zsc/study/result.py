@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from zsc.generation.folder import RunFolder
+from zsc.metrics.item_files import read_items
 from zsc.metrics.score import Row, settings_of
 from zsc.study.shown import page
 from zsc.tables.render import render_scores
@@ -38,6 +39,11 @@ class Result:
         import pandas
 
         return pandas.DataFrame(self.folder.rows())
+
+    @cached_property
+    def items(self) -> pandas.DataFrame:
+        """The metrics of every response by itself: setting, seed, id, and a column of each; NaN where it has none."""
+        return read_items(self.folder)
 
     def render(self, style: str = "table") -> str:
         """Return the table as ``table``, ``md``, ``csv`` or ``json``."""

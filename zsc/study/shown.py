@@ -1,6 +1,5 @@
 """What a run shows at its end: what it found in words, examples, and the table."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
@@ -10,8 +9,8 @@ import numpy as np
 from zsc.data import jsonl
 from zsc.data.record import Record, parse_record
 from zsc.generation.folder import RunFolder
+from zsc.metrics.item_files import each_value
 from zsc.metrics.score import Row, settings_of
-from zsc.spreadsheets import unguarded
 from zsc.tables.examples import Example, example_lines, heading, near_median
 from zsc.tables.fitted import fitted
 from zsc.tables.lines import printed, wrapped
@@ -39,7 +38,7 @@ class Said:
         seeds, numbers = _places(self.seeds), _places(self.ids)
         first = np.zeros(self.shape, dtype=np.int64)
         found = {name: np.zeros(self.shape, dtype=bool) for name in others}
-        for row in self.folder.each_row():
+        for _, row in self.folder.each_row():
             place, said = (seeds[row["seed"]], numbers[row["id"]]), hash(row["response"])
             if row["setting"] == off:  # which is written before the others of its seed
                 first[place] = said
@@ -50,18 +49,16 @@ class Said:
     def values(self, settings: Sequence[str], metric: str) -> np.ndarray:
         """Return ``metric`` of each response (settings, seeds, examples) by itself; NaN is no value."""
         seeds, numbers, found = _places(self.seeds), _places(self.ids), np.full((len(settings), *self.shape), np.nan)
-        with (self.folder.path / "items.csv").open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if (setting := unguarded(row["setting"])) in settings and row[metric]:
-                    place = seeds[int(row["seed"])], numbers[unguarded(row["id"])]
-                    found[settings.index(setting), *place] = float(row[metric])
+        for setting, seed, identity, value in each_value(self.folder, metric):
+            if setting in settings:
+                found[settings.index(setting), seeds[seed], numbers[identity]] = value
         return found
 
     def texts(self, settings: Sequence[str], places: Sequence[tuple[int, int]]) -> list[list[str]]:
         """Return the responses of ``settings`` at each of ``places`` (seed, example)."""
         wanted = {(name, self.seeds[seed], self.ids[example]): "" for seed, example in places for name in settings}
         lacking = set(wanted)
-        for row in self.folder.each_row():
+        for _, row in self.folder.each_row():
             if (key := (row["setting"], row["seed"], row["id"])) in lacking:
                 wanted[key] = row["response"]
                 lacking.remove(key)
