@@ -28,7 +28,8 @@ def test_run_gives_the_numbers_of_the_command_and_shares_its_cells(few, command,
     assert rows == [{key: row[key] for key in rows[0]} for row in printed]
     assert f"run: {result.folder.path}" in err
     _, table, _ = command(*words)
-    assert f"{result!r}\n" == table
+    assert result.render() in table and table.endswith(f"\nrun: {result.folder.path}\n")
+    assert repr(result) == f"{result.render()}\nrun: {result.folder.path}"
 
 
 def test_responses_and_notebooks(few):

@@ -79,7 +79,7 @@ def test_processes_of_this_machine_end_before_the_table_is_made(command, stand_i
     found = noted()
     threads = str(max(1, len(os.sched_getaffinity(0)) // 2))
     assert {one["rank"] for one in found} == {"0", "1"} and {one["threads"] for one in found} == {threads}
-    assert [one["words"] for one in found] == [WORDS, WORDS]
+    assert [one["words"] for one in found] == [[*WORDS, "workers=2"]] * 2
     assert surroundings(3, 4, {"OMP_NUM_THREADS": "7"}) == {"LOCAL_RANK": "3", "OMP_NUM_THREADS": "7"}
     (logs,) = Path("runs/.launch").iterdir()
     assert err.startswith("workers: 2 on this machine; logs: ") and str(logs) in err
@@ -179,7 +179,7 @@ def test_submitit_runs_the_command_and_is_not_waited_for(command, stand_in, scor
     code, out, err = command("run", *WORDS, "launcher=slurm", "launcher.cluster=local", "launcher.cpus=3", "workers=2")
     assert (code, out, scored) == (0, "", []) and err.startswith("workers: 2, processes ")
     found = noted()
-    assert [one["words"] for one in found] == [WORDS, WORDS] and {one["threads"] for one in found} == {"3"}
+    assert [one["words"] for one in found] == [[*WORDS, "workers=2"]] * 2 and {one["threads"] for one in found} == {"3"}
 
 
 RAY = "the launcher of Ray needs it, 80 MB: make test-launchers"
@@ -190,7 +190,7 @@ def test_tasks_of_ray_end_before_the_table_is_made(command, stand_in, scored):
     words = ["launcher=ray", "launcher.address=local", "workers=2"]
     code, out, err = command("run", *WORDS, *words)
     assert (code, out) == (0, "TABLE\nrun: FOLDER\n") and scored == [shlex.join(["zsc", "run", *WORDS])], err
-    assert [one["words"] for one in noted()] == [WORDS, WORDS]
+    assert [one["words"] for one in noted()] == [[*WORDS, "workers=2"]] * 2
     code, _, err = command("run", "knob=attn_bias", "topic=broken", *words)
     assert code == 2 and err.splitlines()[-1].endswith(r"status 1: no such \x1b[31mtopic") and len(scored) == 1
 
