@@ -19,7 +19,7 @@ from zsc.metrics.cells import Cells, store_statistics
 from zsc.metrics.items import record_columns
 from zsc.metrics.judges import Topic
 from zsc.metrics.keywords import stop_words
-from zsc.metrics.ngrams import common, split_by
+from zsc.metrics.ngrams import common, paired, split_by
 from zsc.metrics.options import Resampling
 from zsc.metrics.perplexity import Middle
 from zsc.metrics.responses import read_responses
@@ -64,7 +64,9 @@ def test_chrf_of_any_sums_is_the_librarys_to_the_last_digit(name):
 def test_what_texts_have_in_common_is_that_of_counters(widest, monkeypatch):
     monkeypatch.setattr(ngrams, "WIDEST", widest)
     said, known = zip(*PAIRS, strict=True)
-    found = common(split_by(str.split, [*said, *known]), 3)
+    texts, known_of = paired(said, known)
+    assert len(texts) == len(said) + len(set(known)) and [texts[len(said) + i] for i in known_of] == [*known]
+    found = common(split_by(str.split, texts), known_of, 3)
     for (one, other), by_order in zip(PAIRS, found.tolist(), strict=True):
         for order, counts in enumerate(by_order, start=1):
             a, b = (Counter(zip(*(text.split()[i:] for i in range(order)), strict=False)) for text in (one, other))

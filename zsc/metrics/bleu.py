@@ -9,7 +9,7 @@ import numpy as np
 from zsc.metrics.accepted import accepting, streams
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
-from zsc.metrics.ngrams import common, split_by
+from zsc.metrics.ngrams import common, paired, split_by
 from zsc.metrics.tokenized import AUTO, Tokenized, splitter
 
 
@@ -36,9 +36,10 @@ class Bleu(Tokenized):
         if len(texts) > 1:
             bleu = self.with_tokenizer(tokenize)
             return np.array(bleu._extract_corpus_statistics(predictions, texts), dtype=np.float64)
-        tokens = split_by(splitter(tokenize), (*predictions, *given))
-        every, _, matching, _ = np.moveaxis(common(tokens, self.bleu.max_ngram_order), -1, 0)
-        return np.column_stack([*tokens.lengths.reshape(2, -1), matching, every]).astype(np.float64)
+        both, known_of = paired(predictions, given)
+        tokens = split_by(splitter(tokenize), both)
+        every, known, matching, _ = np.moveaxis(common(tokens, known_of, self.bleu.max_ngram_order), -1, 0)
+        return np.column_stack([every[:, 0], known[:, 0], matching, every]).astype(np.float64)
 
     def from_sums(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         rows = sums.reshape(-1, sums.shape[-1])

@@ -9,7 +9,7 @@ import numpy as np
 from zsc.metrics.accepted import accepting, counted, streams
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
-from zsc.metrics.ngrams import characters, common, split_by
+from zsc.metrics.ngrams import characters, common, paired, split_by
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.chrf import CHRF
@@ -41,11 +41,11 @@ class ChrF(Metric):
         texts = streams(references or [])
         if len(texts) > 1:
             return np.array(self.chrf._extract_corpus_statistics(predictions, texts), dtype=np.float64)
-        both = [*predictions, *texts[0]]
-        found = common(characters(["".join(text.split()) for text in both]), self.chrf.char_order)
+        both, known_of = paired(predictions, texts[0])
+        found = common(characters(["".join(text.split()) for text in both]), known_of, self.chrf.char_order)
         if self.word_order:
             words = split_by(self.chrf._remove_punctuation, both)
-            found = np.concatenate([found, common(words, self.word_order)], axis=1)
+            found = np.concatenate([found, common(words, known_of, self.word_order)], axis=1)
         found = found[..., :3]
         found[..., 0] *= found[..., 1] > 0  # as sacrebleu counts where the reference has no n-gram
         return found.reshape(len(predictions), -1).astype(np.float64)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from zsc.data.words import TOKENIZATION, words
-from zsc.metrics.ngrams import common, split_by
+from zsc.metrics.ngrams import common, paired, split_by
 from zsc.metrics.overlap import Overlap
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -23,7 +23,8 @@ class F1(Overlap):
     """
 
     def compared(self, predictions: list[str], references: list[str]) -> Any:
-        said, known, both, _ = common(split_by(normalised, (*predictions, *references)), 1)[:, 0].T
+        texts, known_of = paired(predictions, references)
+        said, known, both, _ = common(split_by(normalised, texts), known_of, 1)[:, 0].T
         return 2 * both / np.maximum(said + known, 1)
 
     def options(self) -> list[str]:

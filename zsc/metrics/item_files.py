@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -49,8 +49,16 @@ def read_items(folder: RunFolder) -> "pandas.DataFrame":
 
     if (file := folder.path / PARQUET).is_file():
         return pandas.read_parquet(file)
-    texts = {"setting": unguarded, "id": unguarded}
-    return pandas.read_csv(folder.path / CSV, converters=texts, float_precision="round_trip")
+    with (folder.path / CSV).open(encoding="utf-8", newline="") as handle:
+        names, *rows = csv.reader(handle)
+    kinds: dict[str, Callable[[str], Any]] = dict(zip(KEYS, (unguarded, int, unguarded), strict=True))
+    return pandas.DataFrame(
+        {name: [*map(kinds.get(name, _number), column)] for name, *column in zip(names, *rows, strict=True)}
+    )
+
+
+def _number(field: str) -> float:
+    return float(field) if field else np.nan
 
 
 def each_value(folder: RunFolder, metric: str) -> Iterator[tuple[str, int, str, float]]:

@@ -40,12 +40,20 @@ def split_by(split: Callable[[str], Iterable[str]], texts: Iterable[str]) -> Tok
     return Tokens(ids, np.array([len(one) for one in found], dtype=np.int64), max(len(_known), 1))
 
 
-_known: dict[str, int] = {}  # the number of each token
+class _Numbers(dict[str, int]):
+    """The number of each token; one that is new has the next."""
+
+    def __missing__(self, token: str) -> int:
+        self[token] = len(self)
+        return self[token]
 
 
-@lru_cache(maxsize=1 << 12)
+_known = _Numbers()
+
+
+@lru_cache(maxsize=1 << 13)
 def _numbers(split: Callable[[str], Iterable[str]], text: str) -> np.ndarray:
-    return np.array([_known.setdefault(token, len(_known)) for token in split(text)], dtype=np.int32)
+    return np.fromiter(map(_known.__getitem__, split(text)), dtype=np.int32)
 
 
 def forget_texts() -> None:
@@ -79,25 +87,35 @@ def grams(tokens: Tokens, highest: int) -> Iterator[Grams]:
         yield Grams(ids, texts[begins], kinds)
 
 
-def common(tokens: Tokens, highest: int) -> np.ndarray:
-    """Return what the texts of the first half of ``tokens`` have in common with those of the second, pair by pair.
+def paired(said: Sequence[str], known: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Return the texts of ``said`` and then the different ones of ``known``, and the numbers of those that each of
+    ``said`` is paired with: what :func:`common` takes."""
+    places = {text: place for place, text in enumerate(dict.fromkeys(known))}
+    return [*said, *places], np.array([places[text] for text in known], dtype=np.int64)
+
+
+def common(tokens: Tokens, known_of: np.ndarray, highest: int) -> np.ndarray:
+    """Return what the first texts of ``tokens`` have each in common with one of the others, whose numbers among these
+    are ``known_of`` (pairs,).
 
     Of each pair and each order from 1 to ``highest`` that is, as whole numbers (pairs, orders, 4): the n-grams of the
     first text, those of the second, those of the first that the second has too, each at most as often as there, and
     the same however often.
     """
-    pairs = len(tokens.lengths) // 2
+    pairs = len(known_of)
     found = np.zeros((pairs, highest, 4), dtype=np.int64)
     for order, of in enumerate(grams(tokens, highest)):
-        split = np.searchsorted(of.texts, pairs)
-        keys = of.texts % max(pairs, 1) * of.kinds + of.ids
-        found[:, order, :2] = np.maximum(tokens.lengths - order, 0).reshape(2, pairs).T
+        split, keys = np.searchsorted(of.texts, pairs), of.texts * of.kinds + of.ids
+        lengths = np.maximum(tokens.lengths - order, 0)
+        found[:, order, 0], found[:, order, 1] = lengths[:pairs], lengths[pairs:][known_of]
         said, said_counts = np.unique(keys[:split], return_counts=True)
         known, known_counts = np.unique(keys[split:], return_counts=True)
         if len(known):
-            place = np.minimum(np.searchsorted(known, said), len(known) - 1)
-            both = known[place] == said
-            holders, held = said[both] // of.kinds, said_counts[both]
+            holders, ids = np.divmod(said, of.kinds)
+            wanted = (pairs + known_of[holders]) * of.kinds + ids
+            place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+            both = known[place] == wanted
+            holders, held = holders[both], said_counts[both]
             found[:, order, 2] = np.bincount(holders, np.minimum(held, known_counts[place[both]]), pairs)
             found[:, order, 3] = np.bincount(holders, held, pairs)
     return found

@@ -7,7 +7,7 @@ import numpy as np
 
 from zsc.data.words import words
 from zsc.metrics.base import Metric
-from zsc.metrics.ngrams import common, split_by
+from zsc.metrics.ngrams import common, paired, split_by
 
 USUAL = 2  # n-grams up to this order are counted for several metrics at once
 
@@ -59,7 +59,8 @@ class WordOverlap(Overlap):
 def words_in_common(responses: tuple[str, ...], texts: tuple[str, ...], highest: int) -> np.ndarray:
     """Return what the words of each of ``responses`` have in common with those of its text, as
     :func:`zsc.metrics.ngrams.common` counts it."""
-    return common(split_by(words, (*responses, *texts)), highest)
+    both, known_of = paired(responses, texts)
+    return common(split_by(words, both), known_of, highest)
 
 
 def wordless(text: str) -> bool:
