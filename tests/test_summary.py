@@ -4,7 +4,7 @@ import pytest
 
 from zsc.metrics import DEFAULT, METRICS, described
 from zsc.metrics.score import Row
-from zsc.tables.summary import alone, listed, strongest, summary
+from zsc.tables.summary import alone, listed, main_metric, strongest, summary
 
 
 def rows_of(metric, values, tests=()):
@@ -75,10 +75,18 @@ def test_a_few_settings_have_a_paragraph_each_and_of_many_the_strongest_is_told(
         "c: 5 of 9 responses changed. Responses are longer in words: 3.000 to 6.000.",
     ]
     assert summary(many("a", "b", "c", "d"), 9, {"a": 2, "b": 9, "c": 5, "d": 9}, {}) == [
-        "Of 4 settings b changed the most responses: 9 of 9 responses changed. Responses are longer in words: 3.000 to"
-        " 5.000."
+        "Of 4 settings, d is farthest from off in length: 9 of 9 responses changed. Responses are longer in words: 3.000"
+        " to 7.000."
     ]
-    assert strongest({"a": 2, "b": 9, "d": 9}) == "b"
+
+
+def test_the_strongest_setting_is_the_one_that_moved_what_it_is_meant_to_move_the_most_up_or_down():
+    values = {"off": 3.0, "a": 4.0, "b": 1.0, "c": 5.0, "d": None}
+    changes = [("a", 1.0, 0.01), ("b", -2.0, 0.9), ("c", 2.0, 0.01), ("d", None, None)]
+    rows = [*many("a", "b", "c", "d"), *rows_of("novelty", values, changes)]
+    assert strongest(rows, "novelty") == "b" and strongest(rows, "length") == "d"
+    assert main_metric(rows, {"a": ["not_scored", "novelty"]}) == "novelty"
+    assert main_metric(rows, {}) == main_metric(rows, {"a": ["not_scored"]}) == "length"
 
 
 def test_a_setting_alone():

@@ -14,7 +14,7 @@ from zsc.metrics.score import Row, settings_of
 from zsc.tables.examples import Example, example_lines, heading, near_median
 from zsc.tables.fitted import fitted
 from zsc.tables.lines import printed, wrapped
-from zsc.tables.summary import strongest, summary
+from zsc.tables.summary import main_metric, strongest, summary
 from zsc.terminal import Screen
 
 Name = TypeVar("Name", int, str)
@@ -81,9 +81,8 @@ def page(folder: RunFolder, rows: Sequence[Row], examples: int, screen: Screen) 
     paragraphs = summary(rows, len(said.ids) * len(said.seeds), counts, moves)
     parts = ["\n".join(printed(wrapped(text, screen.width), screen.colour) for text in paragraphs)]
     if examples:
-        setting = strongest(counts) if counts else settings[0]
-        scored = list(dict.fromkeys(row.metric for row in rows))
-        metric = next(name for name in (*moves.get(setting, ()), *scored) if name in scored)
+        metric = main_metric(rows, moves)
+        setting = strongest(rows, metric) if counts else settings[0]
         among = changed.get(setting, np.ones(said.shape, dtype=bool))
         parts += examples_of(said, [settings[0], setting] if counts else [setting], metric, among, examples, screen)
     return "\n\n".join([*parts, fitted([asdict(row) for row in rows], screen.width if screen.terminal else None)])

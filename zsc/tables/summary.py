@@ -6,13 +6,13 @@ from zsc.metrics import described
 from zsc.metrics.score import Row, difference, settings_of
 from zsc.tables.render import ALPHA, number
 
-FEW = 3  # settings that are told of one by one; of more, that which changed the most
+FEW = 3  # settings that are told of one by one; of more, the strongest
 
 
 def summary(
     rows: Sequence[Row], responses: int, changed: Mapping[str, int], moves: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """Return paragraphs on ``rows``: one of each setting, or of that which changed the most where they are many.
+    """Return paragraphs on ``rows``: one of each setting, or of the :func:`strongest` where they are many.
 
     Each setting has so many ``responses``, of which it ``changed`` so many. The metrics that it is meant to move, which
     are its ``moves``, come first, the others in the order of the table.
@@ -25,13 +25,23 @@ def summary(
         return [told[others[0]]]
     if len(others) <= FEW:
         return [f"{name}: {text}" for name, text in told.items()]
-    most = strongest(changed)
-    return [f"Of {len(others)} settings {most} changed the most responses: {told[most]}"]
+    metric = main_metric(rows, moves)
+    most = strongest(rows, metric)
+    words = described(metric).words or metric
+    return [f"Of {len(others)} settings, {most} is farthest from {off} in {words}: {told[most]}"]
 
 
-def strongest(changed: Mapping[str, int]) -> str:
-    """Return the setting that changed the most responses, the first of several."""
-    return max(changed, key=lambda name: changed[name])
+def main_metric(rows: Sequence[Row], moves: Mapping[str, Sequence[str]]) -> str:
+    """Return the metric that a setting is meant to move, the first that ``rows`` have, or else the first of these."""
+    scored = list(dict.fromkeys(row.metric for row in rows))
+    return next(name for name in (*(one for names in moves.values() for one in names), *scored) if name in scored)
+
+
+def strongest(rows: Sequence[Row], metric: str) -> str:
+    """Return the setting in which ``metric`` changed the most, up or down; the first of several."""
+    off, *others = settings_of(rows)
+    changes = {row.setting: row.value for row in rows if row.metric == metric and row.value is not None}
+    return max(others, key=lambda name: abs(changes.get(difference(name, [off, *others]), 0.0)))
 
 
 def alone(rows: Sequence[Row], setting: str, responses: int) -> str:
