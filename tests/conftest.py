@@ -4,9 +4,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ["SUBMITIT_LOG_LEVEL"] = (
-    "NOCONFIG"  # else importing submitit closes the handlers of all logs
-)
+os.environ["SUBMITIT_LOG_LEVEL"] = "NOCONFIG"  # else importing submitit closes the handlers of all logs
 if "PYTEST_XDIST_WORKER" in os.environ:  # the other processes have the other cores
     os.environ["OMP_NUM_THREADS"] = "1"
 

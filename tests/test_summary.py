@@ -75,8 +75,8 @@ def test_a_few_settings_have_a_paragraph_each_and_of_many_the_strongest_is_told(
         "c: 5 of 9 responses changed. Responses are longer in words: 3.000 to 6.000.",
     ]
     assert summary(many("a", "b", "c", "d"), 9, {"a": 2, "b": 9, "c": 5, "d": 9}, {}) == [
-        "Of 4 settings, d is farthest from off in length: 9 of 9 responses changed. Responses are longer in words: 3.000"
-        " to 7.000."
+        "Of 4 settings, d is farthest from off in length: 9 of 9 responses changed."
+        " Responses are longer in words: 3.000 to 7.000."
     ]
 
 
