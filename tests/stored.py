@@ -1,5 +1,6 @@
 """What lies in a store of cells, finished or not."""
 
+import os
 from pathlib import Path
 
 PASSING = (".lease", ".plan", ".partial", ".new", ".gone", ".now")  # endings of files that are there while one works
@@ -8,7 +9,9 @@ PASSING = (".lease", ".plan", ".partial", ".new", ".gone", ".now")  # endings of
 def kept(folder: Path) -> list[bytes]:
     """The whole responses in all cells below ``folder``, each once, also while they are made."""
     lines: dict[tuple[Path, bytes], None] = {}
-    for file in sorted(folder.glob("**/*.*")):
+    # os.walk passes over folders that are removed meanwhile
+    there = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+    for file in sorted(there):
         if file.name == "items.jsonl" or (file.parent.name == "shards" and file.suffix in (".part", ".jsonl")):
             try:
                 content = file.read_bytes()

@@ -52,7 +52,8 @@ def imported(folder, top_level=False):
                 modules |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 modules.add(node.module.split(".")[0])
-    modules -= {*sys.stdlib_module_names, "zsc", "tests", "scripts"}
+    beside = {file.stem for file in (ROOT / folder).glob("*.py")}  # a script may import another
+    modules -= {*sys.stdlib_module_names, *beside, "zsc", "tests", "scripts"}
     owners = packages_distributions()
     return {canonicalize_name(owner) for module in modules for owner in owners.get(module, [module])}
 

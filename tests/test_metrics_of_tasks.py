@@ -41,6 +41,11 @@ def value(name, predictions, references):
     return AsEvaluate(metric).compute(predictions=predictions, references=references)[name]
 
 
+def by_response(metric, statistics):
+    """The metric of each response, None where it has no value."""
+    return [None if one != one else one for one in each_response(metric, statistics).tolist()]
+
+
 def columns_of(references, responses=SAID, **fields):
     records = [
         Record(str(i), (), one[0], references=one if len(one) > 1 else (), fields=fields)
@@ -161,7 +166,7 @@ def test_a_question_without_an_answer_has_no_value():
     columns = build_columns(records, {"0": {"response": "paris"}, "1": {"response": ""}}, 5, [], [])
     for name in ("exact_match", "answer_f1"):
         metric = METRICS[name](name)
-        assert each_response(metric, cell_statistics(metric, columns)) == [1, None]
+        assert by_response(metric, cell_statistics(metric, columns)) == [1, None]
 
 
 def test_coverage_of_the_focus_by_hand():
@@ -169,17 +174,17 @@ def test_coverage_of_the_focus_by_hand():
     metric = METRICS["focus_coverage"]("focus_coverage")
     focus = [["Paris", "tower"], ["the Eiffel tower", "in the"], ["?!"], ["Paris"]]
     said = ["A TOWER (Paris).", "The tower; the tower!", "x", ""]
-    assert each_response(metric, metric.statistics(said, focus)) == [1, 2 / 4, None, 0]
+    assert by_response(metric, metric.statistics(said, focus)) == [1, 2 / 4, None, 0]
     records = [Record("0", (), fields={"document": "x"}, focus=(Focus("x"), Focus("y", "document", 0)))]
     columns = build_columns([*records, Record("1", ())], {i: {"response": "y z"} for i in "01"}, 5, [], [])
-    assert each_response(metric, cell_statistics(metric, columns)) == [1 / 2, None]
+    assert by_response(metric, cell_statistics(metric, columns)) == [1 / 2, None]
 
 
 def test_compression_by_hand():
     documents = ["one two three four", "five six seven eight nine ten", "a b"]
     assert value("compression", ["one three", "five", ""], documents) == (4 + 6 + 2) / (2 + 1 + 0)
     metric = METRICS["compression"]("compression")
-    assert each_response(metric, metric.statistics(["one three", "five", ""], documents)) == [2, 6, None]
+    assert by_response(metric, metric.statistics(["one three", "five", ""], documents)) == [2, 6, None]
     assert not math.isfinite(metric.value(metric.statistics([""], ["a b"])[:, None]))
 
 
@@ -227,7 +232,7 @@ def test_languages_without_spaces_match_phrases_as_they_stand():
     for name, expected in [("formal_accuracy", [1, 0]), ("informal_accuracy", [0, 1]), ("formality_matched", [1, 1])]:
         metric = fitted(name, columns)
         assert "|match:whole|" in metric.signature
-        assert each_response(metric, cell_statistics(metric, columns)) == expected
+        assert by_response(metric, cell_statistics(metric, columns)) == expected
     words = {"formal_annotated": GERMAN[0][0], "informal_annotated": GERMAN[0][1]}
     assert "|match:words|" in fitted("formal_accuracy", columns_of([("x",)], ["y"], **words)).signature
 
