@@ -187,9 +187,9 @@ RAY = "the launcher of Ray needs it, 80 MB: make test-launchers"
 
 def test_tasks_of_ray_end_before_the_table_is_made(command, stand_in, scored):
     pytest.importorskip("ray", reason=RAY)
-    words = ["launcher=ray", "launcher.address=local", "workers=2"]
+    words = ["launcher=ray", "launcher.address=local", "workers=2", "format=md"]
     code, out, err = command("run", *WORDS, *words)
-    assert (code, out) == (0, "TABLE\nrun: FOLDER\n") and scored == [shlex.join(["zsc", "run", *WORDS])], err
+    assert (code, out) == (0, "TABLE\n") and scored == [shlex.join(["zsc", "run", *WORDS])], err
     assert [one["words"] for one in noted()] == [[*WORDS, "workers=2"]] * 2
     code, _, err = command("run", "knob=attn_bias", "topic=broken", *words)
     assert code == 2 and err.splitlines()[-1].endswith(r"status 1: no such \x1b[31mtopic") and len(scored) == 1
