@@ -8,6 +8,7 @@ from zsc.generation.generate import Job, generate
 from zsc.knobs.read import read
 from zsc.leases import Holder
 from zsc.study.experiment import Experiment
+from zsc.study.watch import duration
 
 TIMED = 16  # examples that are timed for the estimate
 
@@ -62,11 +63,3 @@ def estimate(experiment: Experiment) -> str:
         f"{len(cells)} cells, {len(cells) - len(open_places)} done; {count} responses to make, about"
         f" {duration(count * each)} here ({each * 1000:.0f} ms each, measured on {len(rows)} of {name})."
     )
-
-
-def duration(seconds: float) -> str:
-    """Return ``seconds`` in words of the two largest units."""
-    minutes, hours = seconds / 60, seconds / 3600
-    if hours >= 1:
-        return f"{int(hours)} h {int(minutes % 60)} min"
-    return f"{minutes:.0f} min" if minutes >= 2 else f"{seconds:.0f} s"
