@@ -91,12 +91,12 @@ class Cell:
 
     @property
     def identity(self) -> str:
-        return _hashed(self.spec)
+        return hashed(self.spec)
 
     @property
     def content(self) -> str:
         """As ``identity``, whatever the code and the versions of libraries."""
-        return _hashed({name: part for name, part in self.spec.items() if name not in MADE_WITH})
+        return hashed({name: part for name, part in self.spec.items() if name not in MADE_WITH})
 
     @property
     def path(self) -> Path:
@@ -244,14 +244,15 @@ def identified(cells: Mapping[Place, Cell]) -> dict[str, Any]:
     whatever the code and the versions of libraries, and ``code`` the hash of the code of each setting.
     """
     return {
-        "identity": _hashed([[*place, cell.identity] for place, cell in cells.items()]),
-        "content": _hashed([[*place, cell.content] for place, cell in cells.items()]),
+        "identity": hashed([[*place, cell.identity] for place, cell in cells.items()]),
+        "content": hashed([[*place, cell.content] for place, cell in cells.items()]),
         "code": {name: cell.spec["code"] for (name, _), cell in cells.items()},
         "cells": {f"{name} seed {seed}": cell.identity for (name, seed), cell in cells.items()},
     }
 
 
-def _hashed(value: Any) -> str:
+def hashed(value: Any) -> str:
+    """Return the hash of ``value``, in which equal options look alike."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 

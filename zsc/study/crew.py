@@ -1,6 +1,5 @@
 """Who works on a store of cells: how many, whether they were started together, and whether they make the same."""
 
-import hashlib
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zsc.errors import ZscError
-from zsc.generation.cells import Cell, Place, canonical, writing
+from zsc.generation.cells import Cell, Place, hashed, writing
 from zsc.leases import Holder, Lease
 
 FOLDER = ".workers"  # in the store of cells
@@ -89,8 +88,8 @@ def making(root: Path, cells: Mapping[Place, Cell], refuse: bool) -> Iterator[st
     """Open a context in which others can see what cells this process makes of what it was asked for; it says how those
     of somebody who was there before and was asked for the same differ. Raises ZscError instead, if it is to
     ``refuse``."""
-    asked = _hashed([[*place, _asked(cell)] for place, cell in cells.items()])
-    made_by = {name: _hashed([cell.spec[name] for cell in cells.values()])[:12] for name in MADE_BY}
+    asked = hashed([[*place, _asked(cell)] for place, cell in cells.items()])
+    made_by = {name: hashed([cell.spec[name] for cell in cells.values()])[:12] for name in MADE_BY}
     lease = Lease(root / FOLDER / f"{uuid.uuid4().hex}.plan")
     lease.take(asked=asked, made_by=made_by)
     try:
@@ -117,7 +116,3 @@ def _difference(mine: Mapping[str, str], other: Holder) -> str:
 
 def _asked(cell: Cell) -> dict[str, Any]:
     return {name: part for name, part in cell.spec.items() if name not in MADE_BY}
-
-
-def _hashed(value: Any) -> str:
-    return hashlib.sha256(canonical(value).encode()).hexdigest()

@@ -1,13 +1,12 @@
 """Tables of trainings: models that were fine-tuned in several ways, compared on the same examples."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zsc.errors import ZscError
-from zsc.generation.cells import Cell, Place, canonical, identified
+from zsc.generation.cells import Cell, Place, hashed, identified
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.score import Row
@@ -113,7 +112,7 @@ def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str
     seeds = [training.seed for training in next(iter(groups.values()))]
     manifest = {
         **identified(cells),
-        "weights": hashlib.sha256(canonical(weights).encode()).hexdigest(),
+        "weights": hashed(weights),
         "command": command,
         "settings": list(groups),
         "seeds": seeds,
