@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,8 +12,8 @@ from transformers import BertConfig, BertForSequenceClassification
 from zsc.cli.main import main
 from zsc.errors import ZscError
 from zsc.metrics.judges import JUDGES, Topic, build_judges
-from zsc.metrics.judges.base import judged
 from zsc.metrics.judges.entailment import Entailment
+from zsc.metrics.judges.verdicts import judged
 
 PAIRS = [("It rains in the city.", "It rains."), ("A guitar is made of wood.", "I like films."), ("Yes.", "No idea")]
 LABELS = ["contradiction", "neutral", "Entailment"]
@@ -94,10 +95,14 @@ def test_pairs_are_kept_beside_the_texts_of_other_judges_and_not_judged_twice(tm
             self.asked += batch
             return [[len(premise) / len(response)] for premise, response in batch]
 
+    def unwatched(total):
+        return nullcontext(lambda count: None)
+
     first, again = Counting(), Counting()
-    judged(first, [("ab", "a")], tmp_path, lambda count: None)
+    judged(first, [("ab", "a")], tmp_path, unwatched)
     pairs = [("ab", "a"), ("a", "ab"), ("ab", "b")]
-    assert judged(again, pairs, tmp_path, lambda count: None) == {pairs[0]: [2], pairs[1]: [0.5], pairs[2]: [2]}
+    found = judged(again, pairs, tmp_path, unwatched)
+    assert [found[pair] for pair in pairs] == [[2], [0.5], [2]] and ("a", "b") not in found and "aab" not in found
     assert again.asked == pairs[1:]
     (file,) = tmp_path.iterdir()
     assert json.loads(file.read_text().splitlines()[0]) == {"premise": "ab", "text": "a", "values": [2.0]}

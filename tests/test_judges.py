@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from transformers import (
 from tests.families import save_language_model
 from zsc.data.control_phrases import load_phrases
 from zsc.errors import ZscError
+from zsc.files import drop_partial_line
 from zsc.metrics.judges import JUDGES, Topic, build_judges
-from zsc.metrics.judges.base import by_length, judged
+from zsc.metrics.judges.base import by_length
 from zsc.metrics.judges.classifier import RegisterClassifier, SentimentClassifier, TopicClassifier, positions
 from zsc.metrics.judges.embedder import Embedder
 from zsc.metrics.judges.language_model import LanguageModel, windows
+from zsc.metrics.judges.verdicts import judged
 
 TEXTS = ["Yes.", "I like films about the sea, and the birds in them.", "No idea", "What is a guitar made of?", "Oh!"]
 
@@ -216,21 +219,29 @@ class Counting:
         return [[math.nan] if text == "nan" else [float(len(text))] for text in batch]
 
 
-def test_nothing_is_judged_twice_or_lost(tmp_path):
+@pytest.mark.parametrize("share", [1, 2, 1 << 16])
+def test_nothing_is_judged_twice_or_lost(tmp_path, monkeypatch, share):
+    monkeypatch.setattr("zsc.metrics.judges.verdicts.SHARE", share)
     counts = []
+
+    def watch(total):
+        totals.append(total)
+        return nullcontext(counts.append)
+
+    totals = []
     with pytest.raises(RuntimeError):
-        judged(Counting(fails="four4"), ["two", "four4", "two", "a"], tmp_path, counts.append)
+        judged(Counting(fails="four4"), ["a", "two", "two", "four4"], tmp_path, watch)
     (file,) = tmp_path.iterdir()
     file.write_text(file.read_text() + '{"text": "four4", "val')  # as a kill in the middle of a line leaves it
     again = Counting()
-    assert judged(again, ["two", "four4", "nan", "a"], tmp_path, counts.append) == {
-        "two": [3.0], "four4": [5.0], "nan": None, "a": [1.0]
-    }  # fmt: skip
-    assert sorted(again.asked) == ["four4", "nan"] and counts[0] == 0 and sum(counts) == 2 + 4
+    expected = {"two": [3.0], "four4": [5.0], "nan": None, "a": [1.0]}
+    found = judged(again, ["two", "nan", "four4", "a", "nan"], tmp_path, watch)
+    assert {text: found[text] for text in expected} == expected and "five" not in found
+    assert sorted(again.asked) == ["four4", "nan"] and counts[0] == 0 and sum(counts) == 2 + 4 and totals == [3, 4]
     assert [json.loads(line)["text"] for line in file.read_text().splitlines()] == ["a", "two", "nan", "four4"]
     third = Counting()
     third.signature = "another"
-    judged(third, ["a"], tmp_path, counts.append)
+    judged(third, ["a"], tmp_path, watch)
     assert third.asked == ["a"] and len(list(tmp_path.iterdir())) == 2
 
 
@@ -373,3 +384,30 @@ def test_a_run_takes_no_judge_from_its_config(tmp_path, tokenizer, command):
     )
     status, out, err = command("score", "run")
     assert status == 0 and "\u001b" not in err
+
+
+def test_what_is_not_a_verdict_is_judged_again(tmp_path):
+    class Two(Counting):
+        columns = ("judge_nll", "judge_tokens")
+
+        def judge(self, batch):
+            return [[float(len(text)), 1.0] for text in batch]
+
+    def unwatched(total):
+        return nullcontext(lambda count: None)
+
+    judged(Two(), ["a", "b"], tmp_path, unwatched)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_text()
+    spoiled = whole.replace("[1.0, 1.0]", "[1.0]", 1).replace('"values": [1.0, 1.0]', '"values": "x"', 1)
+    file.write_text(f"{spoiled}[]\n")
+    found = judged(Two(), ["a", "b"], tmp_path, unwatched)
+    assert [found["a"], found["b"]] == [[1, 1], [1, 1]] and file.read_text() == f"{spoiled}[]\n{whole}"
+
+
+def test_a_cut_off_line_is_dropped_whatever_comes_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("zsc.files.CHUNK", 4)
+    for text in ("", "half", "\n", "one\n", "one\nhalf", "one\nlonger than four\nand this too", "four\nfour"):
+        (tmp_path / "lines").write_text(text)
+        drop_partial_line(tmp_path / "lines")
+        assert (tmp_path / "lines").read_text() == text[: text.rfind("\n") + 1]

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from zsc.errors import ZscError
 
 ABANDONED = 3600  # seconds after which a file that is still not in its place is one of a write that was killed
-CHUNK = 1 << 20  # bytes that are copied at a time
+CHUNK = 1 << 20  # bytes that are read at a time
 
 
 def refuse_link(path: Path) -> None:
@@ -100,10 +100,16 @@ def drop_partial_line(path: Path) -> None:
     """Cut off a last line that a kill left without its end, so that appending is safe. A missing file stays so."""
     refuse_link(path)
     if path.is_file():
-        content = path.read_bytes()
-        complete = content[: content.rfind(b"\n") + 1]
-        if complete != content:
-            write_atomic(path, complete.decode("utf-8"))
+        with os.fdopen(os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)), "r+b") as handle:
+            end = handle.seek(0, os.SEEK_END)
+            while end:
+                start = max(end - CHUNK, 0)
+                handle.seek(start)
+                if newline := handle.read(end - start).rfind(b"\n") + 1:
+                    start += newline
+                    break
+                end = start
+            handle.truncate(start if end else 0)
 
 
 def remove_folder(path: Path) -> None:

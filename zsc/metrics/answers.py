@@ -3,6 +3,8 @@
 import re
 import string
 from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ class ExactMatch(Metric):
         said = normalised(response)
         return max(self.compare(said, normalised(answer)) for answer in answers)
 
-    def compare(self, said: list[str], answer: list[str]) -> float:
+    def compare(self, said: Sequence[str], answer: Sequence[str]) -> float:
         """Return the number of one response, given as its words, against the words of one answer."""
         return float(said == answer)
 
@@ -47,11 +49,12 @@ class AnswerF1(ExactMatch):
 
     words = "F1 of answers"
 
-    def compare(self, said: list[str], answer: list[str]) -> float:
+    def compare(self, said: Sequence[str], answer: Sequence[str]) -> float:
         common = (Counter(said) & Counter(answer)).total()
         return 2 * common / (len(said) + len(answer)) if common else 0.0
 
 
-def normalised(text: str) -> list[str]:
+@lru_cache(maxsize=1 << 10)
+def normalised(text: str) -> tuple[str, ...]:
     """Return the words of ``text``; what stands on both sides of punctuation becomes one."""
-    return ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split()
+    return tuple(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())

@@ -1,6 +1,6 @@
 """The cells of a run as metrics read them, one after another and part by part, so that little is held at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
@@ -10,7 +10,8 @@ from zsc.generation.cells import Place
 from zsc.metrics.base import Metric
 from zsc.metrics.items import OWN_COLUMNS, Columns, own_columns
 from zsc.metrics.judges import Judge
-from zsc.metrics.judges.base import Values, items_of
+from zsc.metrics.judges.base import Item, items_of
+from zsc.metrics.judges.verdicts import Verdicts
 from zsc.metrics.ngrams import forget_texts
 from zsc.metrics.responses import WHOLE, Responses
 from zsc.metrics.score import cell_statistics, unmeasured
@@ -31,7 +32,7 @@ class Cells(Sequence[Columns]):
     shared: Columns
     responses: Mapping[Place, Responses]
     phrases: Mapping[str, Sequence[str]]
-    judged: Sequence[tuple[Judge, Mapping[Any, Values]]] = ()
+    judged: Sequence[tuple[Judge, Verdicts]] = ()
     left_out: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
@@ -101,6 +102,18 @@ class CellColumns(Mapping[str, list[Any]]):
             for i, name in enumerate(judge.columns):
                 columns[name] = [None if one is None else one[i] for one in found]
         return columns
+
+
+@dataclass(frozen=True)
+class ItemsOfCells(Iterable[Item]):
+    """What ``judge`` reads of all ``cells``, one after another, as often as it is gone through."""
+
+    judge: Judge
+    cells: Cells
+
+    def __iter__(self) -> Iterator[Item]:
+        for columns in self.cells:
+            yield from (item for item in items_of(self.judge, columns) if item is not None)
 
 
 def store_statistics(statistics: Stored, cells: Cells) -> dict[Metric, int]:

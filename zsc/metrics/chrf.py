@@ -1,7 +1,7 @@
 """chrF (Popović, 2015) and chrF++ (Popović, 2017), by sacrebleu."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,12 +41,12 @@ class ChrF(Metric):
         texts = streams(references or [])
         if len(texts) > 1:
             return np.array(self.chrf._extract_corpus_statistics(predictions, texts), dtype=np.float64)
-        both, known_of = paired(predictions, texts[0])
-        found = common(characters(["".join(text.split()) for text in both]), known_of, self.chrf.char_order)
+        found = characters_in_common(tuple(predictions), tuple(texts[0]), self.chrf.char_order)
         if self.word_order:
+            both, known_of = paired(predictions, texts[0])
             words = split_by(self.chrf._remove_punctuation, both)
             found = np.concatenate([found, common(words, known_of, self.word_order)], axis=1)
-        found = found[..., :3]
+        found = found[..., :3].copy()
         found[..., 0] *= found[..., 1] > 0  # as sacrebleu counts where the reference has no n-gram
         return found.reshape(len(predictions), -1).astype(np.float64)
 
@@ -67,3 +67,11 @@ class ChrF(Metric):
     def options(self) -> list[str]:
         self.chrf.num_refs = counted(self.references)
         return [str(self.chrf.get_signature())]
+
+
+@lru_cache(maxsize=2)  # chrF and chrF++ against the same references
+def characters_in_common(responses: tuple[str, ...], texts: tuple[str, ...], highest: int) -> np.ndarray:
+    """Return what the characters of each of ``responses``, white space left out, have in common with those of its text,
+    as :func:`zsc.metrics.ngrams.common` counts it."""
+    both, known_of = paired(responses, texts)
+    return common(characters(["".join(text.split()) for text in both]), known_of, highest)

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
+from functools import partial
 from operator import itemgetter
 
 from zsc.generation.folder import RunFolder
 from zsc.metrics.base import Metric
-from zsc.metrics.cells import Cells, store_statistics
+from zsc.metrics.cells import Cells, ItemsOfCells, store_statistics
 from zsc.metrics.item_files import LARGE, PARQUET, write_items
 from zsc.metrics.items import record_columns
 from zsc.metrics.judges import Judge, Topic
-from zsc.metrics.judges.base import items_of, judged
+from zsc.metrics.judges.verdicts import judged
 from zsc.metrics.options import Resampling
 from zsc.metrics.responses import read_responses
 from zsc.metrics.score import Row, score_statistics
@@ -57,10 +58,9 @@ def score_run(
     cells = Cells(records, shared, responses, control_phrases(folder), left_out=of_judges)
     signs = {"nll": f"model:{manifest['weights'][:12]}"} if manifest.get("weights") else {}
     for judge in judges:
-        items = dict.fromkeys(item for texts in cells for item in items_of(judge, texts) if item is not None)
-        with folder.writing(), watch(judge, len(items)) as advance:
-            values = judged(judge, items, folder.path, advance)
-        cells = replace(cells, judged=[*cells.judged, (judge, values)])
+        with folder.writing():
+            verdicts = judged(judge, ItemsOfCells(judge, cells), folder.path, partial(watch, judge))
+        cells = replace(cells, judged=[*cells.judged, (judge, verdicts)])
         signs |= dict.fromkeys(judge.columns, judge.signature)
     fitted = [metric.fitted(cells) for metric in metrics]
     metrics = [metric for metric, _ in fitted]
