@@ -93,7 +93,9 @@ def test_the_last_line_of_a_worker_that_failed_is_told(command, stand_in, scored
     assert last.startswith("zsc: 2 of 2 workers failed") and last.endswith(r"status 1: no such \x1b[31mtopic")
 
 
-def test_an_interrupt_stops_workers_that_end_by_it_and_others(tmp_path, monkeypatch):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_workers_that_end_by_it_and_others(tmp_path, monkeypatch, sent):
+    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("zsc.launch.local.PATIENCE", 2.0)
     code = """if True:
@@ -112,12 +114,15 @@ def test_an_interrupt_stops_workers_that_end_by_it_and_others(tmp_path, monkeypa
     def interrupt():
         while len(list(tmp_path.glob("*.started"))) < 2:
             time.sleep(0.05)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident, sent)
 
     threading.Thread(target=interrupt).start()
-    with pytest.raises(ZscError, match="interrupted: all workers are stopped") as error:
+    with pytest.raises((ZscError, SystemExit)) as error:
         Local().launch([sys.executable, "-c", code], 2)
-    assert error.value.code == INTERRUPTED and Path("stopped").exists()
+    if sent == signal.SIGINT:
+        assert "interrupted: all workers are stopped" in str(error.value)
+    assert error.value.code == (INTERRUPTED if sent == signal.SIGINT else 128 + signal.SIGTERM)
+    assert Path("stopped").exists() and signal.getsignal(signal.SIGTERM) == before
     for started in tmp_path.glob("*.started"):
         with pytest.raises(ProcessLookupError):
             os.kill(int(started.stem), 0)

@@ -47,9 +47,13 @@ def trained(tmp_path_factory, tokenizer):
 
 
 @pytest.fixture
-def table(command, trained):
-    quick = ["model.device=cpu", f"dataset.limit={EXAMPLES}", "resampling.resamples=20", "decoding=greedy",
-             f"decoding.max_new_tokens={NEW_TOKENS}"]  # fmt: skip
+def quick():
+    return ["model.device=cpu", f"dataset.limit={EXAMPLES}", "resampling.resamples=20", "decoding=greedy",
+            f"decoding.max_new_tokens={NEW_TOKENS}"]  # fmt: skip
+
+
+@pytest.fixture
+def table(command, trained, quick):
     return lambda *more, folder=trained: command("table", "train_less", f"trained={folder}", *quick, *more)
 
 
@@ -109,6 +113,22 @@ def test_a_row_holds_the_responses_and_the_figures_of_its_seeds(table, trained, 
 
     again = table("format=csv", "output=here")
     assert again[0] == 0 and again[1] == text and again[2].count(" 0 made") == 4
+
+
+def test_workers_make_the_responses_and_a_plan_says_which_are_there(command, trained, quick, tmp_path):
+    words = ["table=train_less", f"trained={trained}", *quick]
+    status, out, err = command("plan", *words, "format=csv")
+    planned = list(csv.DictReader(io.StringIO(out)))
+    assert status == 0 and [row["setting"] for row in planned] == [name for name in WAYS for _ in SEEDS], err
+    assert {row["state"] for row in planned} == {"missing"} and err.count(f"{EXAMPLES} responses to make") == 4
+    status, out, err = command("work", *words)
+    assert (status, out) == (0, "") and err.count("1 made") == 4, err
+    status, out, err = command("plan", *words, "format=csv")
+    assert {row["responses"] for row in csv.DictReader(io.StringIO(out))} == {f"{EXAMPLES} of {EXAMPLES}"}
+    assert err.count("all done") == 4
+    assert command("table", "train_less", *words[1:])[2].count(" 0 made") == 4
+    for name in ("work", "plan"):
+        assert "leave seeds out" in command(name, *words, "seeds=[7]")[2]
 
 
 def test_time_is_what_was_measured_in_one_run(table, trained, tmp_path):

@@ -2,6 +2,7 @@
 
 import shlex
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from zsc.cli.check import check_overrides
@@ -10,6 +11,8 @@ from zsc.cli.expand import expand
 from zsc.errors import ZscError, first_line
 from zsc.options import plain
 from zsc.study.options import KnobChoice, RunOptions, TableOptions
+
+TAKEN = ("seeds", "model", "model.checkpoint", "model.decoder", "knob", "topic")  # from trainings, or of no use
 
 
 def compose_knob(text: str, options: RunOptions) -> KnobChoice:
@@ -32,9 +35,23 @@ def compose_knob(text: str, options: RunOptions) -> KnobChoice:
 
 
 def table_choices(options: TableOptions) -> list[list[KnobChoice]]:
-    """Return the choices of knobs of each group of a table. Raises ZscError for a table that compares trainings."""
-    if options.table.baseline is not None:
-        raise ZscError(
-            "this table compares trainings, each with a model of its own: zsc table makes it, with make=true."
-        )
+    """Return the choices of knobs of each group of a table."""
     return [[compose_knob(run, options) for run in group.runs] for group in options.table.groups]
+
+
+def of_trainings(options: TableOptions) -> bool:
+    """Say whether the table of the command line compares trainings. Raises ZscError if it does, for an option that
+    these decide."""
+    if options.table.baseline is None:
+        return False
+    given = [word.partition("=")[0].lstrip("+~") for word in HydraConfig.get().overrides.task]
+    if refused := [key for key in given if key in TAKEN or key.startswith("knob.")]:
+        raise ZscError(
+            f"table {table_name()}: its rows are trainings, which decide models and seeds: leave {refused[0]} out."
+        )
+    return True
+
+
+def table_name() -> str:
+    """Return the name of the table of the command line."""
+    return str(HydraConfig.get().runtime.choices["table"])

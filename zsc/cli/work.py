@@ -3,7 +3,7 @@
 from omegaconf import DictConfig
 
 from zsc.cli.compose import options_of
-from zsc.cli.knobs import table_choices
+from zsc.cli.knobs import of_trainings, table_choices, table_name
 from zsc.study.options import RunOptions, TableOptions
 from zsc.study.watch import Terminal
 from zsc.study.work import work as perform
@@ -18,4 +18,9 @@ def work(cfg: DictConfig) -> None:
 def work_table(cfg: DictConfig) -> None:
     """Fill cells of the table that ``cfg`` (configs/table.yaml) names."""
     options = options_of(TableOptions, cfg)
-    perform(options, table_choices(options), Terminal())
+    if of_trainings(options):
+        from zsc.study.trainings import work
+
+        work(options, table_name(), Terminal())
+    else:
+        perform(options, table_choices(options), Terminal())

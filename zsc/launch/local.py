@@ -5,7 +5,9 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from zsc.interrupts import orderly_termination
 from zsc.launch.workers import LOGS, PATIENCE, Ended, check_ended, interrupted, last_line, log_of, new_logs
 from zsc.terminal import say
 
@@ -20,9 +22,14 @@ class Local:
     logs: str = LOGS
 
     def launch(self, command: Sequence[str], workers: int) -> None:
-        """As :meth:`zsc.launch.workers.Launcher.launch`. An interrupt stops all of them, and is a ZscError."""
+        """As :meth:`zsc.launch.workers.Launcher.launch`. An interrupt stops all of them, and is a ZscError; so does
+        SIGTERM, which ends the program."""
         logs = new_logs(self.logs)
         say(f"workers: {workers} on this machine; logs: {logs}")
+        with orderly_termination():
+            self._run(command, workers, logs)
+
+    def _run(self, command: Sequence[str], workers: int, logs: Path) -> None:
         started: list[subprocess.Popen[bytes]] = []
         try:
             for worker in range(workers):

@@ -1,6 +1,6 @@
 """Tables of trainings: models that were fine-tuned in several ways, compared on the same examples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.score import Row
 from zsc.options import plain
-from zsc.study.experiment import prepare
+from zsc.study.crew import at_work
+from zsc.study.experiment import Experiment, prepare
 from zsc.study.filling import fill
 from zsc.study.folders import config_text, folder_of, provenance, versions
 from zsc.study.options import KnobChoice, TableOptions
 from zsc.study.paper import metrics_of
-from zsc.study.plan import estimate
+from zsc.study.plan import cell_rows, estimate
 from zsc.study.scoring import build_scoring, score_folder, warnings
 from zsc.study.stored import stored_training
 from zsc.study.watch import Watch, say_remarks
@@ -41,16 +42,7 @@ def compare(
     spec = options.table
     metrics = metrics_of(spec)
     build_metrics(metrics, options.bleu.tokenize)
-    if options.trained is None:
-        raise ZscError(f"table {name} compares trainings: give trained=DIR, which scripts/train_less.sh makes.")
-    root = Path(options.trained)
-    trainings, unfinished = read_trainings(root)
-    groups, others = by_name(trainings, str(spec.baseline))
-    if unfinished:
-        watch.say(f"not finished, left out: {', '.join(unfinished)}")
-    if others:
-        watch.say(f"not the seeds of {spec.baseline}, left out: {', '.join(others)}")
-    check_alike(groups)
+    groups, root = find_trainings(options, name, watch)
     costs = read_costs(root)
     folder = respond(options, groups, watch, command)
     scoring = build_scoring(replace(options, metrics=tuple(metrics)), {})
@@ -71,6 +63,58 @@ def compare(
     return table, [folder]
 
 
+def find_trainings(options: TableOptions, name: str, watch: Watch) -> tuple[Trainings, Path]:
+    """Return the trainings that the table called ``name`` compares, and their folder. Raises ZscError where there are
+    none, or some of one name differ in more than their seeds."""
+    if options.trained is None:
+        raise ZscError(f"table {name} compares trainings: give trained=DIR, which scripts/train_less.sh makes.")
+    root, baseline = Path(options.trained), str(options.table.baseline)
+    trainings, unfinished = read_trainings(root)
+    groups, others = by_name(trainings, baseline)
+    if unfinished:
+        watch.say(f"not finished, left out: {', '.join(unfinished)}")
+    if others:
+        watch.say(f"not the seeds of {baseline}, left out: {', '.join(others)}")
+    check_alike(groups)
+    return groups, root
+
+
+def experiments(options: TableOptions, groups: Trainings, watch: Watch) -> Iterator[tuple[str, Training, Experiment]]:
+    """Yield each training with its name and what its model is to say to the records, drawn with the training's seed."""
+    records = options.dataset.load()
+    said: set[str] = set()
+    for name, trainings in groups.items():
+        for training in trainings:
+            model = replace(options.model, checkpoint=str(training.model), decoder=None)
+            own = replace(options, model=model, seeds=(training.seed,), knob=KnobChoice())
+            experiment = prepare(own, [], records)
+            if experiment.remarks not in said:  # the same for all trainings of one tokenizer
+                say_remarks(experiment.remarks, watch)
+                said.add(experiment.remarks)
+            yield name, training, experiment
+
+
+def work(options: TableOptions, name: str, watch: Watch) -> None:
+    """Fill the cells of the table called ``name``, as far as nobody else does, and leave when there is nothing to take,
+    as :func:`zsc.study.work.work`."""
+    groups, _ = find_trainings(options, name, watch)
+    with at_work(Path(options.cells)):
+        for _, _, experiment in experiments(options, groups, watch):
+            fill(experiment, watch, waits=False)
+
+
+def plan(options: TableOptions, name: str, watch: Watch) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return a row for each cell of the table called ``name``, as :func:`zsc.study.plan.cell_rows`, and an estimate for
+    each training."""
+    groups, _ = find_trainings(options, name, watch)
+    rows: list[dict[str, Any]] = []
+    estimates = []
+    for name, training, experiment in experiments(options, groups, watch):
+        rows += [{**row, "setting": name} for row in cell_rows(experiment)]
+        estimates.append(f"{training.folder}: {estimate(experiment)}")
+    return rows, estimates
+
+
 def remark(groups: Trainings) -> str:
     """Return what the brackets of the table are, and what its tests do not cover."""
     count = len(next(iter(groups.values())))
@@ -83,32 +127,23 @@ def remark(groups: Trainings) -> str:
 
 def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str | None) -> RunFolder:
     """Write the responses of all trainings to a folder of a run, and return it."""
-    records = options.dataset.load()
     rows: list[dict[str, Any]] = []
     cells: dict[Place, Cell] = {}
     weights: list[str] = []
-    said: set[str] = set()
-    for name, trainings in groups.items():
-        for training in trainings:
-            model = replace(options.model, checkpoint=str(training.model), decoder=None)
-            own = replace(options, model=model, seeds=(training.seed,), knob=KnobChoice())
-            experiment = prepare(own, [], records)
-            if experiment.remarks not in said:  # the same for all trainings of one tokenizer
-                say_remarks(experiment.remarks, watch)
-                said.add(experiment.remarks)
-            (cell,) = experiment.cells.values()
-            if not cell.done() and not options.make:
-                raise ZscError(
-                    f"the responses of {training.folder} are not in {options.cells}, or not whole. Repeat the command"
-                    f" with make=true to generate all that is missing. Of this training: {estimate(experiment)}"
-                )
-            fill(experiment, watch)
-            cells[name, training.seed] = cell
-            weights.append(experiment.loaded.fingerprint)
-            rows += [
-                {"setting": name, "seed": training.seed, "id": item["id"], "response": item["response"]}
-                for item in cell.responses()
-            ]
+    for name, training, experiment in experiments(options, groups, watch):
+        (cell,) = experiment.cells.values()
+        if not cell.done() and not options.make:
+            raise ZscError(
+                f"the responses of {training.folder} are not in {options.cells}, or not whole. Repeat the command"
+                f" with make=true to generate all that is missing. Of this training: {estimate(experiment)}"
+            )
+        fill(experiment, watch)
+        cells[name, training.seed] = cell
+        weights.append(experiment.loaded.fingerprint)
+        rows += [
+            {"setting": name, "seed": training.seed, "id": item["id"], "response": item["response"]}
+            for item in cell.responses()
+        ]
     seeds = [training.seed for training in next(iter(groups.values()))]
     manifest = {
         **identified(cells),
@@ -123,7 +158,7 @@ def respond(options: TableOptions, groups: Trainings, watch: Watch, command: str
     joint = replace(options, seeds=tuple(seeds), model=model)
     folder = folder_of(joint, "table", str(manifest["identity"]))
     with folder.locked():
-        folder.create(config_text(joint), manifest, records)
+        folder.create(config_text(joint), manifest, experiment.records)
         folder.write_rows(rows)
     return folder
 
