@@ -40,6 +40,8 @@ if [ -n "${ZSC_DATA:-}" ]; then
   tables test_rare "informativeness questions" dataset=topical_chat dataset.split=test_rare dataset.limit=300
   tables wow_plus_plus "$every" dataset=wow_plus_plus dataset.limit=200
   report wow_plus_plus
+  tables smollm2/test_freq language_model model=smollm2 dataset=topical_chat dataset.limit=12
+  tables smollm2/wow_plus_plus language_model model=smollm2 dataset=wow_plus_plus dataset.limit=12
 fi
 for knob in "attn_bias knob.strength=2" ctx_aug; do
   zsc run knob=$knob output="runs/results/pairing-${knob%% *}" > /dev/null
