@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Record", "Result", "Setting", "Turn", "ZscError", "apply", "dataset", "export", "knob", "load", "run", "score", "sweep",
+    "Record", "Result", "Setting", "Turn", "ZscError", "apply", "dataset", "export", "knob", "load", "run", "score",
+    "sweep",
 ]  # fmt: skip
 
 PLACES = {

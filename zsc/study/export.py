@@ -25,8 +25,10 @@ from zsc.study.watch import Watch
 from zsc.tables.render import number
 
 CHECKED = 4  # responses of the run that are made again
-SHOWN = ("knowledge_precision", "knowledge_copied_run", "novelty", "question_rate", "bleu", "chrf", "answer_f1",
-         "perplexity_median", "repetition", "distinct2", "length")  # metrics on the page, behind those meant to move  # fmt: skip
+SHOWN = (  # metrics on the page, behind those that are meant to move
+    "knowledge_precision", "knowledge_copied_run", "novelty", "question_rate", "bleu", "chrf", "answer_f1",
+    "perplexity_median", "repetition", "distinct2", "length",
+)  # fmt: skip
 MOST = 8  # of them
 
 

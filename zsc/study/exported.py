@@ -71,7 +71,7 @@ def read_exported(file: Path) -> Exported:
         raise ZscError(f"{file} is no exported setting: it has no format. `zsc export RUN to=FOLDER` writes one.")
     if (number := content.pop("format")) != FORMAT:
         raise ZscError(
-            f"{file} has the format {number!r}, and this version of zsc reads {FORMAT} alone: use the one that wrote it."
+            f"{file} has the format {number!r}, and this zsc reads {FORMAT} alone: use the version that wrote it."
         )
     try:
         return read(Exported, content)

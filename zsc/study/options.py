@@ -264,7 +264,7 @@ class ReportOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """configs/export.yaml: which ``setting`` of a ``run`` is written ``to`` a folder, with the ``weights`` or without."""
+    """configs/export.yaml: which ``setting`` of a ``run`` goes ``to`` a folder, with the models' ``weights`` or not."""
 
     run: str
     to: str
