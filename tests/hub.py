@@ -28,7 +28,7 @@ def local_hub():
             if self.command != "HEAD":
                 self.wfile.write(content)
 
-        def do_POST(self):  # noqa: N802
+        def do_POST(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = self.path.partition("?")[0]
             if path == "/api/repos/create":
@@ -52,7 +52,7 @@ def local_hub():
             else:
                 self.answer({"error": path}, 404)
 
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             path = self.path.partition("?")[0]
             if path.startswith("/api/models/"):
                 name = "/".join(path.split("/")[3:5])

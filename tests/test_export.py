@@ -210,7 +210,7 @@ def test_a_file_that_is_not_understood_is_refused(one, values, says):
     change(one, **values)
     with pytest.raises(zsc.ZscError) as refused:
         zsc.load(one)
-    assert says in str(refused.value) and str(one) in str(refused.value) or "knob" in says
+    assert says in str(refused.value)
     (one / FILE).write_text("[]")
     with pytest.raises(zsc.ZscError, match="is no exported setting"):
         zsc.load(one)
@@ -253,7 +253,7 @@ def test_what_cannot_be_exported(swept, tmp_path, one):
         zsc.export(run, one, setting="off", quiet=True)
     zsc.export(run, one, setting="attn_bias(knowledge, 5)", quiet=True)  # the same again
     (one / FILE).unlink()
-    with pytest.raises(zsc.ZscError, match="holds something else, and no zsc_setting.json"):
+    with pytest.raises(zsc.ZscError, match=r"holds something else, and no zsc_setting\.json"):
         zsc.export(run, one, setting="attn_bias(knowledge, 5)", quiet=True)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(zsc.ZscError, match="symbolic link"):

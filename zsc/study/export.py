@@ -47,9 +47,9 @@ def export(options: ExportOptions, watch: Watch) -> Setting:
     check_place(to, exported)
     with writing(to):
         to.mkdir(parents=True, exist_ok=True)
+        write_atomic(to / FILE, exported.text())
         if options.weights:
             copy_weights(exported, to, watch)
-        write_atomic(to / FILE, exported.text())
         write_atomic(to / CARD, card(exported, measured(run, manifest, name)))
     setting = load(to)
     watch.say(again(setting, run))

@@ -36,7 +36,7 @@ class Gate:
 
 
 _GATES: "WeakKeyDictionary[PreTrainedModel, Gate]" = WeakKeyDictionary()
-_LOCKS: "WeakKeyDictionary[PreTrainedTokenizerBase, threading.RLock]" = WeakKeyDictionary()  # type: ignore[type-arg]
+_LOCKS: "WeakKeyDictionary[PreTrainedTokenizerBase, threading.RLock]" = WeakKeyDictionary()
 _NEW = threading.Lock()
 
 

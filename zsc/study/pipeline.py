@@ -15,8 +15,6 @@ TASK = "zsc"
 class SettingPipeline(Pipeline):
     """Records in, mappings of ``generated_text`` out: the responses of a setting, given as ``setting``."""
 
-    _load_tokenizer = True
-
     def _sanitize_parameters(
         self, setting: "Setting | None" = None, seed: int | None = None, **unknown: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
