@@ -7,18 +7,23 @@ if TYPE_CHECKING:
     from zsc.data.record import Record, Turn
     from zsc.errors import ZscError
     from zsc.knobs import apply
-    from zsc.study.api import dataset, knob, run, score, sweep
+    from zsc.study.api import dataset, export, knob, run, score, sweep
     from zsc.study.result import Result
+    from zsc.study.setting import Setting, load
 
 __version__ = "0.1.0"
-__all__ = ["Record", "Result", "Turn", "ZscError", "apply", "dataset", "knob", "run", "score", "sweep"]
+__all__ = [
+    "Record", "Result", "Setting", "Turn", "ZscError", "apply", "dataset", "export", "knob", "load", "run", "score",
+    "sweep",
+]  # fmt: skip
 
 PLACES = {
     "zsc.data.record": ("Record", "Turn"),
     "zsc.errors": ("ZscError",),
     "zsc.knobs": ("apply",),
-    "zsc.study.api": ("dataset", "knob", "run", "score", "sweep"),
+    "zsc.study.api": ("dataset", "export", "knob", "run", "score", "sweep"),
     "zsc.study.result": ("Result",),
+    "zsc.study.setting": ("Setting", "load"),
 }
 
 

@@ -13,11 +13,12 @@ MULTIRUN = ("-m", "--multirun")
 FLAGS = {*MULTIRUN, "-r", "--run", "--resolve", "--hydra-help", "--shell-completion", "-sc", "-h", "--help"}
 VALUED = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd"}  # flags with a value after them
 REPLACING = {"--config-path", "-cp", "--config-name", "-cn"}
-NAMELESS = {"data": "dataset", "table": "table", "score": "run", "annotate": "run", "report": "runs"}
-PATHS = ("score", "annotate", "report")  # commands that begin with paths
+NAMELESS = {"data": "dataset", "table": "table", "score": "run", "annotate": "run", "report": "runs", "export": "run"}
+PATHS = ("score", "annotate", "report", "export")  # commands that begin with paths
 NEEDS = {  # what is said where a command lacks what it begins with
     "score": "needs the folder of a run or a file of responses: zsc score RUN [key=value ...]",
     "annotate": "needs the folder of a run, or one it made: zsc annotate FOLDER [key=value ...]",
+    "export": "needs the folder of a finished run: zsc export RUN to=FOLDER [key=value ...]",
     "report": "needs the folders of finished runs: zsc report RUN [RUN ...] [key=value ...]",
     "table": "needs the name of one: {tables}",
 }

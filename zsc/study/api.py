@@ -3,19 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zsc.data.options import DatasetOptions
 from zsc.data.record import Record, parse_record
 from zsc.errors import ZscError
 from zsc.models.options import ModelOptions
 from zsc.options import plain, read
-from zsc.study.options import KnobChoice, KnobOptions, RunOptions, ScoreOptions, TaskOptions
+from zsc.study.options import ExportOptions, KnobChoice, KnobOptions, RunOptions, ScoreOptions, TaskOptions
 from zsc.study.result import Result
 from zsc.study.run import run as perform
 from zsc.study.score import score as score_again
 from zsc.study.tasks import of_task, over, task_values
 from zsc.study.watch import Silent, Terminal, Watch
+
+if TYPE_CHECKING:
+    from zsc.study.setting import Setting
 
 Knobs = str | KnobOptions | Sequence[str | KnobOptions]  # several act together
 Dataset = str | DatasetOptions | Sequence[Record | Mapping[str, Any]]
@@ -74,6 +77,20 @@ def score(run: str | Path | Result, *, quiet: bool = False, **options: Any) -> R
     """
     path = run.folder.path if isinstance(run, Result) else run
     return score_again(read(ScoreOptions, {**plain(options), "run": str(path)}), _watch(quiet))
+
+
+def export(
+    run: str | Path | Result, to: str | Path, *, setting: str | None = None, weights: bool = False, quiet: bool = False
+) -> "Setting":
+    """Write a ``setting`` of a finished run to the folder ``to``, as `zsc export` does, and return it, ready for use.
+
+    Without a name it is the only one with knobs on; with ``weights`` the files of its models are copied too. Raises
+    ZscError.
+    """
+    from zsc.study.export import export as write
+
+    path = run.folder.path if isinstance(run, Result) else run
+    return write(ExportOptions(run=str(path), to=str(to), setting=setting, weights=weights), _watch(quiet))
 
 
 def _run(

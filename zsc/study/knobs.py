@@ -156,8 +156,13 @@ def build_knob(options: KnobOptions, model: ModelOptions, loaded: Loaded, made_f
     if "other" in own:
         needed = kind.needs_other(given)
         given["other"] = _load_other(name, given.get("other"), model, loaded, made_from) if needed else None
+    return made_knob(kind, name, given)
+
+
+def made_knob(kind: type[Knob], name: str, values: dict[str, Any]) -> Knob:
+    """Return the knob called ``name`` with ``values``. Raises ZscError where it refuses them."""
     try:
-        return kind(**given)
+        return kind(**values)
     except (TypeError, ValueError) as error:
         raise ZscError(f"knob {name}: {error}") from error
 

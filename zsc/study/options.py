@@ -263,6 +263,16 @@ class ReportOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """configs/export.yaml: which ``setting`` of a ``run`` goes ``to`` a folder, with the models' ``weights`` or not."""
+
+    run: str
+    to: str
+    setting: str | None = None
+    weights: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnnotateOptions:
     """configs/annotate.yaml: which pairs of a ``run`` are drawn, or which ``answers`` to them are read back."""
 
