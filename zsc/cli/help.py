@@ -10,7 +10,7 @@ from zsc.cli.groups import group_options
 from zsc.configs import CONFIGS
 
 COMMANDS = ("run", "sweep", "work", "plan", "tune", "table", "report", "score", "annotate", "ls", "data", "doctor",
-            "train", "bench")  # fmt: skip
+            "train", "bench", "play")  # fmt: skip
 ENTRY = re.compile(r"(?P<indent> *)(?:- )?(?P<key>[\w ]+):(?: (?P<value>[^#]*?))?(?: *# *(?P<says>.*))?")
 GOES_ON = re.compile(r" {4,}# *(.*)")  # a comment that goes on in the next line
 NAME, WIDTH = 22, 120
