@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import yaml
 
-from zsc.configs import group_values
+from zsc.configs import CONFIGS, group_values
 from zsc.data.control_phrases import phrase_sets
 from zsc.errors import ZscError, first_line
 from zsc.knobs import KNOBS, AdditiveKnob, Dose
@@ -107,6 +107,14 @@ class Section:
     @property
     def name(self) -> str:
         return self.base.name
+
+    @property
+    def title(self) -> str:
+        """What the knob is called, with its name: from the comment at the head of its config, where it has one."""
+        file = CONFIGS / "knob" / f"{self.name}.yaml"
+        first = file.read_text(encoding="utf-8").partition("\n")[0] if file.is_file() else ""
+        words, colon, _ = first.removeprefix("#").partition(":")
+        return f"{words.strip()} ({self.name})" if colon and first.startswith("#") else self.name
 
     def options(self, given: Sequence[Any]) -> KnobOptions:
         """Return the knob with what was ``given``, a value for each of the controls. Raises ZscError."""

@@ -154,11 +154,12 @@ def build(playground: Playground) -> Any:
                     knobs += parts
                     values += parts
             with gr.Column(scale=3, min_width=300):
-                with gr.Row(equal_height=True):
+                with gr.Row():
                     button = gr.Button("Answer", variant="primary", elem_id="zsc-answer", min_width=120)
                     another = gr.Button("Another sample", elem_id="zsc-another", min_width=120)
+                with gr.Row():
                     seed = gr.Number(first_seed(playground), label="seed", precision=0, minimum=0, min_width=80)
-                live = gr.Checkbox(True, label="answer whenever a knob moves")
+                    live = gr.Checkbox(True, label="answer whenever a knob moves", scale=2, min_width=180)
                 shown = gr.HTML(elem_id="zsc-shown", elem_classes="zsc", min_height=200)
                 command = gr.Textbox(
                     label="command", lines=2, interactive=False, elem_id="zsc-command", elem_classes="zsc-command"
@@ -166,7 +167,9 @@ def build(playground: Playground) -> Any:
                 copy = gr.Button(COPY_LABEL, elem_id="zsc-copy")
                 link = gr.HTML(elem_id="zsc-download", elem_classes="zsc")
                 with gr.Row(equal_height=True):
-                    name = gr.Textbox(label="name of the setting", max_lines=1, scale=2, min_width=140)
+                    name = gr.Textbox(
+                        label="name of the setting", max_lines=1, scale=2, min_width=140, elem_id="zsc-name"
+                    )
                     save = gr.Button("Save setting", elem_id="zsc-save", min_width=120)
                 saved = gr.HTML(elem_id="zsc-saved", elem_classes="zsc")
         given, found = [example, seed, *values], [shown, command, link]
@@ -200,7 +203,7 @@ def first_seed(playground: Playground) -> int:
 def section_of(gr: Any, section: Section) -> list[Any]:
     """Put a knob on the page; return whether it is on, and its controls."""
     front = [one for one in section.controls if one.front]
-    with gr.Accordion(section.name, open=section.on, elem_id=f"zsc-knob-{section.name}"):
+    with gr.Accordion(section.title, open=section.on, elem_id=f"zsc-knob-{section.name}"):
         parts = [gr.Checkbox(section.on, label="on", elem_id=f"zsc-on-{section.name}")]
         parts += [control_of(gr, section, one) for one in front]
         if others := section.controls[len(front) :]:

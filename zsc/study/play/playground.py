@@ -101,6 +101,7 @@ class Playground:
             try:
                 (knob,) = self._knobs([options])
                 knob.check(self.loaded.model, source)
+                self.lacking.pop(name, None)
                 return options
             except UnsupportedModel as error:
                 self.lacking[name] = first_line(error)

@@ -38,7 +38,8 @@ def edited(record: Record, texts: Mapping[str, str]) -> Record:
         return record
     values: dict[str, Any] = {**record.to_json(), "reference": None, "references": []}
     for name in changed:
-        values[name] = _lines(name, texts[name]) if name in (HISTORY, FOCUS) else texts[name]
+        lines = _lines(name, texts[name])
+        values[name] = lines if name in (HISTORY, FOCUS) else "".join(lines)
     if HISTORY in changed:
         values[HISTORY] = _turns(values[HISTORY], [turn.speaker for turn in record.history])
     if FOCUS not in changed and {one.field for one in record.focus} & changed:
