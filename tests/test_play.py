@@ -11,16 +11,18 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 import zsc
 import zsc.install
+from tests.causal_checkpoints import save_causal
 from zsc.cli.check import check_overrides
 from zsc.cli.compose import composed, options_of, shipped_configs
 from zsc.cli.expand import expand
 from zsc.cli.flags import split_arguments
 from zsc.cli.groups import config_folder
 from zsc.data.options import DatasetOptions
-from zsc.data.record import Focus, Record, Turn
+from zsc.data.record import Focus, Record, Turn, parse_record
 from zsc.errors import ZscError
 from zsc.knobs import KNOBS, Dose, SelfAttentionBias
 from zsc.models.options import ModelOptions
@@ -32,6 +34,7 @@ from zsc.study.play.controls import STEPS, Scale
 from zsc.study.play.playground import Playground
 from zsc.study.play.serve import guarded, listen
 from zsc.study.play.texts import edited, texts_of
+from zsc.study.tasks import over, task_values
 from zsc.tables.examples import runs
 from zsc.tables.played import played, problem
 
@@ -358,3 +361,38 @@ def test_without_gradio_the_command_says_how_to_install_it(command, monkeypatch)
     status, out, err = command("play", "open=false")
     assert (status, out) == (2, "") and len(err.splitlines()) == 1
     assert "zsc play needs gradio" in err and "pip install" in err
+
+
+def test_other_tasks_have_fields_of_their_own(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    document = "Rain fell. The fair opens in 1975 on Monday."
+    lines = [{"id": "a", "document": document, "focus": "in 1975"}, {"id": "b", "document": "Sun shone."}]
+    records = [parse_record(line, "here") for line in lines]
+    values = over(task_values("summarisation"), {"decoding": {"max_new_tokens": 6}})
+    options = read(PlayOptions, {**values, "model": {"checkpoint": str(checkpoint)}, "layout": "summarisation"})
+    given = Playground(options, [], records)
+    assert given.fields == ["document", "focus"]
+    (bias,) = parts_of(given, attn_bias={})
+    assert bias.values["profile"] == "focus"
+    said = given.answer(0, {}, [bias], 0)
+    (row,) = [
+        row for row in zsc.run(bias, model=str(checkpoint), dataset=records[:1], task="summarisation", quiet=True,
+                               layout="summarisation", decoding={**values["decoding"]}, metrics=["length"], seeds=[0])
+        .folder.rows() if row["setting"] != "off"
+    ]  # fmt: skip
+    assert said.on.text == row["response"]
+    with pytest.raises(ZscError, match="record b has no focus"):
+        given.answer(1, {}, [bias], 0)
+    (whole,) = parts_of(given, attn_bias={"profile": "document"})
+    assert given.answer(1, {"document": "Rain is <here>."}, [whole], 0).edited
+
+
+def test_a_decoder_alone_is_played_as_well(tmp_path, tokenizer_folder):
+    folder = save_causal(tmp_path, "llama", AutoTokenizer.from_pretrained(tokenizer_folder), "smollm2", 0)
+    decoding = {"max_new_tokens": 6}
+    options = read(PlayOptions, {"model": {"checkpoint": str(folder)}, "decoding": decoding, "examples": 1})
+    given = Playground(options)
+    scales = {one.name: one.scale for one in given.sections}
+    assert scales["ctx_aug"].most == 1000 and "dec_mix" in given.lacking
+    answer = given.answer(0, {}, parts_of(given, attn_bias={"strength": 30.0}, ctx_aug={}), 0)
+    assert answer.attended.code > 0 and "Attention moved" in played(answer)
