@@ -118,6 +118,13 @@ def test_a_slider_a_click_and_what_they_change(page, served, folder):
     assert page.find("#zsc-attn_bias-strength-slider input[type=range]").get_property("value") == "40"
     assert page.text(".zsc-on") == page.text(".zsc-off") == page.off
 
+    assert "dec_mix" not in page.command()
+    page.find("#zsc-knob-dec_mix button").click()  # opens what it can be set to
+    page.find("#zsc-dec_mix-weight-slider input[type=range]").send_keys(Keys.END)
+    until(lambda: "knob.dec_mix.weight=1 " in page.command())  # whose slider has turned it on
+    page.find("#zsc-on-dec_mix input").click()
+    until(lambda: "dec_mix" not in page.command())
+
     page.find("#zsc-another").click()
     until(lambda: "seed=0" not in page.command())
     assert page.text(".zsc-off") != page.off

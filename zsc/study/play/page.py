@@ -38,22 +38,23 @@ COPY_LABEL = "Copy as command"
 
 
 def dose_script(scale: Scale) -> str:
-    """Return :meth:`Scale.dose` for the browser."""
+    """Return :meth:`Scale.dose` for the browser, and that the knob is on."""
     return f"""(position) => {{
   const {{least, most, neutral, geometric}} = {json.dumps(vars(scale))}
-  if (position <= 0 && neutral < least) return neutral
+  if (position <= 0 && neutral < least) return [neutral, true]
   const share = position / {STEPS}
-  return Number((geometric ? least * Math.pow(most / least, share) : least + (most - least) * share).toPrecision(2))
+  const dose = geometric ? least * Math.pow(most / least, share) : least + (most - least) * share
+  return [Number(dose.toPrecision(2)), true]
 }}"""
 
 
 def position_script(scale: Scale) -> str:
-    """Return :meth:`Scale.position` for the browser."""
+    """Return :meth:`Scale.position` for the browser, and that the knob is on."""
     return f"""(dose) => {{
   const {{least, most, geometric}} = {json.dumps(vars(scale))}
   const share = geometric ? Math.log(Math.max(dose, least) / least) / Math.log(most / least)
     : (dose - least) / (most - least)
-  return dose < least ? 0 : Math.min({STEPS}, Math.round({STEPS} * share))
+  return [dose < least ? 0 : Math.min({STEPS}, Math.round({STEPS} * share)), true]
 }}"""
 
 
@@ -204,19 +205,17 @@ def section_of(gr: Any, section: Section) -> list[Any]:
     """Put a knob on the page; return whether it is on, and its controls."""
     front = [one for one in section.controls if one.front]
     with gr.Accordion(section.title, open=section.on, elem_id=f"zsc-knob-{section.name}"):
-        parts = [gr.Checkbox(section.on, label="on", elem_id=f"zsc-on-{section.name}")]
-        parts += [control_of(gr, section, one) for one in front]
+        on = gr.Checkbox(section.on, label="on", elem_id=f"zsc-on-{section.name}")
+        parts = [dose_of(gr, section, one, on) if one.kind == "dose" else control_of(gr, section, one) for one in front]
         if others := section.controls[len(front) :]:
             with gr.Accordion("more", open=False):
                 parts += [control_of(gr, section, one) for one in others]
-    return parts
+    return [on, *parts]
 
 
 def control_of(gr: Any, section: Section, control: Control) -> Any:
     """Put one control on the page and return the part that has its value."""
     own = {"label": control.field, "elem_id": f"zsc-{section.name}-{control.field}", "min_width": 120}
-    if control.kind == "dose":
-        return dose_of(gr, section, control)
     if control.kind == "choice":
         return gr.Dropdown(list(control.choices), value=control.value, allow_custom_value=control.open, **own)
     if control.kind == "count":
@@ -226,8 +225,8 @@ def control_of(gr: Any, section: Section, control: Control) -> Any:
     return gr.Textbox(str(control.value), max_lines=1, **own)
 
 
-def dose_of(gr: Any, section: Section, control: Control) -> Any:
-    """Put a slider and a number on the page, each of which sets the other, and return the number."""
+def dose_of(gr: Any, section: Section, control: Control, on: Any) -> Any:
+    """Put a slider and a number on the page, each of which sets the other and ``on``, and return the number."""
     scale, name = section.scale, f"zsc-{section.name}-{control.field}"
     assert scale is not None
     with gr.Row(equal_height=True):
@@ -236,6 +235,6 @@ def dose_of(gr: Any, section: Section, control: Control) -> Any:
             info=f"{scale.neutral:g} changes nothing", buttons=[], elem_id=f"{name}-slider", elem_classes="zsc-slider",
         )  # fmt: skip
         number = gr.Number(control.value, label=control.field, show_label=False, scale=1, min_width=80, elem_id=name)
-    slider.input(None, slider, number, js=dose_script(scale), api_visibility="private")
-    number.input(None, number, slider, js=position_script(scale), api_visibility="private")
+    slider.input(None, slider, [number, on], js=dose_script(scale), api_visibility="private")
+    number.input(None, number, [slider, on], js=position_script(scale), api_visibility="private")
     return number
