@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shlex
 import socket
 import threading
@@ -101,6 +102,17 @@ def test_the_command_gives_what_is_shown(playground, name):
     options = composed_as(playground.command(playground.answer(0, {}, parts, 5), parts))
     assert options.seeds == (5,) and options.dataset == playground.options.dataset
     assert options.knob == KnobChoice(tuple(parts))
+
+
+PLAYED = re.findall(
+    r"^\$ zsc play ?([^#\n]*)", Path(zsc.__file__).parents[1].joinpath("docs/play.md").read_text(), re.M
+)
+
+
+@pytest.mark.parametrize("line", PLAYED)
+def test_the_commands_of_its_page_in_the_docs_compose(line):
+    flags, overrides = split_arguments(shlex.split(line))
+    check_overrides("play", flags, expand(overrides))
 
 
 def test_a_command_says_no_more_than_it_must(playground):

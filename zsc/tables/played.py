@@ -1,19 +1,23 @@
 """What a model answered with knobs off and on, as a piece of a page: changed words, and the attention that moved."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from zsc.data.record import Record
 from zsc.generation.attention import Attended
-from zsc.generation.generate import Response
 from zsc.tables.examples import runs
 from zsc.tables.report import Example, Examples, shaded, strong_change
 from zsc.terminal import visible
+
+if TYPE_CHECKING:  # imported where responses are made: who only reads needs no torch
+    from zsc.generation.generate import Response
 
 TEMPLATE = "played.html"
 

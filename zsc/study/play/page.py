@@ -119,7 +119,7 @@ def download(line: str) -> str:
     """Return a link that saves an edited record as a file, which needs nothing of the server."""
     data = base64.b64encode(line.encode()).decode()
     link = Markup('<a download="{0}" href="data:application/jsonl;base64,{1}">Download {0}</a>').format(RECORDS, data)
-    return str(Markup("<p>The example was edited: {}, which the command reads.</p>").format(link))
+    return str(Markup("<p>The example was edited. The command reads it from a file: {}</p>").format(link))
 
 
 def title_of(record: Record) -> str:
@@ -167,7 +167,7 @@ def build(playground: Playground) -> Any:
                 )
                 copy = gr.Button(COPY_LABEL, elem_id="zsc-copy")
                 link = gr.HTML(elem_id="zsc-download", elem_classes="zsc")
-                with gr.Row(equal_height=True):
+                with gr.Row():
                     name = gr.Textbox(
                         label="name of the setting", max_lines=1, scale=2, min_width=140, elem_id="zsc-name"
                     )
