@@ -30,9 +30,8 @@ def names(texts):
 
 
 BASE = names(PROJECT["dependencies"])
-OPTIONAL = names(
-    text for extra in ("judges", "gguf", "smollm2", "chitchat", "bench", "slurm", "ray") for text in EXTRAS[extra]
-)
+EXTRAS_USED = ("judges", "gguf", "smollm2", "chitchat", "bench", "slurm", "ray", "play")
+OPTIONAL = names(text for extra in EXTRAS_USED for text in EXTRAS[extra])
 DECLARED = [Requirement(one) for one in [*PROJECT["dependencies"], *(one for some in EXTRAS.values() for one in some)]]
 
 

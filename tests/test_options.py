@@ -32,6 +32,7 @@ from zsc.study.options import (
     KnobChoice,
     KnobOptions,
     LsOptions,
+    PlayOptions,
     ReportOptions,
     RunOptions,
     ScoreOptions,
@@ -178,6 +179,7 @@ KINDS = {
     "run": RunOptions, "sweep": RunOptions, "work": RunOptions, "plan": RunOptions, "doctor": RunOptions,
     "tune": TuneOptions, "bench": BenchOptions, "data": DataOptions, "table": TableOptions, "score": ScoreOptions,
     "report": ReportOptions, "annotate": AnnotateOptions, "train": TrainOptions, "ls": LsOptions,
+    "play": PlayOptions,
 }  # fmt: skip
 CHOSEN = {"table": ["table=questions"], "bench": ["knob=none"]}  # bench alone has a knob where none is named
 FILLED = {"judges": JudgeOptions(dict.fromkeys(JUDGES)), "columns": COLUMNS}  # defaults that a config names one by one

@@ -13,7 +13,7 @@ GROUPS = {
     "train": ("objective", "layout"),
     "table": ("table", "task", "model", "dataset", "decoding", "layout", "launcher"),
     **dict.fromkeys(("run", "sweep"), (*RUN_GROUPS, "launcher")),
-    **dict.fromkeys(("work", "plan", "tune", "bench", "data", "doctor"), RUN_GROUPS),
+    **dict.fromkeys(("work", "plan", "tune", "bench", "data", "doctor", "play"), RUN_GROUPS),
 }
 FOLDER_FLAGS = ("--config-dir", "-cd")
 

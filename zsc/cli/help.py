@@ -9,7 +9,7 @@ from typing import NamedTuple
 from zsc.cli.groups import group_options
 from zsc.configs import CONFIGS
 
-COMMANDS = ("run", "sweep", "work", "plan", "tune", "table", "report", "score", "annotate", "export", "ls", "data",
+COMMANDS = ("run", "sweep", "work", "plan", "tune", "table", "report", "score", "annotate", "play", "export", "ls", "data",
             "doctor", "train", "bench")  # fmt: skip
 ENTRY = re.compile(r"(?P<indent> *)(?:- )?(?P<key>[\w ]+):(?: (?P<value>[^#]*?))?(?: *# *(?P<says>.*))?")
 GOES_ON = re.compile(r" {4,}# *(.*)")  # a comment that goes on in the next line

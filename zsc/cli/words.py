@@ -11,7 +11,7 @@ from pathlib import Path
 FREE = re.compile(  # options that hold a path, a name or a free text
     r"(model|other|objective|knob(\.\w+)*\.other)\.(checkpoint|decoder)"
     r"|dataset\.(path|source|target|name|split|revision|columns\.\w+)"
-    r"|cells|output|to|topic|save|trained|judges\.\w+|objective\.(text|heldout|language_model)"
+    r"|cells|output|to|host|topic|save|trained|judges\.\w+|objective\.(text|heldout|language_model)"
     r"|layout\.(text|system|user|turn|joiner|stop|prefix|field|source_language|target_language)"
     r"|task\.(name|profile|phrases)|decoding\.(forced_(first|last)|stop)"
     r"|knob(\.\w+)?\.(phrases|profile|start|end)|columns\.\w+|setting|answers|runs?"

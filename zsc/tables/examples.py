@@ -102,22 +102,29 @@ def answered(record: Record) -> Iterator[tuple[str, str]]:
 
 def marks(off: str, on: str, colour: bool) -> list[Text]:
     """Return both texts with what only one of them has marked."""
+    return [marked(own, style if colour else "") for own, style in zip(runs(off, on), STYLES, strict=True)]
+
+
+def runs(off: str, on: str) -> list[list[tuple[str, bool]]]:
+    """Return each of two texts in runs of words, with whether both have them in the same order."""
     pieces = [split(off), split(on)]
     same: list[set[int]] = [set(), set()]
     words = [[piece.strip() for piece in own] for own in pieces]
     for begin, other, size in SequenceMatcher(None, words[0], words[1], autojunk=False).get_matching_blocks():
         same[0] |= {*range(begin, begin + size)}
         same[1] |= {*range(other, other + size)}
-    return [marked(own, kept, style if colour else "") for own, kept, style in zip(pieces, same, STYLES, strict=True)]
+    return [
+        [("".join(own[i] for i in run), both) for both, run in groupby(range(len(own)), key=kept.__contains__)]
+        for own, kept in zip(pieces, same, strict=True)
+    ]
 
 
-def marked(words: Sequence[str], kept: set[int], style: str) -> Text:
-    """Return ``words`` with the runs of those that are not ``kept`` in ``style``, or between asterisks without one."""
+def marked(own: Sequence[tuple[str, bool]], style: str) -> Text:
+    """Return a text in runs with those that only it has in ``style``, or between asterisks without one."""
     text = Text()
-    for plain, run in groupby(range(len(words)), key=lambda i: i in kept):
-        joined = "".join(words[i] for i in run)
+    for joined, both in own:
         shown = joined.strip()
-        if plain or not shown:
+        if both or not shown:
             text.append(joined)
             continue
         before, after = joined[: len(joined) - len(joined.lstrip())], joined[len(joined.rstrip()) :]
