@@ -149,7 +149,7 @@ def described(lines: list[str]) -> str:
         is_code = line.startswith(("  ", "usage:"))
         if is_code != code:
             parts += ["```\n" if code else "", "```text\n" if is_code else ""]
-        parts.append((line if is_code else escaped(line)) + "\n")
+        parts.append((line.removeprefix("  ") if is_code else escaped(line)) + "\n")
         code = is_code
     return "".join([*parts, "```\n" if code else ""]).strip("\n")
 
@@ -164,7 +164,8 @@ def table(options: list[Option]) -> str:
 def escaped(text: str) -> str:
     """Return ``text`` for a table of Markdown, its code as it stands."""
     parts = text.replace("|", "\\|").split("`")
-    return "`".join(part if i % 2 else re.sub(r"([*<\[\]])", r"\\\1", part) for i, part in enumerate(parts))
+    plain = [re.sub(r"([*\[\]])", r"\\\1", part).replace("<", "&lt;") for part in parts]
+    return "`".join(part if place % 2 else plain[place] for place, part in enumerate(parts))
 
 
 def capital(text: str) -> str:
