@@ -55,7 +55,7 @@ def main(folder: RunFolder, names: list[str]) -> None:
                     "examples saved": f"{(own / shared) ** 2:.2f}x",
                 }
             )
-    print(f"{on} minus {off}, {len(records)} examples, {len(seeds)} seeds")
+    print(f"{on} minus {off}, {len(records)} examples, {len(seeds)} seeds\n")
     print(render(table, "md"))
 
 

@@ -1,4 +1,4 @@
-"""Which knob works on which decoder alone, measured; the second table in the README is written from this.
+"""Which knob works on which decoder alone, measured; the second table in docs/supported.md is written from this.
 
 `python -m tests.causal_coverage` writes the table anew.
 """
@@ -63,7 +63,7 @@ def measure(name, family, backend):
     return list(DECODINGS)
 
 
-def table_in_readme():
+def table_in_docs():
     return table_between(BEGIN, END)
 
 

@@ -1,4 +1,4 @@
-"""Which knob works on which family, measured; the table in the README is written from this.
+"""Which knob works on which family, measured; the table in docs/supported.md is written from this.
 
 `python -m tests.coverage` writes the table anew.
 """
@@ -24,7 +24,7 @@ from zsc.knobs.encoder import EncoderReading, encode, encoder_outputs
 from zsc.knobs.probe import probe
 from zsc.knobs.supported import BACKENDS, check_model
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "supported.md"
 BEGIN, END = "<!-- coverage: python -m tests.coverage -->\n", "<!-- end of coverage -->"
 OFF = "off"  # no knob at all
 RELEASE = ".".join(transformers.__version__.split(".")[:2])
@@ -149,19 +149,19 @@ def without_padding(row):
     return [token for token in row.tolist() if token != 1]
 
 
-def table_in_readme():
+def table_in_docs():
     return table_between(BEGIN, END)
 
 
 def table_between(begin, end):
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     return text[text.index(begin) + len(begin) : text.index(end)]
 
 
 def write_between(begin, end, table):
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     start, stop = text.index(begin) + len(begin), text.index(end)
-    README.write_text(text[:start] + table + text[stop:], encoding="utf-8")
+    PAGE.write_text(text[:start] + table + text[stop:], encoding="utf-8")
 
 
 def row_of(table, family):

@@ -1,4 +1,4 @@
-"""What the README says to add is added to a copy of the project, and everything that is there for its like works."""
+"""What docs/extend/knob.md says to add is added to a copy of the project; all that is there for its like works."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("zsc", "configs", "tests", "README.md", "pyproject.toml", "CHANGELOG.md")
+COPIED = ("zsc", "configs", "tests", "docs", "README.md", "pyproject.toml", "CHANGELOG.md")
 SUITES = ("test_knob_cases", "test_coverage", "test_knobs_compose", "test_knobs_stack", "test_knobs_dtypes",
           "test_knobs_cache", "test_knobs_threads", "test_knobs_probe", "test_cli_doctor")  # fmt: skip
-FAMILIES = ("half-bart", "half-t5-", "half-led", "half-t5gemma2")  # of all those in the table of the README
+FAMILIES = ("half-bart", "half-t5-", "half-led", "half-t5gemma2")  # of all those in the table of docs/supported.md
 SMALL = ["model.device=cpu", "dataset.limit=6", "seeds=[0]", "decoding.max_new_tokens=6", "resampling.resamples=20"]
 METRICS = "metrics=[knowledge_precision,perplexity_corpus,distinct2]"
 TABLE = """# A table of halves
@@ -39,8 +39,10 @@ json.dump(done, sys.stdout)
 
 
 def fenced(language: str, part: str) -> str:
-    """Return the one block of the README in ``language`` that holds ``part``."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    """Return the one block of the page in ``language`` that holds ``part``."""
+    blocks = re.findall(
+        rf"```{language}\n(.*?)```", (ROOT / "docs/extend/knob.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     (found,) = [block for block in blocks if part in block]
     return found
 
@@ -53,7 +55,7 @@ def insert(file: Path, before: str, line: str) -> None:
 
 
 def add_knob(tree: Path, case: bool = True) -> None:
-    """Add the README's knob as the README says."""
+    """Add the page's knob as the page says."""
     (tree / "zsc/knobs/first_half.py").write_text(fenced("python", "class FirstHalf"), encoding="utf-8")
     (tree / "configs/knob/first_half.yaml").write_text(fenced("yaml", "name: first_half"), encoding="utf-8")
     registry = tree / "zsc/knobs/__init__.py"

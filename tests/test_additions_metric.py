@@ -1,4 +1,4 @@
-"""The README's example of a metric, added to a copy of the tree as the README says, serves every command."""
+"""The example of docs/extend/metric.md, added to a copy of the tree as the page says, serves every command."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/extend/metric.md").read_text(encoding="utf-8")
 REGISTRY = "zsc/metrics/__init__.py"
 TABLE = """title: Long words
 columns: [long_words, perplexity_corpus]
@@ -21,12 +21,12 @@ groups:
 
 
 def add_metric(tree):
-    """Do to ``tree`` what the README says of a metric of one's own."""
-    files = dict(re.findall(r"```python\n# (\S*long_words\.py)\n(.*?)```", README, re.DOTALL))
+    """Do to ``tree`` what the page says of a metric of one's own."""
+    files = dict(re.findall(r"```python\n# (\S*long_words\.py)\n(.*?)```", PAGE, re.DOTALL))
     assert {*files} == {"zsc/metrics/long_words.py", "tests/test_long_words.py"}
     for name, text in files.items():
         (tree / name).write_text(text, encoding="utf-8")
-    (line,) = re.findall(r'`("long_words": [^`]*,)` goes into a group of `GROUPS` in `zsc/metrics/__init__.py`', README)
+    (line,) = re.findall(r'`("long_words": [^`]*,)` goes into a group of `GROUPS` in `zsc/metrics/__init__.py`', PAGE)
     registry = (tree / REGISTRY).read_text(encoding="utf-8")
     before = "from zsc.metrics.meteor import Meteor\n"
     assert registry.count(before) == registry.count('    "questions": {\n') == 1
@@ -38,7 +38,7 @@ def add_metric(tree):
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("zsc", "configs", "tests"):
+    for name in ("zsc", "configs", "tests", "docs"):
         shutil.copytree(ROOT / name, tree / name)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, tree / name)

@@ -360,7 +360,7 @@ def parts(joined, folders):
 
 
 def laid_out(records, tokenizer):
-    """Sources as the README describes them, bucket by bucket, for a tokenizer without a begin token."""
+    """Sources as docs/sources.md describes them, bucket by bucket, for a tokenizer without a begin token."""
     pad, rows = tokenizer.pad_token_id, []
     for record in records:
         row = tokenizer(record.knowledge, add_special_tokens=False)["input_ids"][:32]

@@ -1,9 +1,9 @@
-"""Every knob on every decoder alone acts the same with a cache and without, and the table in the README says where."""
+"""Every knob on every decoder alone acts the same with a cache and without; docs/supported.md says where."""
 
 import pytest
 
 from tests.causal import NAMED, SIZES
-from tests.causal_coverage import measure, table_in_readme
+from tests.causal_coverage import measure, table_in_docs
 from tests.coverage import COLUMNS, DECODINGS, RELEASE, row_of
 from zsc.knobs.supported import BACKENDS, MEASURED_WITH
 
@@ -12,7 +12,7 @@ from zsc.knobs.supported import BACKENDS, MEASURED_WITH
 @pytest.mark.parametrize("family", SIZES)
 def test_the_table_is_true(family, backend):
     """Of families that are not named, other versions of the library may have more; of all, they may have less."""
-    claimed = row_of(table_in_readme(), family)
+    claimed = row_of(table_in_docs(), family)
     for name in COLUMNS:
         outcome = measure(name, family, backend)
         works = outcome == list(DECODINGS)

@@ -20,7 +20,10 @@ from zsc.errors import ZscError
 from zsc.options import read
 from zsc.study.options import ReportOptions
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGES = "\n".join(
+    file.read_text(encoding="utf-8") for file in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+)
 TEXTS = ["a b", "é.csv", "~x", "a#b", "a(b)", "a=b", "a,b", "it's", 'say "hi"', "a{b}", "a}", "$x", "100%", "a: b",
          "wow!", "back\\slash", "end\\", "1_000", "1e5", "007", "1.50", "true", "[x]", " lead", "x*?", "-a", "a\nb",
          "\\'", "nan", "c:\\d'e'", "plain", "./x/../y", "中文", "a|b", "a;b", "a&b", "@x", "{"]  # fmt: skip
@@ -198,7 +201,7 @@ EXAMPLES = [
     for text in [
         overview(),
         *map(help_of, COMMANDS),
-        "\n".join(re.findall(r"^\$ (.*(?:\n    .*)*)", README, re.MULTILINE)),
+        "\n".join(re.findall(r"^\$ (.*(?:\n    .*)*)", PAGES, re.MULTILINE)),
     ]
     for line in re.sub(r"\\\n\s*", "", text).splitlines()
     if re.match(r"\s*(\w+=\S+ )?zsc [^C]", line) and "[key=value" not in line

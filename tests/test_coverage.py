@@ -1,4 +1,4 @@
-"""Every knob on every family equals its definition, and the table in the README says where."""
+"""Every knob on every family equals its definition, and the table in docs/supported.md says where."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from tests.coverage import (
     measure,
     pair_of,
     row_of,
-    table_in_readme,
+    table_in_docs,
 )
 from tests.families import COMBINED, FAMILIES, UNSOUND
 from tests.knob_cases import dosed, neutral
@@ -50,7 +50,7 @@ def test_a_knob_equals_its_definition_or_says_why_it_cannot_work(name, family, b
     A knob that the table was not yet written with is compared with its definition alone.
     """
     outcome = measure(name, present(family), backend)
-    claimed = row_of(table_in_readme(), family)
+    claimed = row_of(table_in_docs(), family)
     if RELEASE in MEASURED_WITH and name in claimed:
         assert (outcome == list(DECODINGS)) == (backend in claimed[name]), outcome
 
@@ -107,7 +107,7 @@ def test_weights_of_both_decoders_mix_on_every_family(family):
 @pytest.mark.parametrize("kind", MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)
 def test_every_class_that_the_library_may_load_stands_in_the_table(kind):
     """A new version of transformers shows here what is not measured yet."""
-    table = table_in_readme()
+    table = table_in_docs()
     if kind not in FAMILIES:
         assert f"`{kind}`" in table, f"{kind} stands in no row: measure it in tests/families.py"
         assert not AutoConfig.for_model(kind).is_encoder_decoder

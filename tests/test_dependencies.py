@@ -63,8 +63,8 @@ def test_what_the_package_imports_is_declared():
 
 
 def test_what_tests_and_scripts_import_is_declared():
-    assert imported("scripts") <= BASE
-    assert imported("tests") <= BASE | OPTIONAL | names(EXTRAS["test"])
+    assert imported("scripts") <= BASE | names(EXTRAS["docs"])
+    assert imported("tests") <= BASE | OPTIONAL | names(EXTRAS["test"]) | names(EXTRAS["docs"])
 
 
 def test_what_is_declared_is_imported_or_named_with_its_reason():

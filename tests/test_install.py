@@ -105,7 +105,12 @@ def test_judges_say_what_they_lack(nothing_installed, tmp_path):
 
 
 def test_nothing_says_to_install_a_package_called_zsc():
-    files = [file for folder in ("zsc", "configs", "scripts") for file in (ROOT / folder).rglob("*") if file.is_file()]
+    files = [
+        file
+        for folder in ("zsc", "configs", "scripts", "docs")
+        for file in (ROOT / folder).rglob("*")
+        if file.is_file()
+    ]
     texts = [file.read_text(encoding="utf-8", errors="ignore") for file in [*files, ROOT / "README.md"]]
     assert not [found for text in texts for found in re.findall(r"pip install [^\n#]*\bzsc(?!-knobs|_knobs)\b", text)]
     assert not [found for text in texts for found in re.findall(r"zsc(?:-knobs)?\[", text)]

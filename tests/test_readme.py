@@ -1,6 +1,7 @@
-"""The Python of the README runs as it stands."""
+"""The README and the pages of docs/: their Python runs, their commands compose, their links lead somewhere."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import torch
 from zsc.cli.check import check_overrides
 from zsc.cli.expand import expand
 from zsc.cli.flags import named, split_arguments
+from zsc.cli.groups import GROUPS, config_folder
+from zsc.cli.help import COMMANDS, options_of
+from zsc.cli.hydra import OF_TABLES
 from zsc.data.layouts import BucketLayout
 from zsc.knobs import AttentionBias, apply
 from zsc.knobs.probe import probe
@@ -17,28 +21,41 @@ from zsc.metrics.score import Row
 from zsc.tables.summary import summary
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md"))
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SITE = runpy.run_path(str(ROOT / "scripts" / "site_pages.py"))
+README = ROOT / "README.md"
+FILES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = {file: file.read_text(encoding="utf-8") for file in FILES}
+TEXT = "\n".join(PAGES.values())
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+LINES = re.findall(rf"^\$ zsc ((?:{'|'.join(COMMANDS)})\b[^#\n>]*)", TEXT.replace("\\\n", " "), re.MULTILINE)
+LINKING = [*FILES, *sorted((ROOT / "results").glob("*.md")), *sorted((ROOT / "zsc").rglob("*.md"))]
+MOST_LINES = 150
 
 
-COMMANDS = re.findall(
-    r"^\$ zsc ((?:run|sweep|plan|table|tune|bench|data|doctor) [^#\n>]*)",
-    (README + DOCS).replace("\\\n", " "),
-    re.MULTILINE,
-)
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A folder with the configs of one's own that pages show."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name, text in re.findall(r"```yaml\n# (own/\S+\.yaml)\n(.*?)```", TEXT, re.DOTALL):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_the_commands_compose(line):
+@pytest.mark.parametrize("line", LINES)
+def test_the_commands_compose(line, own, monkeypatch):
+    monkeypatch.chdir(own)
     name, *words = shlex.split(line)
     flags, overrides = split_arguments(named(name, words))
-    check_overrides(name, flags, expand(overrides))
+    if name in OF_TABLES and any(word.startswith("table=") for word in overrides):
+        name = "table"
+    short = "model" in GROUPS.get(name, ())
+    check_overrides(name, flags, expand(overrides, folder=config_folder(flags), short=short))
 
 
 def test_what_make_demo_prints_is_of_one_piece():
     """Words, examples and table stand in the order of the command, and the words are those of the table's numbers."""
-    (printed,) = re.findall(r"What `make demo` prints .*?```text\n(.*?)```", README, re.DOTALL)
+    (printed,) = re.findall(r"What `make demo` prints .*?```text\n(.*?)```", TEXT, re.DOTALL)
     said, heading, *examples, table, last = printed.rstrip().split("\n\n")
     named, names, _, *lines = table.splitlines()
     on = named.removeprefix("on: ")
@@ -54,6 +71,79 @@ def test_what_make_demo_prints_is_of_one_piece():
     assert summary(rows, responses, {on: changed}, {}) == [" ".join(said.split())]
     assert heading.startswith(f"2 of the {changed} changed responses of {on}") and len(examples) == 2
     assert last.startswith("run: runs/attn_bias-parlor-mini-") and max(map(len, printed.splitlines())) <= 120
+
+
+def test_the_readme_is_short_and_shows_its_picture():
+    assert len(PAGES[README].splitlines()) <= MOST_LINES
+    (picture,) = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", PAGES[README])
+    assert (ROOT / picture).read_bytes().startswith(b"\x89PNG") and (ROOT / picture).stat().st_size <= 150_000
+
+
+def headings(text):
+    """Return the anchors of the headings of a page, as GitHub and MkDocs make them."""
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)", outside, re.MULTILINE)
+    }
+
+
+@pytest.mark.parametrize("page", LINKING, ids=[str(file.relative_to(ROOT)) for file in LINKING])
+def test_links_lead_to_what_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    for target, anchor in SITE["links"](text):
+        file = (page.parent / target).resolve() if target else page
+        generated = file.parent == ROOT / "docs" / "reference" and file.name in SITE["PAGES"]
+        assert generated or file.exists(), f"{target}{anchor}"
+        if anchor and not generated:
+            assert anchor[1:] in headings(file.read_text(encoding="utf-8")), f"{target}{anchor}"
+
+
+def test_the_page_of_options_has_all_of_every_command():
+    page = SITE["PAGES"]["options.md"]()
+    for command in COMMANDS:
+        section = page.partition(f"## zsc {command}\n")[2].partition("\n## ")[0]
+        assert all(f"| `{option.name}` |" in section for option in options_of(command)), command
+
+
+def test_the_page_of_choices_has_all_of_every_group():
+    page = SITE["PAGES"]["choices.md"]()
+    for file in (ROOT / "configs").glob("*/*.yaml"):
+        group, name = file.parent.name, file.stem
+        assert f"\n### {group}={name}\n" in page or f"\n| `{name}` |" in page, file
+    assert "| `knob.strength` | `5.0` | 1 changes nothing; a list makes one setting of each |" in page
+
+
+def test_a_notebook_becomes_a_page_with_its_outputs():
+    cells = [
+        {"cell_type": "markdown", "source": ["# A\n", "text"]},
+        {"cell_type": "code", "source": ["1 + 1"], "outputs": [{"data": {"text/plain": ["2"]}}]},
+        {"cell_type": "code", "source": ["say()"], "outputs": [{"text": "said\n"}, {"data": {"image/png": "iVBO\n"}}]},
+    ]
+    assert SITE["notebook"]({"cells": cells}) == (
+        "# A\ntext\n\n```python\n1 + 1\n```\n\n```text\n2\n```\n\n```python\nsay()\n```\n\n```text\nsaid\n```\n\n"
+        "![Output](data:image/png;base64,iVBO)\n"
+    )
+
+
+def test_links_of_the_site_lead_to_where_things_are_there():
+    text = "[a](../results/claims.md#x) [b](notebooks/quickstart.ipynb) [c](#y) [d](https://e.org) `[f](../g.md)`"
+    assert SITE["moved"]("sources.md", text) == (
+        "[a](results/claims.md#x) [b](notebooks/quickstart.md) [c](#y) [d](https://e.org) `[f](../g.md)`"
+    )
+    assert SITE["moved"]("results/claims.md", "[a](../docs/sources.md) [b](parlor)") == (
+        "[a](../sources.md) [b](parlor/index.md)"
+    )
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+def test_the_first_python_runs(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert len([line for line in code.splitlines() if line]) <= 6
+    exec(re.sub(r"limit=\d+", "limit=2", code), {})
+    out = capsys.readouterr().out
+    assert "knowledge_precision" in out and re.search(r"attn_bias\(knowledge, 5\).*\n\n\[\d rows x \d columns\]", out)
 
 
 def block(part):
