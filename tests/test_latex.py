@@ -1,4 +1,4 @@
-"""LaTeX tables: as wide and high as a page by measures of another source, and by LaTeX itself where that is installed."""
+"""LaTeX tables: no wider and higher than a page by measures of another source, and by LaTeX where that is installed."""
 
 import re
 import shutil

@@ -85,7 +85,9 @@ def export(run: RunFolder, options: AnnotateOptions, watch: Watch) -> Exported:
             " they count as ties"
         )
     if len(differing) < options.count:
-        watch.say(f"count={options.count}: only {len(differing)} examples have two responses that differ; all are taken")
+        watch.say(
+            f"count={options.count}: only {len(differing)} examples have two responses that differ; all are taken"
+        )
     shown = {name: {i: as_shown(row, most) for i, row in own.items()} for name, own in rows.items()}
     pairs = draw_pairs(differing, shown[off], shown[setting], options.count, options.shuffle)
     questions = list(options.questions)

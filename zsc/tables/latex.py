@@ -23,9 +23,9 @@ ESCAPES = str.maketrans(
     | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
 )
 EMS = {  # widths of Computer Modern Roman in thousandths of its size, at 10 points
-    167: "\u2009", 278: ".,:;!'`|ijl[]", 306: "f", 333: " -", 361: "I", 390: "()rst", 444: "cez", 500: "0123456789agoq*/\"?",
-    514: "J", 528: "kvxy", 556: "bdhnpuS", 625: "L", 653: "F", 681: "EP", 708: "BC", 722: "wTR", 750: "AHNUVX_",
-    764: "D", 778: "+=<>OQK&#@", 785: "G", 833: "m%", 917: "M", 1028: "W",
+    167: "\u2009", 278: ".,:;!'`|ijl[]", 306: "f", 333: " -", 361: "I", 390: "()rst", 444: "cez",
+    500: "0123456789agoq*/\"?", 514: "J", 528: "kvxy", 556: "bdhnpuS", 625: "L", 653: "F", 681: "EP", 708: "BC",
+    722: "wTR", 750: "AHNUVX_", 764: "D", 778: "+=<>OQK&#@", 785: "G", 833: "m%", 917: "M", 1028: "W",
 }  # fmt: skip
 WIDTHS = {character: width / 1000 for width, characters in EMS.items() for character in characters}
 ENDS = (r"[^\s+]*[\s+]+|[^\s+]+$", r"[^\s+(,_/]*[\s+(,_/]+|[^\s+(,_/]+$", r".")  # of words, of parts, of characters
@@ -78,7 +78,7 @@ class Line:
 
 
 def latex(content: Content) -> str:
-    """Return ``content`` as floats that span the text, one after the other, in the order of rows and then of columns."""
+    """Return ``content`` as floats that span the text, in the order of rows and then of columns."""
     head = [
         r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}; every table fits a text of "
         f"{TEXT_WIDTH:g} by {TEXT_HEIGHT:g} points,",
@@ -117,14 +117,15 @@ def one_table(
     ]  # fmt: skip
     for level in range(depth := max(map(len, heads))):
         shown = [own[level - depth + len(own)] if level >= depth - len(own) else "" for own in heads]
-        body.append(_row(["setting" if level == depth - 1 else "", *shown], small=True))
+        cells = ["setting" if level == depth - 1 else "", *shown]
+        body.append(" & ".join(rf"\heading{{{latex_text(cell)}}}" if cell else "" for cell in cells) + r" \\")
     body.append(r"\midrule")
     for place, line in enumerate(lines):
         if line.label:
             body.append(rf"\multicolumn{{{len(columns) + 1}}}{{@{{}}l}}{{\itshape {latex_text(line.label)}}} \\")
         body += [*set_line(line, columns), *([rf"\addlinespace[{BETWEEN:g}pt]"] if place + 1 < len(lines) else [])]
-    notes = content.notes if number == count else [*content.notes[:1], *([f"Further notes: see part {count}."])]
-    notes = notes if number == count or len(content.notes) > 1 else content.notes[:1]
+    first, *further = content.notes
+    notes = content.notes if number == count or not further else [first, f"Further notes: see part {count}."]
     body += [r"\bottomrule", r"\end{tabular}", r"\par\smallskip", r"\begin{minipage}{\textwidth}\raggedright"]
     return "\n".join([*body, *(rf"{latex_text(note)}\par" for note in notes), r"\end{minipage}", r"\end{table*}"])
 
@@ -141,11 +142,6 @@ def set_line(line: Line, columns: Sequence[int]) -> Iterator[str]:
         indent = rf"\hspace*{{{INDENT:g}pt}}" if i and name else ""
         guard = "{}" * (not indent and name.startswith(("[", "*")))  # else an argument of the line before
         yield " & ".join([indent + guard + name, *(rows[i] if i < len(rows) else [""] * len(own))]) + r" \\"
-
-
-def _row(cells: Sequence[str], small: bool = False) -> str:
-    texts = [latex_text(cell) for cell in cells]
-    return " & ".join(rf"\heading{{{text}}}" if small and text else text for text in texts) + r" \\"
 
 
 def column_widths(content: Content) -> list[float]:
@@ -207,11 +203,11 @@ def in_rows(content: Content, room: float) -> list[list[Line]]:
         first, *others = [Line(name_lines(name), entries) for name, entries in group.lines.items()]
         first = Line(first.names, first.entries, group.label)
         pending = [first]
-        for line in others or [None]:
-            wanted = [*pending, *([line] if line is not None else [])]
+        for step in [[line] for line in others] or [[]]:
+            wanted = [*pending, *step]
             if tables[-1] and sum(one.height for one in (*tables[-1], *wanted)) > room:
                 tables.append([])
-                wanted = [first, *([line] if line is not None else [])]
+                wanted = [first, *step]
             tables[-1] += wanted
             pending = []
     return tables
