@@ -23,16 +23,16 @@ OFF = {record.id: f"plain {record.id}" for record in RECORDS} | {"r3": "same", "
 ON = {record.id: f"steered {record.id}" for record in RECORDS} | {"r3": "same"}
 
 
-LONG = "r4"  # whose response with the knob has all the tokens that it may have
+LONG = "r4"  # whose response with the knob did not end by itself
 LEFT = [record for record in RECORDS if record.id != "r3"]  # whose two responses differ
 
 
 def made(path, off=OFF, on=ON):
     folder, settings = RunFolder(path), ["off", "my_knob(5)"]
-    manifest = {"identity": "abc", "settings": settings, "seeds": [0, 7], "decoding": {"max_new_tokens": 9}}
+    manifest = {"identity": "abc", "settings": settings, "seeds": [0, 7]}
     folder.create("x: 1", manifest, RECORDS)
     folder.write_rows(
-        {"setting": setting, "seed": seed, "id": i, "response": text, "tokens": 9 if said is on and i == LONG else 8}
+        {"setting": setting, "seed": seed, "id": i, "response": text, "ended": said is off or i != LONG}
         for setting, said in zip(settings, (off, on), strict=True)
         for seed in (0, 7)
         for i, text in said.items()

@@ -15,7 +15,6 @@ import pytest
 
 from zsc.data.record import Record, Turn
 from zsc.generation.folder import RunFolder
-from zsc.generation.limit import as_shown, most_tokens
 from zsc.metrics.options import ScoringOptions
 from zsc.study.run import score
 from zsc.study.shown import Said
@@ -92,17 +91,6 @@ def test_an_ellipsis_ends_what_was_cut_and_is_no_changed_word():
     assert [line.plain for line in shown[-2:]] == ["  off   He said no", "  on    He said no…"]
 
 
-def test_what_was_cut_is_told_by_the_tokens_that_are_stored():
-    def most(**decoding):
-        return most_tokens({"decoding": {"max_new_tokens": 5, **decoding}, "token_ids": {"eos_token_id": 2}})
-
-    assert most() == 5 and most(forced_first=None, forced_last=2) == 5
-    assert most(forced_first=7) == 4 and most_tokens({"identity": "of an earlier version"}) is None
-    assert most_tokens({"decoding": {"max_new_tokens": 5}, "token_ids": {"forced_bos_token_id": 0}}) == 4
-    assert [as_shown({"response": "a b.", "tokens": tokens}, 5) for tokens in (None, 4, 5)] == ["a b.", "a b.", "a b.…"]
-    assert as_shown({"response": "a b"}, 5) == as_shown({"response": "a b", "tokens": 5}, None) == "a b"
-
-
 def test_fields_of_a_task_stand_before_the_responses_and_controls_are_escaped():
     record = Record("r1", (), fields={"source": "A\x1b[31m b"})
     texts = ["x\x1b[2J\ny", "x\x07\u202ey"]
@@ -131,10 +119,9 @@ def scored(tmp_path):
     }
     folder = RunFolder(tmp_path / "run")
     manifest = {"identity": "x", "settings": ["off", "on"], "seeds": [0, 1], "moves": {"on": ["length"]}}
-    manifest["decoding"] = {"max_new_tokens": 5}
     folder.create("{}", manifest, records)
     folder.write_rows(
-        {"setting": setting, "seed": seed, "id": record.id, "response": text, "tokens": 1 + text.count(" "), "nll": 1.0}
+        {"setting": setting, "seed": seed, "id": record.id, "response": text, "ended": len(text) < 9}
         for (setting, seed), texts in said.items()
         for record, text in zip(records, texts, strict=True)
     )
@@ -158,8 +145,8 @@ def test_what_changed_is_counted_and_the_median_shown_by_hand(scored):
         "r1, seed 0: length 2.000 to 4.000",
         "r2, seed 0: length 3.000 to 5.000",
     ]
-    assert "(examples=N shows N; … ends what was cut at 5 tokens)" in " ".join(page.split())
-    assert "  on         a b c *d e*…" in page and "  off        a b c\n" in page  # of five tokens and of three
+    assert "(examples=N shows N; … ends what was cut at the most tokens it may have)" in " ".join(page.split())
+    assert "  on         a b c *d e*…" in page and "  off        a b c\n" in page
     assert "  on         a b *c d*\n" in page and page.index("  on  ") < page.index("metric ")
     assert "seed" not in scored.page(0, Screen(80, True))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from zsc.errors import ZscError, first_line
 from zsc.files import write_atomic
+from zsc.generation.ellipsis import as_shown
 from zsc.generation.folder import RunFolder
-from zsc.generation.limit import as_shown, most_tokens
 from zsc.metrics.responses import read_responses
 from zsc.study.options import AnnotateOptions
 from zsc.study.preference import LeftOut, merged, preference_rows, read_votes
@@ -69,7 +69,7 @@ def export(run: RunFolder, options: AnnotateOptions, watch: Watch) -> Exported:
         raise ZscError(f"setting={setting} must name one of: {'; '.join(others)}.")
     if seed not in seeds:
         raise ZscError(f"seed={seed} must be one of {', '.join(map(str, seeds))}.")
-    records, most = run.records(), most_tokens(manifest)
+    records = run.records()
     cells = read_responses(run, records, [off, setting], [seed])
     rows = {name: {row["id"]: row for row in cells[name, seed].rows()} for name in (off, setting)}
     differing = [one for one in records if rows[off][one.id]["response"] != rows[setting][one.id]["response"]]
@@ -88,7 +88,7 @@ def export(run: RunFolder, options: AnnotateOptions, watch: Watch) -> Exported:
         watch.say(
             f"count={options.count}: only {len(differing)} examples have two responses that differ; all are taken"
         )
-    shown = {name: {i: as_shown(row, most) for i, row in own.items()} for name, own in rows.items()}
+    shown = {name: {i: as_shown(row) for i, row in own.items()} for name, own in rows.items()}
     pairs = draw_pairs(differing, shown[off], shown[setting], options.count, options.shuffle)
     questions = list(options.questions)
     key = {

@@ -12,8 +12,8 @@ from zsc.errors import ZscError, first_line, suggestion
 from zsc.files import write_atomic
 from zsc.generation.attended import Attended, attended
 from zsc.generation.cells import canonical, writing
+from zsc.generation.ellipsis import SHOWN, as_shown, is_cut
 from zsc.generation.folder import RunFolder
-from zsc.generation.limit import ELLIPSIS, as_shown, is_cut, most_tokens
 from zsc.metrics import METRICS, described
 from zsc.metrics.responses import read_responses
 from zsc.metrics.score import Row
@@ -133,13 +133,12 @@ def examples_of(
     )
     responses = {identity: row["response"] for identity, row in rows.items()}
     measured, note = measure(run, setting, records, responses, options.attention, watch)
-    most = most_tokens(run.manifest)
     items = [
-        Example(records[i], as_shown(without[one], most), as_shown(rows[one], most), measured.get(one))
+        Example(records[i], as_shown(without[one]), as_shown(rows[one]), measured.get(one))
         for i, one in ((i, records[i].id) for i in drawn)
     ]
-    if any(is_cut(row, most) for own in (without, rows) for row in own.values()):
-        note = f"{ELLIPSIS} ends a response that was cut at {most} tokens. {note}".rstrip()
+    if any(is_cut(row) for own in (without, rows) for row in own.values()):
+        note = f"{SHOWN}. {note}".rstrip()
     return Examples(setting, seed, items, note)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from zsc.data import jsonl
 from zsc.data.record import Record, parse_record
+from zsc.generation.ellipsis import is_cut
 from zsc.generation.folder import RunFolder
-from zsc.generation.limit import is_cut, most_tokens
 from zsc.metrics.item_files import each_value
 from zsc.metrics.score import Row, settings_of
 from zsc.tables.examples import Example, example_lines, heading, near_median
@@ -101,19 +101,18 @@ def examples_of(
     if not places:
         return []
     records = _records(said, {said.ids[example] for _, example in places})
-    most = most_tokens(said.folder.manifest())
     shown = [
         Example(
             records[said.ids[example]],
             said.seeds[seed],
             [row["response"] for row in rows],
             values[:, seed, example].tolist(),
-            [is_cut(row, most) for row in rows],
+            [is_cut(row) for row in rows],
         )
         for (seed, example), rows in zip(places, said.rows(settings, places), strict=True)
     ]
-    of, cut_at = int(np.isfinite(numbers).sum()), most if any(any(one.cut) for one in shown) else None
-    head = heading(len(shown), of, settings[-1], metric, median, len(settings) > 1, cut_at)
+    of, cut = int(np.isfinite(numbers).sum()), any(any(one.cut) for one in shown)
+    head = heading(len(shown), of, settings[-1], metric, median, len(settings) > 1, cut)
     texts = [printed(example_lines(one, metric, screen.width, screen.colour), screen.colour) for one in shown]
     return [printed(wrapped(head, screen.width), screen.colour), *texts]
 

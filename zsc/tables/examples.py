@@ -11,7 +11,7 @@ from rich.text import Text
 
 from zsc.data.record import Record
 from zsc.data.words import is_unspaced
-from zsc.generation.limit import ELLIPSIS
+from zsc.generation.ellipsis import ELLIPSIS, SHOWN
 from zsc.tables.lines import wrapped
 from zsc.tables.render import number
 from zsc.terminal import one_line
@@ -23,7 +23,7 @@ STYLES = ("bold red", "bold green")  # of what a knob takes away, and of what it
 @dataclass(frozen=True)
 class Example:
     """A ``record`` with its responses to ``seed``, off and on or, where there is but one setting, one; their ``values``
-    of the metric that it was chosen by; and which of them were ``cut`` by their limit, none by default."""
+    of the metric that it was chosen by; and which of them were ``cut``, none by default."""
 
     record: Record
     seed: int
@@ -52,25 +52,23 @@ def near_median(values: np.ndarray, count: int) -> tuple[list[tuple[int, int]], 
     return [(seed, example) for example, seed in chosen.items()], median
 
 
-def heading(
-    count: int, of: int, setting: str, metric: str, median: float, compared: bool, cut_at: int | None = None
-) -> str:
-    """Say which examples are shown: ``count`` of so many responses, chosen by their ``metric`` alone; and at how many
-    tokens responses among them were cut, if any were."""
+def heading(count: int, of: int, setting: str, metric: str, median: float, compared: bool, cut: bool = False) -> str:
+    """Say which examples are shown: ``count`` of so many responses, chosen by their ``metric`` alone; and what an
+    ellipsis means, where one of them was ``cut``."""
     what = "changed responses" if compared else "responses"
     how = f"whose change in {metric} is" if compared else f"whose {metric} is"
     shown = number(median, "+" if compared else "")
     return (
         f"{count} of the {of:,} {what} of {setting}, those {how} nearest to the median of them all, {shown}"
-        f" (examples=N shows N{'' if cut_at is None else f'; {ELLIPSIS} ends what was cut at {cut_at} tokens'}):"
+        f" (examples=N shows N{f'; {SHOWN}' if cut else ''}):"
     )
 
 
 def example_lines(example: Example, metric: str, width: int, colour: bool) -> list[Text]:
     """Return lines of at most ``width`` columns: what is answered, cut short, and the responses to it, whole.
 
-    Words that only one of two responses has are in colour, or else between asterisks; an ellipsis ends those that were
-    cut by their limit.
+    Words that only one of two responses has are in colour, or else between asterisks; an ellipsis ends those that did
+    not end by themselves.
     """
     off, *on = map(one_line, example.responses)
     marked = marks(off, on[0], colour) if on else [Text(off)]
