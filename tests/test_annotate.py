@@ -5,6 +5,7 @@ import io
 import json
 import re
 
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
@@ -12,7 +13,7 @@ from zsc.cli.main import main
 from zsc.data.record import Record, Turn
 from zsc.errors import ZscError
 from zsc.generation.folder import RunFolder
-from zsc.study.preference import agreement, merged, preference_rows, read_votes
+from zsc.study.preference import LeftOut, agreement, merged, preference_rows, read_votes
 from zsc.tables.annotation import QUESTIONS, draw_pairs, form, sheet
 
 NASTY = 'He said "</script><b>&amp;", ok;\u2028 fine'
@@ -22,18 +23,26 @@ OFF = {record.id: f"plain {record.id}" for record in RECORDS} | {"r3": "same", "
 ON = {record.id: f"steered {record.id}" for record in RECORDS} | {"r3": "same"}
 
 
-@pytest.fixture
-def run(tmp_path):
-    folder = RunFolder(tmp_path / "run")
-    settings = ["off", "my_knob(5)"]
-    folder.create("x: 1", {"identity": "abc", "settings": settings, "seeds": [0, 7]}, RECORDS)
+LONG = "r4"  # whose response with the knob did not end by itself
+LEFT = [record for record in RECORDS if record.id != "r3"]  # whose two responses differ
+
+
+def made(path, off=OFF, on=ON):
+    folder, settings = RunFolder(path), ["off", "my_knob(5)"]
+    manifest = {"identity": "abc", "settings": settings, "seeds": [0, 7]}
+    folder.create("x: 1", manifest, RECORDS)
     folder.write_rows(
-        {"setting": setting, "seed": seed, "id": i, "response": text, "tokens": 1, "nll": 1.0}
-        for setting, responses in zip(settings, (OFF, ON), strict=True)
+        {"setting": setting, "seed": seed, "id": i, "response": text, "ended": said is off or i != LONG}
+        for setting, said in zip(settings, (off, on), strict=True)
         for seed in (0, 7)
-        for i, text in responses.items()
+        for i, text in said.items()
     )
     return folder.path
+
+
+@pytest.fixture
+def run(tmp_path):
+    return made(tmp_path / "run")
 
 
 def exported(run, *arguments):
@@ -46,20 +55,36 @@ def rows_of(folder):
     return list(csv.DictReader((folder / "pairs.csv").open(encoding="utf-8", newline="")))
 
 
-def test_pairs_are_blind_shuffled_and_complete(run):
+def test_pairs_are_blind_shuffled_and_all_that_differ(run, capsys):
     folder = exported(run, "count=12")
+    out, err = capsys.readouterr()
+    assert out.startswith("11 pairs in ")
+    assert err.splitlines() == [
+        "left out: 1 of 12 examples, whose two responses are the same text; they count as ties",
+        "count=12: only 11 examples have two responses that differ; all are taken",
+    ]
     key, rows = json.loads((folder / "key.json").read_text()), rows_of(folder)
-    assert set(key["ids"].values()) == set(OFF) and list(key["ids"].values()) != list(OFF)
-    assert 2 <= sum(side == "A" for side in key["on_side"].values()) <= 10
+    assert set(key["ids"].values()) == set(OFF) - {"r3"} and sorted(key["ids"].values()) != list(key["ids"].values())
+    assert key["left_out"] == {"identical": 1, "examples": 12}
+    assert 2 <= sum(side == "A" for side in key["on_side"].values()) <= 9
     for row in rows:
         i, on = key["ids"][row["pair"]], key["on_side"][row["pair"]]
-        assert row[on] == ON[i] and row["AB".replace(on, "")] == OFF[i]
+        assert row[on] == ON[i] + "…" * (i == LONG) and row["AB".replace(on, "")] == OFF[i]
         assert row["context"] == "1: Hi.\n2: Yes?\n1: Go on." and row["knowledge"] == f"fact {i[1:]}"
         assert row["fluent"] == row["annotator"] == ""
-    assert [key["ids"][str(number)] for number in key["identical"]] == ["r3"]
     for file in ("pairs.csv", "form.html"):
         text = (folder / file).read_text()
         assert not any(word in text for word in ("my_knob", "secret", "on_side"))
+
+
+def test_nothing_is_said_of_what_is_not_left_out_and_nothing_drawn_where_all_is(tmp_path, capsys):
+    different = made(tmp_path / "different", on=ON | {"r3": "other"})
+    exported(different, "count=12")
+    assert capsys.readouterr().err == ""
+    same = made(tmp_path / "same", on=OFF)
+    assert main(["annotate", str(same)]) == 2
+    assert "my_knob(5) and off say the same to all 12 examples (seed=0)" in capsys.readouterr().err
+    assert not [*same.glob("annotation-*")]
 
 
 def test_the_form_holds_exactly_the_pairs_whatever_they_say(run):
@@ -86,8 +111,8 @@ def test_exporting_again_changes_nothing_and_never_overwrites_answers(run, capsy
 
 
 def test_the_draw_depends_on_its_seed_alone():
-    one, two = (draw_pairs(RECORDS, OFF, ON, 12, shuffle) for shuffle in (0, 1))
-    assert one == draw_pairs(RECORDS, OFF, ON, 12, 0) != two
+    one, two = (draw_pairs(LEFT, OFF, ON, 11, shuffle) for shuffle in (0, 1))
+    assert one == draw_pairs(LEFT, OFF, ON, 11, 0) != two
     assert sheet(one, ["fits"]) != sheet(two, ["fits"]) and form(one, ["fits"], "t") != form(two, ["fits"], "t")
 
 
@@ -125,8 +150,35 @@ def test_answers_become_rates_by_hand(run, capsys):
     # 2 tie: 2 * 4 * 2 / (6 * 5)
     assert fluent["alpha"] == pytest.approx(1 - (4 / 6) / (16 / 30))
     assert fits["preferred"] == 1 and fits["alpha"] is None and fits["unanswered"] == 3
+    # of 12 examples 1 is a tie by itself, the other 11 are taken to be as the pairs
+    assert fluent["overall"] == pytest.approx((11 * fluent["preferred"] + 0.5) / 12)
+    assert fits["overall"] == pytest.approx(11.5 / 12) and fits["overall_low"] < fits["overall"] < fits["overall_high"]
     assert main(["annotate", str(folder), f"answers={ann}"]) == 0
-    assert "my_knob(5) preferred to off, 4 pairs" in capsys.readouterr().out
+    assert "my_knob(5) preferred to off: of the 4 judged pairs" in (said := capsys.readouterr().out)
+    assert "the 1 of 12 examples whose two responses are the same text as ties" in said
+
+
+def test_pairs_of_earlier_versions_are_read_as_they_were(run, capsys):
+    folder = exported(run, "count=4", "questions=[fits]")
+    key = json.loads((folder / "key.json").read_text())
+    del key["left_out"]
+    (folder / "key.json").write_text(json.dumps(key | {"identical": [2]}))
+    ann = fill(folder, "ann", {"fits": {"1": "on", "2": "tie"}})
+    capsys.readouterr()
+    assert main(["annotate", str(folder), f"answers={ann}"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("my_knob(5) preferred to off, 4 pairs\n") and "overall" not in out and "0.750" in out
+
+
+def test_the_overall_rate_of_a_simulated_study_lies_in_its_interval():
+    # of examples 40% are ties by themselves; the knob wins 70% of the others, so 0.6 * 0.7 + 0.4 / 2 of all
+    rng, truth, hits = np.random.default_rng(0), 0.62, 0
+    for trial in range(200):
+        identical = int(rng.binomial(150, 0.4))
+        votes = {"fits": {("ann", str(pair)): "on" if rng.random() < 0.7 else "off" for pair in range(150 - identical)}}
+        (row,) = preference_rows(votes, 150 - identical, LeftOut(identical, 150), resamples=400, seed=trial)
+        hits += row["overall_low"] <= truth <= row["overall_high"]
+    assert 0.9 <= hits / 200 <= 0.99
 
 
 def test_agreement_is_that_of_a_published_example():

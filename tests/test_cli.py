@@ -54,7 +54,7 @@ def test_run_prints_off_on_and_the_difference_and_where_it_lies(tmp_path, quick)
     assert done.stdout.splitlines()[-1] == f"run: {folder.path.relative_to(tmp_path)}"
     rows = folder.rows()
     assert len(rows) == 6 * 2 * 2 and {tuple(row) for row in rows} == {
-        ("setting", "seed", "id", "response", "tokens", "nll")
+        ("setting", "seed", "id", "response", "tokens", "nll", "ended")
     }
     assert "strength: 5.0" in folder.config.read_text()
 

@@ -97,8 +97,14 @@ def test_latex_is_escaped_and_ruled(table):
         r"\caption{Title\_of it \textasciitilde{} \textbackslash{}w\textasciicircum{}}" in text
         and r"\label{tab:mine}" in text
     )
-    entries = [line.count(" & ") for line in body if line.endswith(r"\\")]
-    assert len(set(entries)) == 1 and len(entries) == 1 + 6
+    rows = [line.split(" & ") for line in body if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {len(row) for row in rows} == {4}  # setting, two metrics, responses without a value
+    assert [row[0] for row in rows if row[0]] == [r"\heading{setting}", *["off", "a(1)", r"b\_c(2)"] * 2]
+    assert [row[3] for row in rows[1::2]] == [r"2 \\"] * 3 + [r"1 \\"] * 3
+    assert rows[3][2] == r"6.000" and rows[4][2] == r"\interval{5.900,\,6.100}"
+    assert [line for line in body if "multicolumn" in line] == [
+        rf"\multicolumn{{4}}{{@{{}}l}}{{\itshape {label}}} \\" for label in "xy"
+    ]
 
 
 @pytest.mark.parametrize("name", group_options("table"))

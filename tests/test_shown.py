@@ -83,6 +83,14 @@ def test_an_example_at_a_width():
     assert alone.splitlines()[0] == "r1, seed 3: length 0.500" and alone.splitlines()[-1] == "  response   He said no."
 
 
+def test_an_ellipsis_ends_what_was_cut_and_is_no_changed_word():
+    record = Record("r1", (Turn("a", "First."),))
+    shown = example_lines(Example(record, 3, ["He said no", "He said"], [0, 1], [True, False]), "length", 40, False)
+    assert [line.plain for line in shown[-2:]] == ["  off   He said *no*…", "  on    He said"]
+    shown = example_lines(Example(record, 3, ["He said no", "He said no"], [0, 1], [False, True]), "length", 40, True)
+    assert [line.plain for line in shown[-2:]] == ["  off   He said no", "  on    He said no…"]
+
+
 def test_fields_of_a_task_stand_before_the_responses_and_controls_are_escaped():
     record = Record("r1", (), fields={"source": "A\x1b[31m b"})
     texts = ["x\x1b[2J\ny", "x\x07\u202ey"]
@@ -113,7 +121,7 @@ def scored(tmp_path):
     manifest = {"identity": "x", "settings": ["off", "on"], "seeds": [0, 1], "moves": {"on": ["length"]}}
     folder.create("{}", manifest, records)
     folder.write_rows(
-        {"setting": setting, "seed": seed, "id": record.id, "response": text, "tokens": 1, "nll": 1.0}
+        {"setting": setting, "seed": seed, "id": record.id, "response": text, "ended": len(text) < 9}
         for (setting, seed), texts in said.items()
         for record, text in zip(records, texts, strict=True)
     )
@@ -127,7 +135,8 @@ def test_what_changed_is_counted_and_the_median_shown_by_hand(scored):
         [[1, 2, 3], [1, 1, 1]],
         [[1, 4, 5], [2, 1, 5]],
     ]
-    assert said.texts(["on", "off"], [(1, 2), (0, 0)]) == [["=c d e f g", "c"], ["a", "a"]]
+    found = said.rows(["on", "off"], [(1, 2), (0, 0)])
+    assert [[row["response"] for row in rows] for rows in found] == [["=c d e f g", "c"], ["a", "a"]]
     page = scored.page(2, Screen(80, True))
     assert page.startswith("4 of 6 responses changed.")
     # changes of length where the response changed: 2, 2, 1, 4; their median is 2
@@ -136,7 +145,9 @@ def test_what_changed_is_counted_and_the_median_shown_by_hand(scored):
         "r1, seed 0: length 2.000 to 4.000",
         "r2, seed 0: length 3.000 to 5.000",
     ]
-    assert "  on         a b *c d*" in page and page.index("  on  ") < page.index("metric ")
+    assert "(examples=N shows N; … ends what was cut at the most tokens it may have)" in " ".join(page.split())
+    assert "  on         a b c *d e*…" in page and "  off        a b c\n" in page
+    assert "  on         a b *c d*\n" in page and page.index("  on  ") < page.index("metric ")
     assert "seed" not in scored.page(0, Screen(80, True))
 
 

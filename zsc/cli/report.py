@@ -18,4 +18,4 @@ def report(cfg: DictConfig) -> None:
     for line in written.verdicts:
         print(line)
     print(f"page: {written.page}")
-    print(f"plots: {written.plots}, each as PNG and SVG beside it")
+    print(f"plots: {written.plots}, each as PNG, SVG and PDF beside it")

@@ -7,17 +7,21 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
+
 from zsc.errors import ZscError
 from zsc.generation.batches import ReadBatches, SourcesExceedMemory
 from zsc.generation.cells import State, writing
 from zsc.generation.decoding import Decoding
-from zsc.generation.generate import Response, generate, responses
+from zsc.generation.ended import ended
+from zsc.generation.generate import decode, responses
 from zsc.generation.pieces import Piece, Task, claim, evenly, missing, pieces_of
 from zsc.generation.room import out_of_memory
 from zsc.generation.slots.loop import Batch, Loop, Said
 from zsc.generation.slots.sound import slots_fault, takes_slots
 from zsc.knobs import AdditiveKnob, Knob, apply
 from zsc.knobs.anatomy import is_causal
+from zsc.knobs.reading import Reading
 from zsc.knobs.stack import under
 from zsc.models.load import Loaded
 
@@ -207,8 +211,7 @@ class Filler:
 
     def _keep(self, said: Said, groups: Sequence[Sequence[Piece]]) -> None:
         rows, ids = self.batches.rows[said.batch.number], said.batch.ids
-        made = responses(said.reading, self.loaded.target_tokenizer, self.decoding, ids, said.tokens)
-        self._put(groups[said.job], rows, ids, made)
+        self._put(groups[said.job], rows, self._items(said.reading, ids, said.tokens))
 
     def _fill_by_batch(self, groups: Sequence[Sequence[Piece]]) -> None:
         """Fill the pieces one batch after the other, as many of them at a time as have room."""
@@ -223,12 +226,19 @@ class Filler:
         rows, reading = self.batches.batch(number)
         ids = [groups[0][0].task.cell.ids[i] for i in rows]
         jobs = [group[0].task.job for group in groups]
-        by_job = generate(reading, self.loaded.target_tokenizer, ids, jobs, self.decoding)
-        for group, made in zip(groups, by_job, strict=True):
-            self._put(group, rows, ids, made)
+        sequences = decode(reading, ids, jobs, self.decoding, self.loaded.target_tokenizer)
+        for group, own in zip(groups, sequences.chunk(len(jobs)), strict=True):
+            self._put(group, rows, self._items(reading, ids, own))
 
-    def _put(self, group: Sequence[Piece], rows: Sequence[int], ids: Sequence[str], made: Sequence[Response]) -> None:
-        items = {row: one.item(identity) for row, identity, one in zip(rows, ids, made, strict=True)}
+    def _items(self, reading: Reading, ids: Sequence[str], sequences: torch.Tensor) -> list[dict[str, Any]]:
+        """Return what a cell holds of the responses that ``sequences`` (rows, 1 + length) of token ids are."""
+        tokenizer = self.loaded.target_tokenizer
+        made = responses(reading, tokenizer, self.decoding, ids, sequences)
+        whole = ended(sequences, self.decoding, reading.model, tokenizer)
+        return [{**one.item(i), "ended": end} for i, one, end in zip(ids, made, whole, strict=True)]
+
+    def _put(self, group: Sequence[Piece], rows: Sequence[int], made: Sequence[dict[str, Any]]) -> None:
+        items = dict(zip(rows, made, strict=True))
         for piece in group:
             self.watcher.advance(piece.put(items))
 

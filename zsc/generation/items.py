@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 FIELDS = {"id", "response", "tokens", "nll"}
+LATER = {"ended"}  # which items of earlier versions lack
 CHECK = "check"
 
 
@@ -26,7 +27,7 @@ def whole(content: bytes, ids: Sequence[str]) -> list[dict[str, Any]]:
             break
         if not line.endswith(b"\n") or not isinstance(item, dict) or item.pop(CHECK, None) != _check(item):
             break
-        if set(item) != FIELDS or item["id"] != identity:
+        if set(item) - LATER != FIELDS or item["id"] != identity:
             break
         items.append(item)
     return items

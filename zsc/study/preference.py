@@ -4,6 +4,7 @@ import csv
 import io
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ from zsc.tables.annotation import ANSWERS
 WORTH = {"on": 1.0, "tie": 0.5, "off": 0.0}
 
 Votes = dict[str, dict[tuple[str, str], str]]  # of each question, by annotator and pair: on, off or tie
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """How many of the ``examples`` of a run had ``identical`` responses, and are in no pair."""
+
+    identical: int
+    examples: int
 
 
 def read_votes(file: Path, sides: Mapping[str, str], questions: Sequence[str]) -> Votes:
@@ -84,12 +93,20 @@ def merged(sheets: Mapping[Path, Votes]) -> Votes:
 
 
 def preference_rows(
-    votes: Votes, pairs: int, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+    votes: Votes,
+    pairs: int,
+    left_out: LeftOut | None = None,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Return a row per question: how often the knob's response is preferred, a tie counting half [D].
 
-    The interval resamples pairs, all answers to a pair kept together. ``p`` is that of the exact two-sided sign test
-    on the pairs whose answers have a majority. ``alpha`` is Krippendorff's, nominal; None where it is not defined: with
+    ``preferred`` is the rate among the pairs, which all differ. ``overall``, where it is known what was ``left_out``,
+    is that of all examples: with a share q of identical responses, which are ties, (1 - q) preferred + q / 2 [D].
+    The interval resamples pairs, all answers to a pair kept together, and for ``overall`` the share as well, as that
+    of a sample of examples. ``p`` is that of the exact two-sided sign test on the pairs whose answers have a majority,
+    which ties do not change. ``alpha`` is Krippendorff's, nominal, among the pairs; None where it is not defined: with
     one annotator, or when all answers are the same.
     """
     from scipy.stats import binomtest
@@ -101,10 +118,18 @@ def preference_rows(
             by_pair.setdefault(pair, []).append(vote)
         row: dict[str, Any] = {"question": question, "preferred": None, "low": None, "high": None}
         sums = np.array([[sum(WORTH[vote] for vote in pair_votes), len(pair_votes)] for pair_votes in by_pair.values()])
+        if left_out is not None:
+            row |= {"overall": None, "overall_low": None, "overall_high": None}
         if len(sums):
             totals = np.concatenate([weights @ sums for weights in bootstrap_weights(len(sums), resamples, seed)])
-            low, high = interval(totals[:, 0] / totals[:, 1], confidence)
-            row |= {"preferred": float(sums[:, 0].sum() / sums[:, 1].sum()), "low": low, "high": high}
+            rate, rates = float(sums[:, 0].sum() / sums[:, 1].sum()), totals[:, 0] / totals[:, 1]
+            low, high = interval(rates, confidence)
+            row |= {"preferred": rate, "low": low, "high": high}
+            if left_out is not None:
+                share = left_out.identical / left_out.examples
+                shares = np.random.default_rng(seed).binomial(left_out.examples, share, len(rates)) / left_out.examples
+                low, high = interval(with_ties(rates, shares), confidence)
+                row |= {"overall": with_ties(rate, share), "overall_low": low, "overall_high": high}
         leaning = [statistics.mean(WORTH[vote] for vote in pair_votes) - 0.5 for pair_votes in by_pair.values()]
         won, lost = sum(lean > 0 for lean in leaning), sum(lean < 0 for lean in leaning)
         annotators = {annotator for annotator, _ in answers}
@@ -119,6 +144,11 @@ def preference_rows(
         }
         rows.append(row)
     return rows
+
+
+def with_ties(rate: Any, share: Any) -> Any:
+    """Return the ``rate`` of preference, numbers or arrays, where a ``share`` of examples beside are ties."""
+    return (1 - share) * rate + share / 2
 
 
 def agreement(answers: Mapping[tuple[str, str], str]) -> float | None:

@@ -12,6 +12,7 @@ from zsc.errors import ZscError, first_line, suggestion
 from zsc.files import write_atomic
 from zsc.generation.attended import Attended, attended
 from zsc.generation.cells import canonical, writing
+from zsc.generation.ellipsis import SHOWN, as_shown, is_cut
 from zsc.generation.folder import RunFolder
 from zsc.metrics import METRICS, described
 from zsc.metrics.responses import read_responses
@@ -57,9 +58,8 @@ def report(paths: Sequence[Path], options: ReportOptions, watch: Watch) -> Repor
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
         for plot in plots:
-            svg, png = plot.files
-            write_atomic(output / f"{plot.name}.svg", svg)
-            write_atomic(output / f"{plot.name}.png", png)
+            for ending, content in plot.files.items():
+                write_atomic(output / f"{plot.name}.{ending}", content)
         write_atomic(output / PAGE, page(title(groups), groups, curves, planes, examples))
     return Report(output / PAGE, len(plots), [f"{group.title}: {verdict(group)}" for group in groups])
 
@@ -128,15 +128,17 @@ def examples_of(
     records = folder.records()
     cells = read_responses(folder, records, [off, setting], [seed])
     drawn = random.Random(options.shuffle).sample(range(len(records)), min(options.examples, len(records)))
-    without, responses = (
-        {row["id"]: row["response"] for row in folder.rows_at(cells[name, seed].begins[drawn].tolist())}
-        for name in (off, setting)
+    without, rows = (
+        {row["id"]: row for row in folder.rows_at(cells[name, seed].begins[drawn].tolist())} for name in (off, setting)
     )
+    responses = {identity: row["response"] for identity, row in rows.items()}
     measured, note = measure(run, setting, records, responses, options.attention, watch)
     items = [
-        Example(records[i], without[records[i].id], responses[records[i].id], measured.get(records[i].id))
-        for i in drawn
+        Example(records[i], as_shown(without[one]), as_shown(rows[one]), measured.get(one))
+        for i, one in ((i, records[i].id) for i in drawn)
     ]
+    if any(is_cut(row) for own in (without, rows) for row in own.values()):
+        note = f"{SHOWN}. {note}".rstrip()
     return Examples(setting, seed, items, note)
 
 

@@ -35,7 +35,7 @@ class Result:
 
     @cached_property
     def responses(self) -> pandas.DataFrame:
-        """The responses: setting, seed, id, response, tokens and nll, one row each."""
+        """The responses: setting, seed, id, response, tokens, nll and whether it ended by itself, one row each."""
         import pandas
 
         return pandas.DataFrame(self.folder.rows())

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from zsc.data import jsonl
 from zsc.data.record import Record, parse_record
+from zsc.generation.ellipsis import is_cut
 from zsc.generation.folder import RunFolder
 from zsc.metrics.item_files import each_value
 from zsc.metrics.score import Row, settings_of
@@ -54,17 +55,17 @@ class Said:
                 found[settings.index(setting), seeds[seed], numbers[identity]] = value
         return found
 
-    def texts(self, settings: Sequence[str], places: Sequence[tuple[int, int]]) -> list[list[str]]:
-        """Return the responses of ``settings`` at each of ``places`` (seed, example)."""
-        wanted = {(name, self.seeds[seed], self.ids[example]): "" for seed, example in places for name in settings}
-        lacking = set(wanted)
+    def rows(self, settings: Sequence[str], places: Sequence[tuple[int, int]]) -> list[list[dict[str, Any]]]:
+        """Return the generations of ``settings`` at each of ``places`` (seed, example)."""
+        wanted = [[(name, self.seeds[seed], self.ids[example]) for name in settings] for seed, example in places]
+        lacking, found = {key for keys in wanted for key in keys}, dict[tuple[str, int, str], dict[str, Any]]()
         for _, row in self.folder.each_row():
             if (key := (row["setting"], row["seed"], row["id"])) in lacking:
-                wanted[key] = row["response"]
+                found[key] = row
                 lacking.remove(key)
                 if not lacking:
                     break
-        return [[wanted[name, self.seeds[seed], self.ids[example]] for name in settings] for seed, example in places]
+        return [[found[key] for key in keys] for keys in wanted]
 
 
 def _places(names: Sequence[Name]) -> dict[Name, int]:
@@ -101,11 +102,17 @@ def examples_of(
         return []
     records = _records(said, {said.ids[example] for _, example in places})
     shown = [
-        Example(records[said.ids[example]], said.seeds[seed], texts, values[:, seed, example].tolist())
-        for (seed, example), texts in zip(places, said.texts(settings, places), strict=True)
+        Example(
+            records[said.ids[example]],
+            said.seeds[seed],
+            [row["response"] for row in rows],
+            values[:, seed, example].tolist(),
+            [is_cut(row) for row in rows],
+        )
+        for (seed, example), rows in zip(places, said.rows(settings, places), strict=True)
     ]
-    of = int(np.isfinite(numbers).sum())
-    head = heading(len(shown), of, settings[-1], metric, median, len(settings) > 1)
+    of, cut = int(np.isfinite(numbers).sum()), any(any(one.cut) for one in shown)
+    head = heading(len(shown), of, settings[-1], metric, median, len(settings) > 1, cut)
     texts = [printed(example_lines(one, metric, screen.width, screen.colour), screen.colour) for one in shown]
     return [printed(wrapped(head, screen.width), screen.colour), *texts]
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from zsc.data.record import Record
 from zsc.data.words import is_unspaced
+from zsc.generation.ellipsis import ELLIPSIS, SHOWN
 from zsc.tables.lines import wrapped
 from zsc.tables.render import number
 from zsc.terminal import one_line
@@ -21,13 +22,14 @@ STYLES = ("bold red", "bold green")  # of what a knob takes away, and of what it
 
 @dataclass(frozen=True)
 class Example:
-    """A ``record`` with its responses to ``seed``, off and on or, where there is but one setting, one; and their
-    ``values`` of the metric that it was chosen by."""
+    """A ``record`` with its responses to ``seed``, off and on or, where there is but one setting, one; their ``values``
+    of the metric that it was chosen by; and which of them were ``cut``, none by default."""
 
     record: Record
     seed: int
     responses: Sequence[str]
     values: Sequence[float]
+    cut: Sequence[bool] = (False, False)
 
 
 def near_median(values: np.ndarray, count: int) -> tuple[list[tuple[int, int]], float]:
@@ -50,24 +52,27 @@ def near_median(values: np.ndarray, count: int) -> tuple[list[tuple[int, int]], 
     return [(seed, example) for example, seed in chosen.items()], median
 
 
-def heading(count: int, of: int, setting: str, metric: str, median: float, compared: bool) -> str:
-    """Say which examples are shown: ``count`` of so many responses, chosen by their ``metric`` alone."""
+def heading(count: int, of: int, setting: str, metric: str, median: float, compared: bool, cut: bool = False) -> str:
+    """Say which examples are shown: ``count`` of so many responses, chosen by their ``metric`` alone; and what an
+    ellipsis means, where one of them was ``cut``."""
     what = "changed responses" if compared else "responses"
     how = f"whose change in {metric} is" if compared else f"whose {metric} is"
     shown = number(median, "+" if compared else "")
     return (
         f"{count} of the {of:,} {what} of {setting}, those {how} nearest to the median of them all, {shown}"
-        " (examples=N shows N):"
+        f" (examples=N shows N{f'; {SHOWN}' if cut else ''}):"
     )
 
 
 def example_lines(example: Example, metric: str, width: int, colour: bool) -> list[Text]:
     """Return lines of at most ``width`` columns: what is answered, cut short, and the responses to it, whole.
 
-    Words that only one of two responses has are in colour, or else between asterisks.
+    Words that only one of two responses has are in colour, or else between asterisks; an ellipsis ends those that did
+    not end by themselves.
     """
     off, *on = map(one_line, example.responses)
     marked = marks(off, on[0], colour) if on else [Text(off)]
+    marked = [text.append(ELLIPSIS * was_cut) for text, was_cut in zip(marked, example.cut, strict=False)]
     numbers = " to ".join(number(value, "") for value in example.values)
     context, names = dict(answered(example.record)), ["off", "on"] if on else ["response"]
     indent = 2 + max(map(len, [*context, *names])) + 2

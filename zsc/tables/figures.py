@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -28,7 +28,7 @@ ON_PAGE = {INK: "currentColor", DIM: "var(--dim)", LINE: "var(--line)", PAPER: "
 STYLE: list[Any] = [
     "default",
     {
-        "svg.fonttype": "none", "svg.hashsalt": "zsc", "font.size": 10, "axes.titlesize": 10.5,
+        "svg.fonttype": "none", "svg.hashsalt": "zsc", "pdf.fonttype": 42, "font.size": 10, "axes.titlesize": 10.5,
         "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": DIM, "axes.labelcolor": DIM,
         "axes.titlecolor": INK, "text.color": INK, "xtick.color": DIM, "ytick.color": DIM, "axes.grid": True,
         "axes.axisbelow": True, "grid.color": LINE, "grid.linewidth": 0.6, "axes.titlelocation": "left",
@@ -36,6 +36,8 @@ STYLE: list[Any] = [
         "legend.fontsize": 9.5, "text.parse_math": False,
     },
 ]  # fmt: skip
+
+Files = Mapping[str, str | bytes]  # by ending
 
 
 @contextmanager
@@ -68,9 +70,16 @@ def svg_of(figure: Figure) -> str:
     return visible(out.getvalue())
 
 
-def files_of(figure: Figure) -> tuple[str, bytes]:
-    """Return ``figure`` as SVG and as PNG, to stand on white by themselves."""
-    picture = io.BytesIO()
-    svg = svg_of(figure).replace("'DejaVu Sans'", "'DejaVu Sans', sans-serif")
-    figure.savefig(picture, format="png", dpi=200, metadata={"Software": None})
-    return svg, picture.getvalue()
+def files_of(figure: Figure) -> Files:
+    """Return ``figure`` as SVG, PNG and PDF, to stand on white by themselves, the same bytes whenever it is drawn."""
+    return {
+        "svg": svg_of(figure).replace("'DejaVu Sans'", "'DejaVu Sans', sans-serif"),
+        "png": _saved(figure, format="png", dpi=200, metadata={"Software": None}),
+        "pdf": _saved(figure, format="pdf", metadata=dict.fromkeys(("CreationDate", "Creator", "Producer"))),
+    }
+
+
+def _saved(figure: Figure, **how: Any) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, **how)
+    return out.getvalue()

@@ -6,15 +6,12 @@ from typing import Any
 
 from zsc.metrics.resampling import holm
 from zsc.metrics.score import Row, difference, settings_of
+from zsc.tables import latex
 from zsc.tables.render import ALPHA, code_span, entry, markdown_text, number, numbered, render, star
 from zsc.terminal import one_line
 
 ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 NUMBERS = ("value", "low", "high", "n", "seeds", "dropped")
-LATEX_ESCAPES = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
-)
 TESTS = ("value", "low", "high", "p", "p_holm", "p_bootstrap", "effect")
 
 
@@ -177,29 +174,30 @@ def _markdown(table: PaperTable) -> str:
 
 
 def _latex(table: PaperTable) -> str:
-    import pandas
-
-    rows = _unpublished(wide_rows(table, intervals=True))
-    rows = [{key: one_line(value) for key, value in row.items()} for row in rows]
-    styled = pandas.DataFrame(rows).style.hide(axis="index")
-    escaped = styled.format(_latex_entry).format_index(escape="latex", axis=1)
-    caption = latex_text(table.title)
-    text = escaped.to_latex(hrules=True, caption=caption, label=f"tab:{table.name}", position_float="centering")
-    notes = [latex_text(note) for note in (*table.notes, *table.published_lines)]
-    below = "\n".join([r"\par\smallskip\footnotesize", *(rf"{note}\par" for note in notes), r"\end{table}"])
-    comments = map(one_line, (*table.provenance, *(table.signatures[metric] for metric in table.shown)))
-    head = [r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}", *(f"% {line}" for line in comments)]
-    return "\n".join([*head, text.rstrip().removesuffix(r"\end{table}") + below])
-
-
-def latex_text(text: str) -> str:
-    """Return ``text`` for LaTeX, on one line."""
-    return one_line(text).translate(LATEX_ESCAPES)
+    groups = [
+        latex.Group(one.label, {setting: _latex_entries(table, one, setting) for setting in one.settings})
+        for one in table.sections
+    ]
+    notes, columns = [*table.notes, *table.published_lines], list(table.shown)
+    if any(line["dropped"] != "0" for line in wide_rows(table, intervals=False)):
+        columns.append("dropped")
+    else:
+        notes[0] += " No response was dropped."
+        groups = [latex.Group(one.label, {name: own[:-1] for name, own in one.lines.items()}) for one in groups]
+    comments = [*table.provenance, *(table.signatures[metric] for metric in table.shown)]
+    return latex.latex(latex.Content(table.name, table.title, columns, groups, notes, comments))
 
 
-def _latex_entry(value: str) -> str:
-    """Return an entry for LaTeX; what the end of the line before would take for its argument is kept from it."""
-    return "{}" * value.startswith(("[", "*")) + latex_text(value)
+def _latex_entries(table: PaperTable, section: Section, setting: str) -> list[latex.Entry]:
+    """Return the entries of ``setting``, last of them how many responses have no value."""
+    entries, dropped = [], 0
+    for metric in table.shown:
+        row, change = section.find(setting, metric), section.change(setting, metric)
+        whole = entry(None if row is None else asdict(row), signed=False)
+        value, _, interval = whole.partition(" [")
+        entries.append(latex.Entry(value, interval.removesuffix("]"), star(None if change is None else change.p_holm)))
+        dropped += 0 if row is None else row.dropped
+    return [*entries, latex.Entry(str(dropped))]
 
 
 STYLES = {

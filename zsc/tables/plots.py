@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from zsc.metrics import described
 from zsc.tables.curves import Frontier, Point, Scores, Series, Spot, points, with_direction
-from zsc.tables.figures import DIM, INK, PAPER, STYLES, drawing, files_of, for_page, svg_of
+from zsc.tables.figures import DIM, INK, PAPER, STYLES, Files, drawing, files_of, for_page, svg_of
 
 if TYPE_CHECKING:
     from zsc.knobs import Dose
@@ -69,8 +69,8 @@ def curve_svg(curves: Curves, metric: str, small: bool, name: str) -> str:
         return for_page(svg_of(figure), name, describe_curves(curves, metric))
 
 
-def curve_files(curves: Curves) -> tuple[str, bytes]:
-    """Return the panels of all metrics as one figure with a legend: SVG and PNG."""
+def curve_files(curves: Curves) -> Files:
+    """Return the panels of all metrics as one figure with a legend."""
     with drawing():
         columns = min(len(curves.metrics), 2)
         rows = math.ceil(len(curves.metrics) / columns)
@@ -90,8 +90,8 @@ def plane_svg(plane: Plane, name: str) -> str:
         return for_page(svg_of(figure), name, describe_plane(plane))
 
 
-def plane_files(plane: Plane) -> tuple[str, bytes]:
-    """Return the frontier with a legend and the names of its numbers: SVG and PNG."""
+def plane_files(plane: Plane) -> Files:
+    """Return the frontier with a legend and the names of its numbers."""
     with drawing():
         named = [f"{number}  {spot.setting}" for number, spot in enumerate(plane.frontier.front, start=1)]
         handles = [_handle(i, label) for i, label in dict.fromkeys(plane.styles.values())]

@@ -1,7 +1,7 @@
 """A page about finished runs: curves, trade-offs, tables, examples and how it was made."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,14 @@ SHAPES = {  # of matplotlib's markers, as SVG
 @dataclass(frozen=True)
 class Plot:
     """A figure: ``panels`` for the page (SVG, whether it is small), its ``legend`` (style, label) of the ``kind`` of
-    knob, and as ``files`` SVG and PNG."""
+    knob, and ``files`` by their endings."""
 
     name: str
     kind: str
     panels: Sequence[tuple[str, bool]]
     legend: Sequence[tuple[int, str]]
     caption: str
-    files: tuple[str, bytes]
+    files: Mapping[str, str | bytes]
 
 
 def curve_plots(group: Group, prefix: str) -> list[Plot]:
@@ -152,7 +152,7 @@ def verdict(group: Group) -> str:
 
 @dataclass(frozen=True)
 class Example:
-    """A record with its responses, and where attention lay, if that was measured."""
+    """A record with its responses as they are shown, and where attention lay, if that was measured."""
 
     record: Record
     off: str
@@ -163,7 +163,7 @@ class Example:
 @dataclass(frozen=True)
 class Examples:
     """``items`` of the responses of ``setting`` and of the model without knobs drawn with ``seed``; ``note`` says what
-    a reader must know of their attention."""
+    a reader must know of them and of their attention."""
 
     setting: str
     seed: int
