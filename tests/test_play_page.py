@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-pytest.importorskip("gradio")
 pytest.importorskip("selenium")
 
 from selenium import webdriver
@@ -18,6 +17,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.processes import start
+from zsc.install import problem, requirements
+
+if lacking := [found for one in requirements("play") if (found := problem(one))]:
+    pytest.skip(f"no page: {', '.join(lacking)}", allow_module_level=True)
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PATIENCE = 120  # seconds
