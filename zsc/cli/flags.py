@@ -114,9 +114,7 @@ def _check_flag(word: str, following: str) -> None:
     if name in REPLACING:
         raise ZscError(f"{name} would replace all options of zsc: --config-dir FOLDER adds yours to them.")
     if name in COMPLETING:
-        raise ZscError(
-            f"no flag '{name}': zsc completion bash, zsh or fish prints what completes commands and options."
-        )
+        raise ZscError(f"no flag '{name}': zsc completion bash, zsh or fish prints what completes words.")
     if name not in FLAGS | VALUED:
         value = "" if "=" in following or following.startswith("-") else following
         form = as_option(word, value) or f"{name.lstrip('-')}=VALUE"

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from zsc.cli.groups import group_options
 from zsc.configs import CONFIGS
 
-COMMANDS = ("init", "run", "sweep", "work", "plan", "tune", "table", "report", "runs", "show", "score", "annotate", "ls",
-            "data", "doctor", "train", "bench", "completion")  # fmt: skip
+COMMANDS = ("init", "run", "sweep", "work", "plan", "tune", "table", "report", "runs", "show", "score", "annotate",
+            "ls", "data", "doctor", "train", "bench", "completion")  # fmt: skip
 ALIASES = {"help": "--help", "version": "--version", "-V": "--version", "-h": "--help"}
 ENTRY = re.compile(r"(?P<indent> *)(?:- )?(?P<key>[\w ]+):(?: (?P<value>[^#]*?))?(?: *# *(?P<says>.*))?")
 GOES_ON = re.compile(r" {4,}# *(.*)")  # a comment that goes on in the next line

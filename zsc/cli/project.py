@@ -9,7 +9,7 @@ from typing import Any
 
 from zsc.cli.check import check_overrides
 from zsc.cli.compose import PROJECT, UNREAD
-from zsc.cli.expand import expand
+from zsc.cli.expand import contract, expand
 from zsc.cli.groups import GROUPS, LAUNCHED
 from zsc.cli.words import PLAIN, RESERVED, quoted
 from zsc.data.files import read_text
@@ -38,9 +38,10 @@ def defaults(command: str, overrides: Sequence[str], folder: Path | None) -> tup
     given |= {"knob"} if command == "table" else set()
     with naming():
         words = [word for word in words_of(read_text(PROJECT)) if not any(_within(word, key) for key in given)]
-        if words:
-            say(f"{PROJECT}: {shlex.join(words)}")
-        return expand(words, several=False, folder=folder), own
+        words = expand(words, several=False, folder=folder)
+    if words:
+        say(f"{PROJECT}: {shlex.join(contract(words))}")
+    return words, own
 
 
 def _key(word: str) -> str:

@@ -14,10 +14,12 @@ SAMPLE = 200  # rows that are looked at for the shape of values
 NAMED, HINTED, SHAPED = 3, 2, 2  # what a name counts that is one of a field's, or has one in it; a shape that tells
 AHEAD = 3  # by how much a task must be before the next one to be certain
 LETTERS = 6  # of a word, where there are no spaces
-LANGUAGES = tuple(
-    "en de fr es pt nl sv da nb nn fi pl cs ru uk ro hu tr ar he hi zh ja ko vi el bg et lv lt sl sk hr sr ca it"
-    " english german french spanish portuguese dutch swedish russian chinese japanese arabic italian polish".split()
-)
+LANGUAGES = (
+    "en", "de", "fr", "es", "pt", "nl", "sv", "da", "nb", "nn", "fi", "pl", "cs", "ru", "uk", "ro", "hu", "tr", "ar",
+    "he", "hi", "zh", "ja", "ko", "vi", "el", "bg", "et", "lv", "lt", "sl", "sk", "hr", "sr", "ca", "it", "english",
+    "german", "french", "spanish", "portuguese", "dutch", "swedish", "russian", "chinese", "japanese", "arabic",
+    "italian", "polish",
+)  # fmt: skip
 TOPIC = ("topic", "subject", "domain", "category", "genre")
 ID = ("id", "uid", "guid", "key", "nr", "no", "number", "index")
 REPLY = ("reference", "response", "reply", "target", "gold", "output", "completion", "label", "answer", "expected")
@@ -25,7 +27,7 @@ REPLY = ("reference", "response", "reply", "target", "gold", "output", "completi
 
 @dataclass(frozen=True)
 class Slot:
-    """A ``field`` that a task reads: ``names`` its column may have, the ``shape`` of its values, and what it ``says``."""
+    """A ``field`` that a task reads: ``names`` of its column, the ``shape`` of its values, and what it ``says``."""
 
     field: str
     names: tuple[str, ...]
@@ -46,8 +48,8 @@ TASKS: Mapping[str, tuple[Slot, ...]] = {
     "dialogue": (
         Slot(
             "history",
-            ("history", "dialog", "dialogue", "conversation", "turns", "utterances", "messages", "message", "chat", "talk",
-             "context", "prompt", "instruction", "input", "question", "query", "post"),
+            ("history", "dialog", "dialogue", "conversation", "turns", "utterances", "messages", "message", "chat",
+             "talk", "context", "prompt", "instruction", "input", "question", "query", "post"),
             "turns", "what was said before the response", True,
         ),
         Slot(
@@ -108,16 +110,25 @@ class Column:
             return "number"
         spoken = [lines(str(value)) for value in self.values]
         several = [one for one in spoken if len(one) > 1]
-        return "lines" if len(several) * 2 > of and median(map(words, sum(several, []))) <= 40 else "text"
+        short = bool(several) and median(words(line) for one in several for line in one) <= 40
+        return "lines" if len(several) * 2 > of and short else "text"
 
     @cached_property
     def words(self) -> float:
         """How many words a value has, the median."""
         return median(words(str(value)) for value in self.values)
 
+    @property
+    def counts(self) -> bool:
+        """Whether all values are whole numbers."""
+        return all(re.fullmatch(r"\d+", str(value)) for value in self.values)
+
     def fits(self, shape: str) -> int:
         """Say how well the values have a ``shape``: SHAPED and more tells it, below 0 excludes it."""
-        text, questions = self.kind in ("text", "lines"), sum(str(one).rstrip()[-1:] in "?？" for one in self.values)
+        text, questions = (
+            self.kind in ("text", "lines"),
+            sum(str(one).rstrip()[-1:] in "?\uff1f" for one in self.values),
+        )
         asked = questions * 5 > len(self.values) * 3
         some = len({str(value) for value in self.values})
         found = {
@@ -126,7 +137,7 @@ class Column:
             "question": -9 if not text else 3 if asked else 0,
             "text": -9 if self.kind == "number" else int(self.words >= 3 and not asked),
             "any": 0 if asked else 1,
-            "id": SHAPED if self.distinct and self.kind in ("number", "text") and self.words <= 2 else -9,
+            "id": -9 if not self.distinct or self.words > 2 else SHAPED if self.counts else 0,
             "topic": SHAPED if text and self.words <= 4 and some * 3 <= len(self.values) else 0,
         }
         return found[shape]

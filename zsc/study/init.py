@@ -1,4 +1,4 @@
-"""zsc.yaml for a table of one's own: which column is what is guessed, asked where somebody answers, and written down."""
+"""zsc.yaml for a table of one's own: which column is what is guessed, asked about on a terminal, and written down."""
 
 import json
 import re
@@ -14,11 +14,11 @@ from zsc.errors import ZscError, suggestion
 from zsc.files import refuse_link, write_atomic
 from zsc.study.watch import Watch
 from zsc.tables.lines import printed, wrapped
+from zsc.terminal import screen
 
 FILE = Path("zsc.yaml")
 MANY = 200  # rows from which on a sample of so many is taken
-EXAMPLE = 70  # characters of a value that are shown
-ELSE = "any other word"
+LEAST = 20  # characters of a value that are shown at least
 NONE = "-"  # the answer that leaves a field out
 BARE = re.compile(r"[A-Za-z_./][\w./-]*", re.ASCII)
 WORDS = {"true", "false", "null", "yes", "no", "on", "off", "nan", "inf", "y", "n"}  # that YAML takes for no texts
@@ -67,14 +67,13 @@ def init(options: InitOptions, watch: Watch, ask: Ask | None = None) -> list[str
     try:
         load(str(table.file), columns, turns)
     except ZscError as error:
-        raise ZscError(
-            f"{error} Nothing was written: say what is what with task=NAME and columns.FIELD=NAME."
-        ) from error
+        right = "say what is what with task=NAME and columns.FIELD=NAME, or mend the file"
+        raise ZscError(f"{error} Nothing was written: {right}.") from error
     write_atomic(FILE, text(table, options.model, found, columns, turns))
     if options.model == "mini" and found.task in MODELS:
         watch.say(
-            f"model: mini is small and was trained on dialogue alone; for {words(found.task)} name one that can do it in"
-            f" {FILE}, such as model: {MODELS[found.task]}"
+            f"model: mini is small and was trained on dialogue alone; for {words(found.task)} name one that can do it"
+            f" in {FILE}, such as model: {MODELS[found.task]}"
         )
     return next_commands(found)
 
@@ -120,8 +119,8 @@ def described(table: Table, found: Guess) -> list[str]:
     lines = [f"{table.file}: {table.rows:,} rows; task: {words(found.task)}{sure}"]
     size = max(map(len, found.columns))
     for name, column in found.columns.items():
-        how = "  (a guess)" if name in found.unsure else ""
-        lines.append(f"  {name:<{size}}  {column}{how}: {example(table, column)}")
+        how = ", a guess" if name in found.unsure else ""
+        lines.append(with_example(f"  {name:<{size}}  {column}{how}: ", table, column))
     if others := left(table, found):
         lines.append(f"  not read: {', '.join(others)}")
     if found.unsure:
@@ -135,14 +134,13 @@ def left(table: Table, found: Guess) -> list[str]:
     return [name for name in table.names if name not in heads]
 
 
-def example(table: Table, name: str) -> str:
-    """Return the first value of a column, cut short."""
+def with_example(text: str, table: Table, name: str) -> str:
+    """Return ``text`` and the first value of a column, cut to the width of the terminal."""
     values = [column.values[0] for column in table.columns if column.name == name]
-    shown = (
-        "-" if not values else values[0] if isinstance(values[0], str) else json.dumps(values[0], ensure_ascii=False)
-    )
-    shown = " ".join(shown.split())
-    return shown if len(shown) <= EXAMPLE else f"{shown[: EXAMPLE - 2]} …"
+    value = values[0] if values else "-"
+    shown = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)).split())
+    room = max(screen().width - len(text), LEAST)
+    return text + (shown if len(shown) <= room else f"{shown[: room - 2]} …")
 
 
 def answered(
@@ -152,7 +150,7 @@ def answered(
     watch.say(f"{table.file}: {table.rows:,} rows; its columns, each with the first value:")
     size = max(len(column.name) for column in table.columns)
     for number, column in enumerate(table.columns, start=1):
-        watch.say(f"  {number}  {column.name:<{size}}  {example(table, column.name)}")
+        watch.say(with_example(f"  {number}  {column.name:<{size}}  ", table, column.name))
     task = options.task or (best.task if best else None)
     if best is None or not best.certain:
         task = choice(ask, f"Which task is it for: {', '.join(TASKS)}?", task, TASKS, watch)
@@ -173,6 +171,8 @@ def answered(
     found = replace(found, columns=ordered(task, chosen), unsure=(), certain=True)
     if not has_needed(found):
         raise ZscError(f"no column is left for all that {words(task)} needs. Repeat the command.")
+    for line in described(table, found)[1:]:
+        watch.say(line)
     return found
 
 
@@ -219,8 +219,8 @@ def text(table: Table, model: str, found: Guess, columns: Mapping[str, str | Non
         ("metrics", "[length, repetition]", "names or groups that `zsc ls` lists"),
     ]
     head = (
-        f"The options of zsc in this folder. `zsc run`, `zsc data` and all other commands that have a model and a dataset"
-        f" read them before their own words, which go first; config=none leaves this file out."
+        "The options of zsc in this folder. `zsc run`, `zsc data` and all other commands that have a model and a"
+        " dataset read them; their own words go first, and config=none leaves this file out."
     )
     unread = left(table, found)
     size = max(len(f"{key}: {value}") for key, value, _ in [*lines, *more])

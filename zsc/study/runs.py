@@ -1,6 +1,7 @@
 """The runs in a folder, newest first, as their small files tell: no model is loaded, and no response is read."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -11,13 +12,15 @@ import yaml
 
 from zsc.errors import ZscError, suggestion
 from zsc.metrics.score import Row, difference, settings_of
-from zsc.tables.runs import DONE, Listed
+from zsc.tables.runs import DONE, NOT_SCORED, Listed
 from zsc.tables.summary import main_metric, strongest
 
 RUNS = "runs"  # where runs lie
 MANIFEST = "manifest.json"
 OWN = (MANIFEST, "records.jsonl", "generations.jsonl", "scores.json")  # files by which a folder is known as a run's
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+OF_FILES = ("table", "jsonl")  # datasets that are called by their file
+SAID = (DONE, NOT_SCORED)  # states of runs with responses
 CHUNK = 1 << 20  # bytes that are read at a time
 
 
@@ -56,17 +59,19 @@ def find_run(name: str) -> Path:
         return path
     if path.parent != Path() and path.parent.is_dir():
         parent = path.parent
-    known = [run.run for run in runs_in(parent)]
+    found = runs_in(parent)
+    known = [run.run for run in found]
     if not known:
         raise ZscError(f"no run in {parent}. `zsc run knob=attn_bias` makes one.")
     if name == "last":
-        return parent / known[0]
+        return parent / next((run.run for run in found if run.state in SAID), known[0])
     begun = [one for one in known if path.name and one.startswith(path.name)]
     if path.name in known or len(begun) == 1:
         return parent / (path.name if path.name in known else begun[0])
     if begun:
         raise ZscError(f"{name} may be any of {', '.join(begun)}. Write more of the name.")
-    raise ZscError(f"no run {name}.{suggestion(path.name, [*known, 'last'])} `zsc runs` lists those in {parent}.")
+    meant = suggestion(path.name, [*known, "last"])
+    raise ZscError(f"no run {name}.{meant} `zsc runs` lists those in {parent}.")
 
 
 def _children(folder: Path) -> list[Path]:
@@ -105,11 +110,13 @@ def _read(path: Path, name: str, date: datetime) -> Listed:
     if not isinstance(settings, list) or not isinstance(seeds, list):
         raise _Broken(MANIFEST)
     model, dataset = _within(config, "model", "checkpoint"), _within(config, "dataset", "loader")
+    if dataset in OF_FILES and (file := _within(config, "dataset", "path")):
+        dataset = Path(str(file)).name
     lacking = [file for file in OWN[1:] if not (path / file).is_file()]
     return Listed(
         run=name,
         date=date,
-        state=DONE if not lacking else "not scored" if lacking == ["scores.json"] else "unfinished",
+        state=DONE if not lacking else NOT_SCORED if lacking == ["scores.json"] else "unfinished",
         model=None if model is None else Path(str(model)).name,
         dataset=str(dataset or manifest.get("outputs") or "-"),
         settings=tuple(map(str, settings)),
@@ -126,7 +133,7 @@ def _found(scores: Mapping[str, Any], moves: Mapping[str, Any]) -> dict[str, Any
     settings, values = settings_of(rows), {(row.setting, row.metric): row for row in rows}
     if not rows:
         return {}
-    if not all(row.value is None or isinstance(row.value, int | float) for row in rows):
+    if not all(value is None or math.isfinite(value) for row in rows for value in (row.value, row.p_holm)):
         raise _Broken("scores.json")
     metric = main_metric(rows, moves)
     found = {"metric": metric, "off": values[settings[0], metric].value}

@@ -10,8 +10,8 @@ from zsc.tables.lines import printed, widest, wrapped
 from zsc.tables.render import as_table, number, render, star
 from zsc.terminal import one_line
 
-LEFT_OUT = ("dataset", "model", "settings", "date", "examples")  # where there is no room, in this order
-DONE = "done"
+LEFT_OUT = ("dataset", "model", "setting", "date", "n")  # where there is no room, in this order
+DONE, NOT_SCORED = "done", "not scored"
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,24 @@ def listed_text(runs: Sequence[Listed], width: int | None, today: datetime) -> s
 
 def line(run: Listed, today: datetime) -> dict[str, str]:
     """Return the columns of a run."""
-    several = f"{len(run.settings)} settings"
     count = "-" if run.examples is None or run.seeds is None else f"{run.examples} x {run.seeds}"
     return {
         "run": run.run,
         "date": f"{run.date:%d %b %H:%M}" if run.date.year == today.year else f"{run.date:%d %b %Y}",
         "model": run.model or "-",
         "dataset": run.dataset or "-",
-        "settings": ", ".join(run.settings[-1:]) or "-" if len(run.settings) <= 2 else several,
-        "examples": count,
+        "setting": setting(run),
+        "n": count,
         "result": result(run),
     }
+
+
+def setting(run: Listed) -> str:
+    """Return the setting that the result is of, and of how many beside the first one; or else the last one."""
+    if not run.settings:
+        return "-"
+    others = len(run.settings) - 1
+    return f"{run.setting or run.settings[-1]}{f', 1 of {others}' if others > 1 else ''}"
 
 
 def result(run: Listed) -> str:
@@ -83,13 +90,12 @@ def result(run: Listed) -> str:
         return run.state
     if run.setting is None:
         return f"{run.metric} {number(run.off, '')}"
-    where = f" ({run.setting})" if len(run.settings) > 2 else ""
-    return f"{run.metric} {number(run.off, '')} to {number(run.on, '')}{star(run.p_holm)}{where}"
+    return f"{run.metric} {number(run.off, '')} to {number(run.on, '')}{star(run.p_holm)}"
 
 
 def legend(runs: Sequence[Listed], lines: Sequence[dict[str, Any]], left: Sequence[str]) -> Iterator[str]:
     """Say what there is to know of ``lines``, of which the columns ``left`` are not shown."""
-    notes = ["examples: how many, x seeds"] if "examples" in lines[0] else []
+    notes = ["n: examples x seeds"] if "n" in lines[0] else []
     if any(star(run.p_holm) for run in runs):
         notes.append(STAR.format(one_line(next(run.settings[0] for run in runs if star(run.p_holm)))))
     if left:
