@@ -14,6 +14,7 @@ FILES = re.compile(  # options whose value is a path
     r"(dataset\.(path|source|target)|objective\.(text|heldout)|(model|other|objective)\.checkpoint|model|output|cells"
     r"|save|trained|answers|file|folder|runs?|topic|(knob\.(\w+\.)?)phrases|--config-dir|-cd)=.*"
 )
+BY_OTHERS = {"knob=several", "model=checkpoint"}  # what other words stand for
 INNER = ("loader", "form", "knob.name", "launcher.name", "task.name", "fits")  # names that are no options of a user's
 
 
@@ -46,16 +47,20 @@ def nameless(command: str, before: Sequence[str], word: str) -> list[str]:
     runs = [path.parent for path in Path("runs").glob("*/manifest.json")] if key in ("run", "runs") else []
     if command == "show" and "/" not in word:
         return ["last", *(path.name for path in runs)]
-    return [*map(str, runs), *(files(word) if word or key in ("file", "folder") or not runs else [])]
+    found = [*map(str, runs)]
+    others = files(word) if word or key in ("file", "folder") or not runs else []
+    return [*found, *(path for path in others if path.rstrip("/") not in found)]
 
 
 def keys(command: str, before: Sequence[str], word: str) -> Iterator[str]:
     """Yield the options that a command takes, up to the next dot, without those that are given."""
-    given = {one.partition("=")[0] for one in before}
-    for option in known(command, before):
-        if option.name not in given:
-            more = option.name.find(".", len(word))
-            yield f"{option.name}=" if more < 0 else option.name[: more + 1]
+    names = [option.name for option in known(command, before)]
+    above = {name.rpartition(".")[0] for name in names} - {*GROUPS.get(command, ())}
+    given = {one.partition("=")[0] for one in before} | above
+    for name in names:
+        if name not in given:
+            more = name.find(".", len(word))
+            yield f"{name}=" if more < 0 else name[: more + 1]
 
 
 def values(command: str, before: Sequence[str], word: str) -> Iterator[str]:
@@ -63,7 +68,9 @@ def values(command: str, before: Sequence[str], word: str) -> Iterator[str]:
     key, _, value = word.partition("=")
     head = word[: len(word) - len(re.split(r"[\[,]", value)[-1])]
     if key in GROUPS.get(command, ()) or (command in ("work", "plan") and key == "table"):
-        yield from (f"{head}{name}" for name in group_options(key))
+        listed = {*re.split(r"[\[\],=]", head)} | ({"none"} if "[" in head else set())
+        own = [name for name in group_options(key) if f"{key}={name}" not in BY_OTHERS and name not in listed]
+        yield from (f"{head}{name}" for name in own)
     for option in known(command, before):
         if option.name == key:
             yield from (f"{head}{name}" for name in choices(option))
