@@ -212,6 +212,8 @@ REFUSED = [
     ([], "needs a table", "zsc init FILE"),
     (["empty.csv"], "holds no row", "empty.csv"),
     (["odd.csv", "--cfg", "job"], "--cfg", "--help"),
+    (["odd.csv", "columns=x", "columns.history=x"], "columns is given twice", "Remove one"),
+    (["odd.csv", "columns=x"], "columns=x", "must be a mapping"),
 ]
 
 

@@ -98,6 +98,14 @@ def test_it_can_be_left_out(config):
     assert code == 2 and "config=other.yaml" in err and "config=none" in err
 
 
+def test_a_folder_with_it_can_be_one_of_ones_own_configs(config):
+    FILE.write_text("knob: strong\n")
+    Path("knob").mkdir()
+    Path("knob/strong.yaml").write_text("defaults: [attn_bias, _self_]\nstrength: 50.0\n")
+    found, err, code = config("run", "--config-dir", ".")
+    assert code == 0 and found["knob"]["strength"] == 50.0, err
+
+
 def test_without_the_file_nothing_is_said(config):
     found, err, code = config("run", "config=none", "knob=attn_bias")
     assert code == 0 and err == "" and found["knob"]["name"] == "attn_bias"

@@ -15,6 +15,7 @@ REPLACING = {"--config-path", "-cp", "--config-name", "-cn"}
 COMPLETING = {"--shell-completion", "-sc"}  # which would complete what Hydra takes, not what zsc does
 NAMELESS = {"data": "dataset", "table": "table", "score": "run", "annotate": "run", "report": "runs", "show": "run",
             "init": "file", "runs": "folder", "completion": "shell"}  # fmt: skip
+PLAIN = ("ls", "init", "runs", "show", "completion")  # commands that compose no config, and load no model
 PATHS = ("score", "annotate", "report", "show", "init", "runs")  # commands that begin with paths
 NEEDS = {  # what is said where a command lacks what it begins with
     "score": "needs the folder of a run or a file of responses: zsc score RUN [key=value ...]",
@@ -40,7 +41,7 @@ def named(command: str, words: Sequence[str]) -> list[str]:
             tables = ", ".join(group_options("table", config_folder(words)))
             raise ZscError(f"zsc {command} {NEEDS[command].format(tables=tables)}.")
         return list(words)
-    values = [quoted(words[place]) if command in PATHS else words[place] for place in places]
+    values = [quoted(words[place]) if command in {*PATHS} - {*PLAIN} else words[place] for place in places]
     value = f"[{','.join(values)}]" if key == "runs" else values[0]
     others = [word for place, word in enumerate(words) if place not in places]
     return [*others[: places[0]], f"{key}={value}", *others[places[0] :]]

@@ -28,7 +28,7 @@ class Option(NamedTuple):
 def overview() -> str:
     """Return the help of all commands together."""
     lines = head(CONFIGS / "zsc.yaml")
-    commands = [f"  {command:<10} {headline(command)}" for command in COMMANDS]
+    commands = [f"  {command:<10}  {headline(command)}" for command in COMMANDS]
     return "\n".join([*lines[:3], "", *commands, *lines[3:]])
 
 

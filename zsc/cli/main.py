@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 
 from zsc import __version__
-from zsc.cli.flags import check_words, named
+from zsc.cli.flags import PLAIN, check_words, named
 from zsc.cli.help import ALIASES, COMMANDS, help_of, overview
 from zsc.cli.hints import as_option
 from zsc.cli.words import exists
@@ -13,7 +13,6 @@ from zsc.install import check_versions
 from zsc.terminal import one_line, outlets, say
 
 HELP_FLAGS = ("-h", "--help")
-PLAIN = ("ls", "init", "runs", "show", "completion")  # commands that compose no config, and load no model
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,8 +24,10 @@ def plain_options(kind: type[T], words: Sequence[str]) -> T:
         key, _, text = override.partition("=")
         name, dot, inner = key.partition(".")
         value = _value(text, str in (hints.get(name), *get_args(hints.get(name))), override)
-        if dot:
-            values.setdefault(name, {})[inner] = value
+        if dot and isinstance(values.setdefault(name, {}), dict):
+            values[name][inner] = value
+        elif name in values:
+            raise ZscError(f"{override}: {name} is given twice. Remove one.")
         else:
             values[name] = value
     return read(kind, values)

@@ -5,7 +5,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from zsc.cli.compose import command_line, options_of, resolved
+from zsc.cli.compose import PROJECT, UNREAD, command_line, options_of, resolved
 from zsc.cli.knobs import table_choices
 from zsc.cli.launch import launched
 from zsc.cli.work import work_table
@@ -47,4 +47,6 @@ def check_given(name: str) -> None:
     """Raise ZscError for an option on the command line that trainings decide."""
     given = [word.partition("=")[0].lstrip("+~") for word in HydraConfig.get().overrides.task]
     if refused := [key for key in given if key in TAKEN or key.startswith("knob.")]:
-        raise ZscError(f"table {name}: its rows are trainings, which decide models and seeds: leave {refused[0]} out.")
+        unread = f" {UNREAD} leaves {PROJECT} out." if PROJECT.exists() else ""
+        what = f"its rows are trainings, which decide models and seeds: leave {refused[0]} out."
+        raise ZscError(f"table {name}: {what}{unread}")

@@ -165,9 +165,9 @@ def answered(
         known |= {} if slot.needed else {NONE: NONE}
         none = "" if slot.needed else f", {NONE} for none"
         question = f"{slot.field}, {slot.says}: which column{none}?"
-        column = choice(ask, question, chosen.get(slot.field, None if slot.needed else NONE), known, watch)
-        chosen = {name: one for name, one in chosen.items() if name != slot.field and one != known[column]}
-        chosen |= {} if column == NONE else {slot.field: known[column]}
+        said = choice(ask, question, chosen.get(slot.field, None if slot.needed else NONE), known, watch)
+        chosen = {name: one for name, one in chosen.items() if name != slot.field and one != known[said]}
+        chosen |= {} if said == NONE else {slot.field: known[said]}
     found = replace(found, columns=ordered(task, chosen), unsure=(), certain=True)
     if not has_needed(found):
         raise ZscError(f"no column is left for all that {words(task)} needs. Repeat the command.")

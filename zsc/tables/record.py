@@ -27,7 +27,7 @@ def record_lines(
         first, shown[name] = marks(said[off], said[name], colour)
         if len(others) == 1:
             shown[off] = first
-    parts = [*fields(record), *shown.items()]
+    parts: list[tuple[str, str | Text]] = [*fields(record), *shown.items()]
     indent = min(4 + max(len(one_line(name)) for name, _ in parts), width // 3)
     lines = wrapped(f"{record.id}, seed {seed}", width)
     for name, text in parts:

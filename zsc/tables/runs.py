@@ -49,7 +49,7 @@ def listed_text(runs: Sequence[Listed], width: int | None, today: datetime) -> s
     What there is no room for is left out in the order of LEFT_OUT, which is said below; where that does not help, each
     value has a line.
     """
-    lines, left = [line(run, today) for run in runs], []
+    lines, left = [line(run, today) for run in runs], list[str]()
     for name in LEFT_OUT:
         if width is None or widest(as_table(lines, tight=True)) <= width:
             break
