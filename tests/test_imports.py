@@ -86,6 +86,21 @@ def test_annotate(run, tmp_path):
     assert any((tmp_path / "sheets").iterdir()) and not found & (MODELS | SLOW)
 
 
+def test_runs_and_show(run, tmp_path):
+    found, printed = imported(command("runs", str(run.parent)), tmp_path)
+    assert run.name in printed and not found & (MODELS | SLOW | {"hydra", "sacrebleu"})
+    found, printed = imported(command("show", str(run), "n=1"), tmp_path)
+    assert "1 of 4 records" in printed and not found & (MODELS | SLOW | {"hydra", "sacrebleu"})
+
+
+def test_init_and_completion(tmp_path):
+    (tmp_path / "mine.csv").write_text("history,knowledge\nHow so?,Because it is.\n")
+    found, _ = imported(command("init", "mine.csv"), tmp_path)
+    assert (tmp_path / "zsc.yaml").is_file() and not found & (MODELS | SLOW | {"hydra"})
+    found, printed = imported(command("completion", "--words", "fish", "zsc", "run", "knob=at"), tmp_path)
+    assert printed == "knob=attn_bias\n" and not found & (MODELS | SLOW | {"hydra", "omegaconf", "numpy", "yaml"})
+
+
 def test_every_module_that_reads_scores_or_shows(tmp_path):
     names = [*LIGHT]
     for package in ("zsc.data", "zsc.metrics", "zsc.tables"):

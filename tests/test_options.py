@@ -10,6 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from zsc.cli.completion import CompletionOptions
 from zsc.cli.groups import GROUPS, group_options
 from zsc.cli.help import COMMANDS, help_of
 from zsc.configs import CONFIGS
@@ -25,6 +26,7 @@ from zsc.metrics.judges import JUDGES
 from zsc.metrics.options import JudgeOptions
 from zsc.models.options import ModelOptions
 from zsc.options import Count, Seed, plain, read, read_arguments, value_of
+from zsc.study.init import InitOptions
 from zsc.study.options import (
     AnnotateOptions,
     BenchOptions,
@@ -42,6 +44,8 @@ from zsc.study.options import (
     TuneOptions,
 )
 from zsc.study.outputs import COLUMNS
+from zsc.study.runs import RunsOptions
+from zsc.study.show import ShowOptions
 from zsc.study.tasks import task_values
 from zsc.training.options import (
     OBJECTIVES,
@@ -180,6 +184,7 @@ KINDS = {
     "tune": TuneOptions, "bench": BenchOptions, "data": DataOptions, "table": TableOptions, "score": ScoreOptions,
     "report": ReportOptions, "annotate": AnnotateOptions, "train": TrainOptions, "ls": LsOptions,
     "play": PlayOptions,
+    "init": InitOptions, "runs": RunsOptions, "show": ShowOptions, "completion": CompletionOptions,
 }  # fmt: skip
 CHOSEN = {"table": ["table=questions"], "bench": ["knob=none"]}  # bench alone has a knob where none is named
 FILLED = {"judges": JudgeOptions(dict.fromkeys(JUDGES)), "columns": COLUMNS}  # defaults that a config names one by one
@@ -204,7 +209,8 @@ def agree(kind, node, at=""):
             assert value == "???" or key in ("objective", "table", "freeze"), key
             continue
         default = one.default if one.default is not MISSING else one.default_factory()
-        assert value_of(hints[name], value, key) == FILLED.get(key, default), key
+        expected = default if kind is InitOptions else FILLED.get(key, default)
+        assert value_of(hints[name], value, key) == expected, key
         if is_dataclass(default) and not hasattr(default, "to_mapping"):
             agree(type(default), value, f"{key}.")
 
@@ -325,6 +331,9 @@ def test_help_names_what_stands_in_the_config_and_no_more(command):
     entries = re.findall(r"^  ([a-z_][\w.]*)(?:=.*| {2,}.*)?$", text, re.MULTILINE)
     assert sorted(entries) == sorted(standing(command))
     prose = "\n".join(line for line in text.splitlines() if not line.startswith(("  zsc ", "  ZSC_DATA=", "      ")))
-    mentioned = {*re.findall(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*)=", prose)} - {"key"}
+    mentioned = {*re.findall(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*)=", prose)} - {
+        "key",
+        "config",
+    }  # none: without zsc.yaml
     mentioned |= {*re.findall(rf"(?<![\w./])((?:{'|'.join(GROUPS.get(command, ['run']))})\.[a-z_]+)\b", prose)}
     assert mentioned <= known(command), mentioned - known(command)

@@ -17,6 +17,7 @@ from zsc.options import read
 
 SHOWING = ("format", "save", "examples")  # options that only decide how a result is shown
 LAUNCHING = ("launcher", "workers")  # and those that only decide by how many processes it is made
+PROJECT, UNREAD = Path("zsc.yaml"), "config=none"  # the defaults of a folder, and the word that leaves them out
 T = TypeVar("T")
 
 
@@ -87,7 +88,7 @@ def command_line(without: Sequence[str] = (*SHOWING, *LAUNCHING)) -> str | None:
 
 
 def job_words(without: Sequence[str]) -> list[str]:
-    """Return the words of the command whose job this is, ``without`` some options, with the folder of own configs."""
+    """Return the words of the command whose job this is, ``without`` some options, with :func:`folder_words`."""
     from hydra.core.hydra_config import HydraConfig
 
     given = contract(HydraConfig.get().overrides.task)
@@ -95,9 +96,9 @@ def job_words(without: Sequence[str]) -> list[str]:
 
 
 def folder_words() -> list[str]:
-    """Return the words that name the user's own folder of configs, if there is one."""
-    folder = own_folder()
+    """Return the words that name the user's own folder of configs, if there is one, and where there is a zsc.yaml, the
+    one that leaves it out: what it says is among the other words."""
+    folder, here, unread = own_folder(), Path.cwd(), [UNREAD] if PROJECT.exists() else []
     if folder is None:
-        return []
-    here = Path.cwd()
-    return ["--config-dir", str(folder.relative_to(here) if folder.is_relative_to(here) else folder)]
+        return unread
+    return [*unread, "--config-dir", str(folder.relative_to(here) if folder.is_relative_to(here) else folder)]

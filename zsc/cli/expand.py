@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from zsc.cli.flags import MULTIRUN, unknown_dataset
+from zsc.cli.flags import MULTIRUN
 from zsc.cli.groups import check_option, group_options
+from zsc.cli.hints import unknown_dataset
 from zsc.cli.words import FREE, QUOTED, at_home, exists, listed, literal, quoted, unquoted
 from zsc.errors import ZscError
 

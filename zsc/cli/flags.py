@@ -1,25 +1,30 @@
 """The words of a command line: flags, options and what stands without a name; a hint for every other."""
 
-import re
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
-from zsc.cli.groups import RUN_GROUPS, config_folder, group_options
+from zsc.cli.groups import config_folder, group_options
+from zsc.cli.hints import as_option, hint
 from zsc.cli.words import exists, quoted
 from zsc.errors import ZscError
 
 MULTIRUN = ("-m", "--multirun")
-FLAGS = {*MULTIRUN, "-r", "--run", "--resolve", "--hydra-help", "--shell-completion", "-sc", "-h", "--help"}
+FLAGS = {*MULTIRUN, "-r", "--run", "--resolve", "--hydra-help", "-h", "--help"}
 VALUED = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd"}  # flags with a value after them
 REPLACING = {"--config-path", "-cp", "--config-name", "-cn"}
-NAMELESS = {"data": "dataset", "table": "table", "score": "run", "annotate": "run", "report": "runs", "export": "run"}
-PATHS = ("score", "annotate", "report", "export")  # commands that begin with paths
+COMPLETING = {"--shell-completion", "-sc"}  # which would complete what Hydra takes, not what zsc does
+NAMELESS = {"data": "dataset", "table": "table", "score": "run", "annotate": "run", "report": "runs", "show": "run",
+            "init": "file", "runs": "folder", "completion": "shell"}  # fmt: skip
+PLAIN = ("ls", "init", "runs", "show", "completion")  # commands that compose no config, and load no model
+PATHS = ("score", "annotate", "report", "export", "show", "init", "runs")  # commands that begin with paths
 NEEDS = {  # what is said where a command lacks what it begins with
     "score": "needs the folder of a run or a file of responses: zsc score RUN [key=value ...]",
     "annotate": "needs the folder of a run, or one it made: zsc annotate FOLDER [key=value ...]",
     "export": "needs the folder of a finished run: zsc export RUN to=FOLDER [key=value ...]",
     "report": "needs the folders of finished runs: zsc report RUN [RUN ...] [key=value ...]",
+    "show": "needs a run: zsc show RUN [key=value ...], or zsc show last",
+    "init": "needs a table of your data: zsc init FILE [key=value ...]",
+    "completion": "needs the name of a shell: zsc completion bash, zsh or fish",
     "table": "needs the name of one: {tables}",
 }
 
@@ -37,7 +42,7 @@ def named(command: str, words: Sequence[str]) -> list[str]:
             tables = ", ".join(group_options("table", config_folder(words)))
             raise ZscError(f"zsc {command} {NEEDS[command].format(tables=tables)}.")
         return list(words)
-    values = [quoted(words[place]) if command in PATHS else words[place] for place in places]
+    values = [quoted(words[place]) if command in {*PATHS} - {*PLAIN} else words[place] for place in places]
     value = f"[{','.join(values)}]" if key == "runs" else values[0]
     others = [word for place, word in enumerate(words) if place not in places]
     return [*others[: places[0]], f"{key}={value}", *others[places[0] :]]
@@ -102,7 +107,7 @@ def split_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
         elif "=" in word or word.startswith("~"):
             overrides.append(word)
         else:
-            raise ZscError(f"'{word}' is not of the form key=value.{_hint(word)}")
+            raise ZscError(f"'{word}' is not of the form key=value.{hint(word)}")
     return flags, overrides
 
 
@@ -110,39 +115,9 @@ def _check_flag(word: str, following: str) -> None:
     name = word.partition("=")[0]
     if name in REPLACING:
         raise ZscError(f"{name} would replace all options of zsc: --config-dir FOLDER adds yours to them.")
+    if name in COMPLETING:
+        raise ZscError(f"no flag '{name}': zsc completion bash, zsh or fish prints what completes words.")
     if name not in FLAGS | VALUED:
         value = "" if "=" in following or following.startswith("-") else following
         form = as_option(word, value) or f"{name.lstrip('-')}=VALUE"
         raise ZscError(f"no flag '{name}'. Options are written key=value: {form}")
-
-
-def _hint(word: str) -> str:
-    if form := as_option(word):
-        return f" Write {form}."
-    if exists(word):
-        return f" {file_hint(word)}"
-    return ""
-
-
-def file_hint(word: str) -> str:
-    """Say how a file or a folder of the user's is given."""
-    if Path(word).is_dir():
-        path, model = shlex.quote(f"dataset.path={word}"), shlex.quote(f"model={word}")
-        return f"A folder of a dataset is given as dataset=NAME {path}, that of a model as {model}."
-    return f"A file of your own is given as dataset=table {shlex.quote(f'dataset.path={word}')}."
-
-
-def unknown_dataset(value: str) -> str:
-    """Return a hint for a ``dataset=`` that seems to be a path; an empty text for any other."""
-    return file_hint(value) if exists(value) or re.search(r"[/\\]|\.\w{2,7}$", value) else ""
-
-
-def as_option(word: str, flag_value: str = "") -> str:
-    """Return how to write a bare ``word`` as an option, or an empty text."""
-    key, equals, value = word.lstrip("-").partition("=")
-    if equals or flag_value:
-        return shlex.quote(f"{key}={value if equals else flag_value}")
-    for group in (*RUN_GROUPS, "objective", "table"):
-        if key in group_options(group):
-            return f"{group}={key}"
-    return ""

@@ -34,7 +34,7 @@ def config_folder(flags: Sequence[str]) -> Path | None:
         return None
     if not folder.is_dir():
         raise ZscError(f"--config-dir {folder} is no folder.")
-    for shipped in CONFIGS.rglob("*.yaml"):
+    for shipped in {*CONFIGS.rglob("*.yaml")} - {CONFIGS / "zsc.yaml"}:  # which is also what `zsc init` writes
         if (own := folder / shipped.relative_to(CONFIGS)).exists():
             raise ZscError(f"{own} has the name of a file that comes with zsc, which is read first: rename it.")
     return folder

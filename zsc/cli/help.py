@@ -9,8 +9,9 @@ from typing import NamedTuple
 from zsc.cli.groups import group_options
 from zsc.configs import CONFIGS
 
-COMMANDS = ("run", "sweep", "work", "plan", "tune", "table", "report", "score", "annotate", "play", "export", "ls", "data",
-            "doctor", "train", "bench")  # fmt: skip
+COMMANDS = ("init", "run", "sweep", "work", "plan", "tune", "table", "report", "runs", "show", "score", "annotate",
+            "play", "export", "ls", "data", "doctor", "train", "bench", "completion")  # fmt: skip
+ALIASES = {"help": "--help", "version": "--version", "-V": "--version", "-h": "--help"}
 ENTRY = re.compile(r"(?P<indent> *)(?:- )?(?P<key>[\w ]+):(?: (?P<value>[^#]*?))?(?: *# *(?P<says>.*))?")
 GOES_ON = re.compile(r" {4,}# *(.*)")  # a comment that goes on in the next line
 NAME, WIDTH = 22, 120
@@ -27,7 +28,7 @@ class Option(NamedTuple):
 def overview() -> str:
     """Return the help of all commands together."""
     lines = head(CONFIGS / "zsc.yaml")
-    commands = [f"  {command:<8} {headline(command)}" for command in COMMANDS]
+    commands = [f"  {command:<10}  {headline(command)}" for command in COMMANDS]
     return "\n".join([*lines[:3], "", *commands, *lines[3:]])
 
 
@@ -55,13 +56,14 @@ def head(file: Path) -> list[str]:
 
 def options_of(command: str) -> list[Option]:
     """Return the options of a command, those of its groups among them, that stand in its own config."""
-    return list(_options((CONFIGS / f"{command}.yaml").read_text(encoding="utf-8").splitlines()))
+    return list(options_in((CONFIGS / f"{command}.yaml").read_text(encoding="utf-8")))
 
 
-def _options(lines: list[str]) -> Iterator[Option]:
+def options_in(text: str) -> Iterator[Option]:
+    """Yield the options in the ``text`` of a config."""
     path: list[tuple[int, str]] = []
     found: Option | None = None
-    for line in lines:
+    for line in text.splitlines():
         if found and (more := GOES_ON.fullmatch(line)):
             found = found._replace(says=f"{found.says} {more[1]}")
             continue

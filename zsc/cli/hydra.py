@@ -9,11 +9,11 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from zsc.cli.check import check_overrides
 from zsc.cli.expand import expand, multirun
 from zsc.cli.flags import split_arguments
 from zsc.cli.groups import GROUPS, config_folder, task_of
 from zsc.cli.outcomes import Outcomes, new_folder
+from zsc.cli.project import blamed, check_with, defaults
 from zsc.configs import CONFIGS
 from zsc.errors import INTERRUPTED, ZscError
 from zsc.interrupts import deferred_interrupts
@@ -33,16 +33,18 @@ def launch(command: str, arguments: list[str]) -> None:
         command, path = "table", f"{path}_table"
     several = multirun(flags, overrides)
     folder = config_folder(flags)
-    overrides = expand(overrides, several, folder, short="model" in GROUPS.get(command, ()))
     if command == "table":
         overrides += task_of(overrides, folder)
+    words, overrides = defaults(command, overrides, folder)
+    overrides = expand(overrides, several, folder, short="model" in GROUPS.get(command, ()))
     with deferred_interrupts():
-        check_overrides(command, flags, overrides)
+        check_with(command, flags, words, overrides)
+    overrides = [*words, *overrides]
     if not several:
         job = Job(path)
         start(command, [*flags, *overrides], job)
         if job.raised:
-            raise job.raised[0]
+            raise blamed(job.raised[0], words)
         return
     jobs = new_folder()
     if not any(override.startswith("hydra.sweep.dir=") for override in overrides):

@@ -6,7 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from zsc.cli.check import check_overrides
-from zsc.cli.compose import composed, own_folder, resolved, shipped_configs
+from zsc.cli.compose import PROJECT, UNREAD, composed, own_folder, resolved, shipped_configs
 from zsc.cli.expand import expand
 from zsc.errors import ZscError, first_line
 from zsc.options import plain
@@ -46,9 +46,9 @@ def of_trainings(options: TableOptions) -> bool:
         return False
     given = [word.partition("=")[0].lstrip("+~") for word in HydraConfig.get().overrides.task]
     if refused := [key for key in given if key in TAKEN or key.startswith("knob.")]:
-        raise ZscError(
-            f"table {table_name()}: its rows are trainings, which decide models and seeds: leave {refused[0]} out."
-        )
+        unread = f" {UNREAD} leaves {PROJECT} out." if PROJECT.exists() else ""
+        what = f"its rows are trainings, which decide models and seeds: leave {refused[0]} out."
+        raise ZscError(f"table {table_name()}: {what}{unread}")
     return True
 
 

@@ -1,10 +1,13 @@
 """The `zsc` command: a thin dispatcher. Nothing heavy is imported before a command needs it."""
 
 import sys
+from importlib import import_module
 
 from zsc import __version__
-from zsc.cli.flags import as_option, check_words, named
-from zsc.cli.help import COMMANDS, help_of, overview
+from zsc.cli.flags import PLAIN, check_words, named
+from zsc.cli.help import ALIASES, COMMANDS, help_of, overview
+from zsc.cli.hints import as_option
+from zsc.cli.words import exists
 from zsc.errors import INTERRUPTED, ZscError, suggestion
 from zsc.install import check_versions
 from zsc.terminal import one_line, outlets, say
@@ -33,31 +36,37 @@ def perform(arguments: list[str]) -> int:
 
 
 def dispatch(arguments: list[str]) -> None:
-    if not arguments or arguments[0] in HELP_FLAGS:
-        print(overview())
+    if arguments[:2] == ["completion", "--words"]:
+        from zsc.cli.completion import complete
+
+        complete(arguments[2:])
         return
-    if arguments[0] == "--version":
+    command, words = ALIASES.get(arguments[0], arguments[0]) if arguments else "--help", arguments[1:]
+    if command == "--version":
         print(f"zsc {__version__}")
         return
-    command, words = arguments[0], arguments[1:]
+    if command == "--help" and words and not words[0].startswith("-"):
+        command, words = words[0], ["--help"]
+    if command == "--help":
+        print(overview())
+        return
     if command not in COMMANDS:
         raise ZscError(f"no command '{command}'.{instead(command)} Known: {', '.join(COMMANDS)}.")
-    if any(flag in words for flag in HELP_FLAGS):
+    if any(flag in words for flag in HELP_FLAGS) or (words[:1] == ["help"] and not exists("help")):
         print(help_of(command))
         return
     check_words(words)
-    if command not in ("doctor", "ls"):  # the one says what is wrong with the versions, to the other it does not matter
+    if command in PLAIN:
+        getattr(import_module(f"zsc.cli.{command}"), command)(named(command, words))
+        return
+    if command != "doctor":  # which says what is wrong with the versions
         check_versions()
-    if command == "ls":
-        from zsc.cli.ls import ls
+    from zsc.cli.hydra import launch
 
-        ls(words)
-    else:
-        from zsc.cli.hydra import launch
-
-        launch(command, named(command, words))
+    launch(command, named(command, words))
 
 
 def instead(word: str) -> str:
     """Return what to write for ``word``, which is no command."""
-    return suggestion(word, COMMANDS) or (f" Write zsc run {option}." if (option := as_option(word)) else "")
+    close = suggestion(word, [*COMMANDS, "help", "version"])
+    return close or (f" Write zsc run {option}." if (option := as_option(word)) else "")
