@@ -155,7 +155,7 @@ WRITTEN = [
     ScoreOptions(run="x", metrics=("length",), columns={"id": None}),
     ReportOptions(runs=("a", "b")),
     AnnotateOptions(run="x", answers=("a,b",)),
-    TuneOptions(target="length", budget="fluency:+1"),
+    TuneOptions(target="length", budget=("fluency:+1", "distinct2:-5%")),
     TrainOptions(
         objective=Objective(DialogueOptions(checkpoint="x", train=(TOPICAL,))), output="o", freeze=("encoder",)
     ),
