@@ -210,7 +210,7 @@ def agree(kind, node, at=""):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_config_of_a_command_is_its_dataclass(command):
     node = composed(command, *CHOSEN.get(command, []))
-    assert node.pop("launcher", None) in ({"name": "none"}, None)
+    assert all(node.pop(group, None) in ({"name": "none"}, None) for group in ("launcher", "log"))
     agree(KINDS[command], node)
 
 
@@ -274,7 +274,7 @@ def test_a_layout_has_the_options_of_its_form(name):
 
 @pytest.mark.parametrize("name", group_options("task"))
 def test_a_task_is_the_same_from_the_shell_and_from_python(name):
-    node = {key: value for key, value in composed("run", f"task={name}").items() if key != "launcher"}
+    node = {key: value for key, value in composed("run", f"task={name}").items() if key not in ("launcher", "log")}
     assert node["task"]["name"] == name and read(RunOptions, node).task == read(RunOptions, task_values(name)).task
     build_metrics(list(node["metrics"]))
     for key, value in task_values(name).items():

@@ -30,7 +30,8 @@ from zsc.study.watch import Silent
 from zsc.tables.compared import Group, Run
 from zsc.tables.figures import STYLES
 from zsc.tables.plots import dose_places, spread
-from zsc.tables.report import curve_plots, labels_of, plane_plot, verdict
+from zsc.tables.report import curve_plots, labels_of, plane_plot
+from zsc.tables.trade_off import verdict
 
 NASTY = 'She said "</script><b>&amp;" <img src=x>'
 SAID = "Yes, of course."

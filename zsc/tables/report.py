@@ -13,18 +13,17 @@ from markupsafe import Markup, escape
 from zsc.data.record import Record, Turn
 from zsc.data.source import BEGIN, FIRST_FIELD, FIRST_TURN, KNOWLEDGE
 from zsc.generation.attention import Attended, Token
-from zsc.metrics.score import difference
 from zsc.tables.compared import Group, Run
 from zsc.tables.curves import Series
 from zsc.tables.figures import STYLES
 from zsc.tables.paper import PaperTable, Published, Section, wide_rows
 from zsc.tables.plots import Curves, Plane, curve_files, curve_svg, limits_of, plane_files, plane_svg
-from zsc.tables.render import ALPHA, number
+from zsc.tables.render import number
+from zsc.tables.trade_off import verdict
 from zsc.terminal import visible
 
 TEMPLATE = "report.html"
 LEVELS = 5  # of shade in each direction
-BESIDE = ("knowledge_copied_run", "novelty")  # what a verdict says beside control and fluency: what a gain is made of
 ROUNDING = 1e-6  # a change of attention that means nothing
 SHAPES = {  # of matplotlib's markers, as SVG
     "o": '<circle r="4"/>',
@@ -133,40 +132,6 @@ def plane_caption(group: Group) -> str:
         f" {found.off}, and the non-dominated setting nearest to the ideal corner, (1, 1), is the best; it is ringed."
         f" Distances are those to that corner. Intervals play no part in the choice.{lacking}"
     )
-
-
-def verdict(group: Group) -> str:
-    """Say in a sentence which trade-off is the best."""
-    found = group.frontier
-    if found.nearest is None:
-        return f"There is nothing to compare with {found.off}: no other setting has a value of both metrics."
-    if found.best is None:
-        return f"No setting is a better trade-off than {found.off}; the nearest is {found.nearest}."
-    off, best = found.find(found.off), found.find(found.best)
-    assert best is not None
-    changes = [
-        f"{metric} {number(None if off is None else getattr(off, kind).value, '')} →"
-        f" {number(getattr(best, kind).value, '')}"
-        for kind, metric in (("control", group.control), ("fluency", group.fluency))
-    ]
-    return " ".join(filter(None, [f"The best trade-off is {found.best}: {', '.join(changes)}.", beside(group)]))
-
-
-def beside(group: Group) -> str:
-    """Say in a sentence what copying and novelty did from the model without knobs to the best trade-off, as far as they
-    were scored and are not what is compared; a change that is not significant is called so."""
-    off, best = group.frontier.off, str(group.frontier.best)
-    run, said = group.holder(best), []
-    for metric in BESIDE:
-        values = [run.scores.get((name, metric)) for name in (run.settings[0], best)]
-        moved = run.scores.get((difference(best, run.settings), metric))
-        if metric in (group.control, group.fluency) or moved is None or moved.value is None:
-            continue
-        numbers = " → ".join(number(None if row is None else row.value, "") for row in values)
-        significant = moved.p_holm is not None and moved.p_holm < ALPHA
-        how = ("rises" if moved.value > 0 else "falls") if significant else "does not change significantly,"
-        said.append(f"{metric} {how} {numbers}")
-    return f"From {off} to it, {' and '.join(said)}." if said else ""
 
 
 @dataclass(frozen=True)
