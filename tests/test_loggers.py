@@ -150,8 +150,8 @@ def test_a_logger_that_fails_loses_nothing(run, kept):
     code, out, err = run("format=csv", *kept, "log.fails=true")
     assert code == 2 and len(out.splitlines()) == 7
     assert err.splitlines()[-1] == (
-        f"zsc: log=kept: not logged: no tracker The run is complete in {folder()}: the same command finds it, generates"
-        " nothing, and logs it again."
+        f"zsc: log=kept: not logged: no tracker. The run is complete in {folder()}: the same command finds it,"
+        " generates nothing, and logs it again."
     )
     assert (folder() / "scores.json").is_file() and (folder() / "items.csv").is_file()
     code, _, err = run("format=csv", *kept)

@@ -234,7 +234,9 @@ def test_copying_from_the_first_dose_on_leaves_no_setting():
     copies = scorer(of(0.1), {"knowledge_copied_run": of(0.2, 0.3)}, budgets=[COPYING])
     said = verdict(tuned(copies, copies, budgets=[COPYING]))
     assert not said.recommended and len(said.lines) == 1
-    assert said.lines[0].startswith("no setting helps: not even the weakest dose tried, 1.12, stays inside")
+    assert said.lines[0].startswith(
+        "no setting helps within the budgets: not even the weakest dose tried, 1.12, stays inside"
+    )
     assert "knowledge_copied_run +0.224 (allowed: +0.1)" in said.lines[0]
 
 
@@ -278,7 +280,7 @@ def test_noise_that_gains_where_it_was_searched_and_not_on_the_held_out_half_is_
     ("on", "recommended", "words"),
     [
         (5.4, True, "It costs perplexity_corpus +8.0% (allowed: +10.0%)."),
-        (5.505, True, "perplexity_corpus +10.1% (allowed: +10.0%); of perplexity_corpus more than allowed, but by"),
+        (5.505, True, "perplexity_corpus +10.1% (allowed: +10.0%); that of perplexity_corpus is more than allowed,"),
         (5.6, False, "but exceeds there perplexity_corpus +12.0% (allowed: +10.0%). Try a smaller budget"),
     ],
 )

@@ -65,7 +65,7 @@ def verdict(tuned: Tuned) -> Verdict:
         weakest = tuned.beyond[0]
         closer = "more rounds=N" if tuned.weakest == tuned.dose.weakest else "a smaller weakest=DOSE"
         line = (
-            f"no setting helps: not even the weakest dose tried, {weakest.dose:g}, stays inside"
+            f"no setting helps within the budgets: not even the weakest dose tried, {weakest.dose:g}, stays inside"
             f" {listed(weakest.exceeded)}. Give {closer} or a larger budget."
         )
         return Verdict([line, *remarks(tuned)], False)
@@ -89,7 +89,7 @@ def verdict(tuned: Tuned) -> Verdict:
         )
     else:
         over = [cost.budget.metric for cost in held_out.exceeded]
-        chance = f"; of {' and '.join(over)} more than allowed, but by the interval that may be chance" if over else ""
+        chance = f"; that of {' and '.join(over)} is more than allowed, though not significantly" if over else ""
         line = f"{best.setting} gains the most inside the budgets: {told}. It costs {listed(held_out.costs)}{chance}."
     return Verdict([line, *limits(tuned), *remarks(tuned)], gains and not exceeded)
 

@@ -60,8 +60,8 @@ def send(logger: Logger, result: Result) -> str:
             return f"log: {logger.log(logged(result))}"
     except Exception as error:
         raise ZscError(
-            f"log={logger.name}: not logged: {first_line(error)} The run is complete in {path}: the same command finds"
-            " it, generates nothing, and logs it again."
+            f"log={logger.name}: not logged: {first_line(error).rstrip('.')}. The run is complete in {path}: the same"
+            " command finds it, generates nothing, and logs it again."
         ) from error
 
 
