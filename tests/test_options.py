@@ -160,7 +160,7 @@ WRITTEN = [
     ScoreOptions(run="x", metrics=("length",), columns={"id": None}),
     ReportOptions(runs=("a", "b")),
     AnnotateOptions(run="x", answers=("a,b",)),
-    TuneOptions(target="length", budget="fluency:+1"),
+    TuneOptions(target="length", budget=("fluency:+1", "distinct2:-5%")),
     TrainOptions(
         objective=Objective(DialogueOptions(checkpoint="x", train=(TOPICAL,))), output="o", freeze=("encoder",)
     ),
@@ -218,7 +218,7 @@ def agree(kind, node, at=""):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_config_of_a_command_is_its_dataclass(command):
     node = composed(command, *CHOSEN.get(command, []))
-    assert node.pop("launcher", None) in ({"name": "none"}, None)
+    assert all(node.pop(group, None) in ({"name": "none"}, None) for group in ("launcher", "log"))
     agree(KINDS[command], node)
 
 
@@ -282,7 +282,7 @@ def test_a_layout_has_the_options_of_its_form(name):
 
 @pytest.mark.parametrize("name", group_options("task"))
 def test_a_task_is_the_same_from_the_shell_and_from_python(name):
-    node = {key: value for key, value in composed("run", f"task={name}").items() if key != "launcher"}
+    node = {key: value for key, value in composed("run", f"task={name}").items() if key not in ("launcher", "log")}
     assert node["task"]["name"] == name and read(RunOptions, node).task == read(RunOptions, task_values(name)).task
     build_metrics(list(node["metrics"]))
     for key, value in task_values(name).items():

@@ -31,6 +31,7 @@ from zsc.tables.compared import Group, Run
 from zsc.tables.figures import STYLES
 from zsc.tables.plots import dose_places, spread
 from zsc.tables.report import curve_plots, labels_of, plane_plot
+from zsc.tables.trade_off import verdict
 
 NASTY = 'She said "</script><b>&amp;" <img src=x>'
 SAID = "Yes, of course."
@@ -391,6 +392,44 @@ def test_labels_on_the_frontier():
     assert labels_of(two) == {"a": "attn_bias", "c": "ctx_aug", "d": "attn_bias + ctx_aug"}
     many = {f"p{i}": [bias | {"profile": f"turn:{i}"}] for i in range(7)}
     assert set(labels_of(fake_group({"off": []} | many)).values()) == {"attn_bias"}
+
+
+def trade_off(rises, control="knowledge_precision", several=True):
+    """A group whose best trade-off is "on"; ``rises`` are of metrics, from a value to another, with a p-value."""
+    settings = ["off", "on", "worse"] if several else ["off", "on"]
+    rows = [
+        Row("off", "perplexity_corpus", 5.0, 4.9, 5.1, 9, 1, 0),
+        Row("off", control, 0.2, 0.1, 0.3, 9, 1, 0),
+        Row("on", "perplexity_corpus", 4.0, 3.9, 4.1, 9, 1, 0),
+        Row("on", control, 0.4, 0.3, 0.5, 9, 1, 0),
+        Row("worse", "perplexity_corpus", 6.0, 5.9, 6.1, 9, 1, 0),
+        Row("worse", control, 0.1, 0.0, 0.2, 9, 1, 0),
+    ]
+    for metric, (before, after, p) in rises.items():
+        name = "difference: on" if several else "difference"
+        rows += [
+            Row("off", metric, before, before, before, 9, 1, 0),
+            Row("on", metric, after, after, after, 9, 1, 0),
+            Row(name, metric, after - before, 0, 0, 9, 1, 0, p=p / 10, p_holm=p),
+        ]
+    metrics = {row.metric: "" for row in rows if row.setting in [*settings, "difference: on", "difference"]}
+    manifest = {"knobs": {name: [] for name in settings}, "seeds": [0]}
+    kept = [row for row in rows if row.setting != "worse" or several]
+    return Group(control, "perplexity_corpus", [Run("fake", {}, manifest, kept, metrics, {"confidence": 0.9}, 9)])
+
+
+def test_the_verdict_says_what_copying_and_novelty_did():
+    best = "The best trade-off is on: knowledge_precision 0.200 → 0.400, perplexity_corpus 5.000 → 4.000."
+    copied, new = (0.1, 0.45, 0.001), (0.8, 0.5, 0.049)
+    both = {"knowledge_copied_run": copied, "novelty": new}
+    said = "From off to it, knowledge_copied_run rises 0.100 → 0.450 and novelty falls 0.800 → 0.500."
+    assert verdict(trade_off(both)) == verdict(trade_off(both, several=False)) == f"{best} {said}"
+    unsure = {"knowledge_copied_run": copied, "novelty": (0.8, 0.5, 0.05)}
+    assert verdict(trade_off(unsure)).endswith("and novelty does not change significantly, 0.800 → 0.500.")
+    assert verdict(trade_off({"novelty": new})) == f"{best} From off to it, novelty falls 0.800 → 0.500."
+    assert verdict(trade_off({})) == best
+    of_copying = verdict(trade_off({"novelty": new}, control="knowledge_copied_run"))
+    assert "trade-off" in of_copying and "knowledge_copied_run rises" not in of_copying
 
 
 @pytest.mark.parametrize(

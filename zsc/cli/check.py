@@ -5,7 +5,7 @@ from typing import Any
 
 from zsc.cli.compose import composed, own_folder, shipped_configs
 from zsc.cli.expand import ANY_NAME, multirun
-from zsc.cli.groups import GROUPS, LAUNCHED, check_option
+from zsc.cli.groups import GROUPS, LAUNCHED, LOGGED, check_option
 from zsc.errors import ZscError, first_line, suggestion
 
 
@@ -36,6 +36,8 @@ def check_overrides(command: str, flags: Sequence[str], overrides: Sequence[str]
             raise ZscError(f"no option '{key}': what a training aims at is called objective. Write {word}")
         if key.partition(".")[0] == "launcher" and command not in LAUNCHED:
             raise ZscError(f"'{override.input_line}': zsc {command} launches no workers; {', '.join(LAUNCHED)} do.")
+        if key.partition(".")[0] == "log" and command not in LOGGED:
+            raise ZscError(f"'{override.input_line}': zsc {command} logs nothing; {', '.join(LOGGED)} do.")
         if key == "knob" and override.package:
             nested.append(str(override.input_line))
             continue

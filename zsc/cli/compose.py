@@ -15,7 +15,7 @@ from zsc.configs import CONFIGS
 from zsc.errors import ZscError, first_line
 from zsc.options import read
 
-SHOWING = ("format", "save", "examples")  # options that only decide how a result is shown
+SHOWING = ("format", "save", "examples", "log")  # options that only decide how a result is shown, and where
 LAUNCHING = ("launcher", "workers")  # and those that only decide by how many processes it is made
 PROJECT, UNREAD = Path("zsc.yaml"), "config=none"  # the defaults of a folder, and the word that leaves them out
 T = TypeVar("T")
@@ -24,9 +24,10 @@ T = TypeVar("T")
 def options_of(kind: type[T], cfg: Any) -> T:
     """Return a composed config as the options ``kind``. Raises ZscError for values that they do not take.
 
-    By how many processes it is made (:mod:`zsc.cli.launch`) is no part of options that do not have it.
+    By how many processes it is made (:mod:`zsc.cli.launch`), and where it is logged (:mod:`zsc.cli.log`), is no part of
+    options that do not have it.
     """
-    foreign = {*LAUNCHING} - {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    foreign = {*LAUNCHING, "log"} - {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return read(kind, {name: value for name, value in resolved(cfg).items() if name not in foreign})
 
 

@@ -13,8 +13,8 @@ FLAGS = {*MULTIRUN, "-r", "--run", "--resolve", "--hydra-help", "-h", "--help"}
 VALUED = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd"}  # flags with a value after them
 REPLACING = {"--config-path", "-cp", "--config-name", "-cn"}
 COMPLETING = {"--shell-completion", "-sc"}  # which would complete what Hydra takes, not what zsc does
-NAMELESS = {"data": "dataset", "table": "table", "score": "run", "annotate": "run", "report": "runs", "show": "run",
-            "init": "file", "runs": "folder", "completion": "shell"}  # fmt: skip
+NAMELESS = {"data": "dataset", "table": "table", "score": "run", "annotate": "run", "report": "runs", "export": "run",
+            "show": "run", "init": "file", "runs": "folder", "completion": "shell"}  # fmt: skip
 PLAIN = ("ls", "init", "runs", "show", "completion")  # commands that compose no config, and load no model
 PATHS = ("score", "annotate", "report", "export", "show", "init", "runs")  # commands that begin with paths
 NEEDS = {  # what is said where a command lacks what it begins with

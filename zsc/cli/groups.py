@@ -9,10 +9,11 @@ from zsc.errors import ZscError, suggestion
 
 RUN_GROUPS = ("task", "model", "dataset", "knob", "decoding", "layout")
 LAUNCHED = ("run", "sweep", "table")  # commands that can have workers make what is missing
+LOGGED = ("run", "sweep")  # commands whose result can be sent to a tracker
 GROUPS = {
     "train": ("objective", "layout"),
     "table": ("table", "task", "model", "dataset", "decoding", "layout", "launcher"),
-    **dict.fromkeys(("run", "sweep"), (*RUN_GROUPS, "launcher")),
+    **dict.fromkeys(("run", "sweep"), (*RUN_GROUPS, "launcher", "log")),
     **dict.fromkeys(("work", "plan", "tune", "bench", "data", "doctor", "play"), RUN_GROUPS),
 }
 FOLDER_FLAGS = ("--config-dir", "-cd")

@@ -1,8 +1,10 @@
 """Workers for a command: as many processes `zsc work` of the same words, launched as the config says."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 from omegaconf import DictConfig
 
@@ -13,11 +15,12 @@ from zsc.options import read
 from zsc.study.options import count_or_auto
 from zsc.terminal import say
 
+T = TypeVar("T")
 WORKER = (sys.executable, "-m", "zsc", "work")
 
 
-def launcher_of(key: str, value: Any) -> Launcher | None:
-    """Return ``value``, of the group ``key``, as one of LAUNCHERS with its options; None for the one called none.
+def chosen(kinds: Mapping[str, type[T]], key: str, value: Mapping[str, Any]) -> T | None:
+    """Return ``value``, of the group ``key``, as one of ``kinds`` with its options; None for the one called none.
 
     Raises ZscError for a name that is none of them, as a config of the user's own may have.
     """
@@ -25,16 +28,16 @@ def launcher_of(key: str, value: Any) -> Launcher | None:
     name = own.pop("name", None)
     if name == "none":
         return None
-    if name not in LAUNCHERS:
-        raise ZscError(f"{key}.name={name} is not one of none, {', '.join(LAUNCHERS)}.")
-    return read(LAUNCHERS[name], own, key)
+    if name not in kinds:
+        raise ZscError(f"{key}.name={name} is not one of none, {', '.join(kinds)}.")
+    return read(kinds[name], own, key)
 
 
 @dataclass(frozen=True)
 class LaunchOptions:
     """What configs/run.yaml has of LAUNCHING."""
 
-    launcher: Annotated[Launcher | None, launcher_of] = None
+    launcher: Annotated[Launcher | None, partial(chosen, LAUNCHERS)] = None
     workers: Annotated[int | Literal["auto"], count_or_auto] = "auto"
 
 

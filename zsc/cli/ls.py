@@ -14,7 +14,7 @@ def ls(words: list[str]) -> None:
     options, folder = read(LsOptions, dict(override.split("=", 1) for override in overrides)), config_folder(flags)
     rows = [
         {"kind": kind, "name": option, "what": headline(kind, option, folder)}
-        for kind in (*RUN_GROUPS, "table", "launcher")
+        for kind in (*RUN_GROUPS, "table", "launcher", "log")
         for option in group_options(kind, folder)
     ]
     print(render([*rows, *phrase_rows(), *metric_rows()], options.format))

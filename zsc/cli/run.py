@@ -2,11 +2,13 @@
 
 from omegaconf import DictConfig
 
-from zsc.cli.compose import command_line, options_of
+from zsc.cli.compose import command_line, options_of, resolved
 from zsc.cli.launch import launched
+from zsc.cli.log import logger_of
 from zsc.cli.work import work
 from zsc.errors import ZscError
 from zsc.study.crew import rank
+from zsc.study.loggers import send
 from zsc.study.options import RunOptions
 from zsc.study.run import run as perform
 from zsc.study.watch import Terminal
@@ -23,6 +25,7 @@ def run(cfg: DictConfig) -> None:
     if rank():
         work(cfg)
         return
+    logger = logger_of(resolved(cfg))
     if launched(cfg):
         return
     result = perform(options, Terminal(), command=command_line())
@@ -32,6 +35,8 @@ def run(cfg: DictConfig) -> None:
     else:
         print(result.render(options.format))
         say(f"run: {result.folder.path}")
+    if logger is not None:
+        say(send(logger, result))
 
 
 def sweep(cfg: DictConfig) -> None:

@@ -15,7 +15,7 @@ FREE = re.compile(  # options that hold a path, a name or a free text
     r"|layout\.(text|system|user|turn|joiner|stop|prefix|field|source_language|target_language)"
     r"|task\.(name|profile|phrases)|decoding\.(forced_(first|last)|stop)"
     r"|knob(\.\w+)?\.(phrases|profile|start|end)|columns\.\w+|setting|answers|runs?"
-    r"|launcher\.(partition|account|qos|constraint|setup|address|logs)"
+    r"|launcher\.(partition|account|qos|constraint|setup|address|logs)|log\.(experiment|project|folder)"
 )
 LISTED = re.compile(r"(knob|objective)\..*|answers|runs|launcher\.setup")  # those of them that may be lists
 PLAIN = re.compile(r"(\.{0,2}/)*[A-Za-z_][\w./-]*|\.{1,2}/?", re.ASCII)

@@ -40,6 +40,11 @@ def one_or_several(key: str, value: Any) -> tuple[str, ...]:
     return found
 
 
+def as_text(key: str, value: Any) -> str:
+    """Return ``value``, of the option ``key``, as a text: it may be written as a number."""
+    return str(value_of(str, shown(value) if isinstance(value, int | float) else value, key))
+
+
 @dataclass(frozen=True)
 class KnobOptions:
     """The knob called ``name``, a key of :data:`zsc.knobs.KNOBS`, with ``values`` of its fields: one setting for every
@@ -136,10 +141,13 @@ class RunOptions(ScoringOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class TuneOptions(RunOptions):
-    """configs/tune.yaml: the ``target`` metric, the ``budget`` of another, and how doses are searched."""
+    """configs/tune.yaml: the ``target`` metric and what it is to ``gain``, the ``budget`` of others, one of ``copying``
+    for targets measured against knowledge, and how doses are searched."""
 
     target: str
-    budget: str
+    budget: Annotated[tuple[str, ...], one_or_several]
+    gain: Annotated[str, as_text] = "5%"
+    copying: str | None = "knowledge_copied_run:+0.1"
     weakest: float | None = None
     strongest: float | None = None
     points: Count = 6

@@ -25,7 +25,8 @@ from zsc.study.options import KnobChoice, ReportOptions, RunOptions
 from zsc.study.stored import stored_config
 from zsc.study.watch import Watch
 from zsc.tables.compared import Group, Run, default_controls, default_fluency, grouped
-from zsc.tables.report import Example, Examples, curve_plots, page, plane_plot, verdict
+from zsc.tables.report import Example, Examples, curve_plots, page, plane_plot
+from zsc.tables.trade_off import verdict
 
 PAGE = "report.html"
 

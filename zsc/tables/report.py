@@ -19,6 +19,7 @@ from zsc.tables.figures import STYLES
 from zsc.tables.paper import PaperTable, Published, Section, wide_rows
 from zsc.tables.plots import Curves, Plane, curve_files, curve_svg, limits_of, plane_files, plane_svg
 from zsc.tables.render import number
+from zsc.tables.trade_off import verdict
 from zsc.terminal import visible
 
 TEMPLATE = "report.html"
@@ -131,23 +132,6 @@ def plane_caption(group: Group) -> str:
         f" {found.off}, and the non-dominated setting nearest to the ideal corner, (1, 1), is the best; it is ringed."
         f" Distances are those to that corner. Intervals play no part in the choice.{lacking}"
     )
-
-
-def verdict(group: Group) -> str:
-    """Say in a sentence which trade-off is the best."""
-    found = group.frontier
-    if found.nearest is None:
-        return f"There is nothing to compare with {found.off}: no other setting has a value of both metrics."
-    if found.best is None:
-        return f"No setting is a better trade-off than {found.off}; the nearest is {found.nearest}."
-    off, best = found.find(found.off), found.find(found.best)
-    assert best is not None
-    changes = [
-        f"{metric} {number(None if off is None else getattr(off, kind).value, '')} →"
-        f" {number(getattr(best, kind).value, '')}"
-        for kind, metric in (("control", group.control), ("fluency", group.fluency))
-    ]
-    return f"The best trade-off is {found.best}: {', '.join(changes)}."
 
 
 @dataclass(frozen=True)
