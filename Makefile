@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 WORKERS ?= 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint test-launchers test-newest test-lowest test-pinned clean
+.PHONY: demo test lint docs test-extras test-launchers test-newest test-lowest test-pinned clean
 
 demo: $(READY)
 	$(VENV)/bin/zsc run knob=attn_bias
@@ -20,13 +20,22 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-# With Ray, in an environment of its own that sees the packages of the other
+# With the extras that have many packages of their own, in environments that see the packages of the other: Ray; the page
+# of `zsc play`, trackers of experiments, notebooks and the site of the documentation
 test-launchers: $(READY)
-	$(PYTHON) -m venv --clear $(VENV)-launchers
-	$(VENV)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
-	  > "$$($(VENV)-launchers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth"
-	$(VENV)-launchers/bin/python -m pip install --quiet --constraint constraints.txt submitit ray
+	scripts/overlay.sh $(VENV) $(VENV)-launchers submitit ray
 	$(VENV)-launchers/bin/python -m pytest tests/test_launchers.py tests/test_launch.py
+
+EXTRAS := $(VENV)-extras
+$(EXTRAS)/.ready: $(READY)
+	scripts/overlay.sh $(VENV) $(EXTRAS) '.[play,wandb,mlflow,tensorboard,docs]'
+	touch $@
+
+test-extras: $(EXTRAS)/.ready
+	$(EXTRAS)/bin/python -m pytest tests/test_play.py tests/test_play_page.py tests/test_loggers.py tests/test_notebooks.py
+
+docs: $(EXTRAS)/.ready
+	NO_MKDOCS_2_WARNING=1 $(EXTRAS)/bin/python -m mkdocs build --strict
 
 # In an environment of their own, with the newest or the lowest versions that pyproject.toml allows, or the pinned ones:
 # make test-lowest PYTHON=python3.12 TESTS="tests/test_knobs_*.py"   HOLD="torch numpy" holds these at constraints.txt

@@ -34,7 +34,8 @@ def names(texts):
 
 
 BASE = names(PROJECT["dependencies"])
-EXTRAS_USED = ("judges", "gguf", "smollm2", "chitchat", "bench", "slurm", "ray", "play", "wandb", "mlflow", "tensorboard")
+EXTRAS_USED = ("judges", "gguf", "smollm2", "chitchat", "bench", "slurm", "ray", "play", "wandb", "mlflow",
+               "tensorboard")  # fmt: skip
 OPTIONAL = names(text for extra in EXTRAS_USED for text in EXTRAS[extra])
 DECLARED = [Requirement(one) for one in [*PROJECT["dependencies"], *(one for some in EXTRAS.values() for one in some)]]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import zsc
+from zsc.cli.help import COMMANDS
 
 PACKAGE = Path(zsc.__file__).parent
 STAGES = ["data", "models", "knobs", "generation", "metrics", "tables", "study", "launch", "cli"]
@@ -50,7 +51,7 @@ def lines(file):
 
 def test_the_command_line_stays_thin():
     sizes = {file.name: lines(file) for file in (PACKAGE / "cli").glob("*.py")}
-    assert max(sizes.values()) <= 150 and sum(sizes.values()) <= 1400, sizes
+    assert max(sizes.values()) <= 150 and sum(sizes.values()) <= 100 * len(COMMANDS), sizes
 
 
 @pytest.mark.parametrize("file", sorted((PACKAGE / "study").glob("*.py")), ids=lambda file: file.name)
