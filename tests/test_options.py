@@ -29,6 +29,7 @@ from zsc.study.options import (
     AnnotateOptions,
     BenchOptions,
     DataOptions,
+    ExportOptions,
     KnobChoice,
     KnobOptions,
     LsOptions,
@@ -155,6 +156,7 @@ WRITTEN = [
     ScoreOptions(run="x", metrics=("length",), columns={"id": None}),
     ReportOptions(runs=("a", "b")),
     AnnotateOptions(run="x", answers=("a,b",)),
+    ExportOptions(run="x", to="y", setting="off", weights=True),
     TuneOptions(target="length", budget="fluency:+1"),
     TrainOptions(
         objective=Objective(DialogueOptions(checkpoint="x", train=(TOPICAL,))), output="o", freeze=("encoder",)
@@ -177,7 +179,8 @@ def test_what_is_written_is_read_again(options):
 KINDS = {
     "run": RunOptions, "sweep": RunOptions, "work": RunOptions, "plan": RunOptions, "doctor": RunOptions,
     "tune": TuneOptions, "bench": BenchOptions, "data": DataOptions, "table": TableOptions, "score": ScoreOptions,
-    "report": ReportOptions, "annotate": AnnotateOptions, "train": TrainOptions, "ls": LsOptions,
+    "report": ReportOptions, "annotate": AnnotateOptions, "export": ExportOptions, "train": TrainOptions,
+    "ls": LsOptions,
 }  # fmt: skip
 CHOSEN = {"table": ["table=questions"], "bench": ["knob=none"]}  # bench alone has a knob where none is named
 FILLED = {"judges": JudgeOptions(dict.fromkeys(JUDGES)), "columns": COLUMNS}  # defaults that a config names one by one
