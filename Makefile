@@ -28,7 +28,7 @@ test-launchers: $(READY)
 
 EXTRAS := $(VENV)-extras
 $(EXTRAS)/.ready: $(READY)
-	scripts/overlay.sh $(VENV) $(EXTRAS) '.[play,wandb,mlflow,tensorboard,docs]'
+	scripts/overlay.sh $(VENV) $(EXTRAS) --editable '.[play,wandb,mlflow,tensorboard,docs]'
 	touch $@
 
 test-extras: $(EXTRAS)/.ready

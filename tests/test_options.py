@@ -31,6 +31,7 @@ from zsc.study.options import (
     AnnotateOptions,
     BenchOptions,
     DataOptions,
+    ExportOptions,
     KnobChoice,
     KnobOptions,
     LsOptions,
@@ -160,6 +161,7 @@ WRITTEN = [
     ScoreOptions(run="x", metrics=("length",), columns={"id": None}),
     ReportOptions(runs=("a", "b")),
     AnnotateOptions(run="x", answers=("a,b",)),
+    ExportOptions(run="x", to="y", setting="off", weights=True),
     TuneOptions(target="length", budget=("fluency:+1", "distinct2:-5%")),
     TrainOptions(
         objective=Objective(DialogueOptions(checkpoint="x", train=(TOPICAL,))), output="o", freeze=("encoder",)
@@ -182,8 +184,8 @@ def test_what_is_written_is_read_again(options):
 KINDS = {
     "run": RunOptions, "sweep": RunOptions, "work": RunOptions, "plan": RunOptions, "doctor": RunOptions,
     "tune": TuneOptions, "bench": BenchOptions, "data": DataOptions, "table": TableOptions, "score": ScoreOptions,
-    "report": ReportOptions, "annotate": AnnotateOptions, "train": TrainOptions, "ls": LsOptions,
-    "play": PlayOptions,
+    "report": ReportOptions, "annotate": AnnotateOptions, "export": ExportOptions, "train": TrainOptions,
+    "ls": LsOptions, "play": PlayOptions,
     "init": InitOptions, "runs": RunsOptions, "show": ShowOptions, "completion": CompletionOptions,
 }  # fmt: skip
 CHOSEN = {"table": ["table=questions"], "bench": ["knob=none"]}  # bench alone has a knob where none is named

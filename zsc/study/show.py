@@ -8,6 +8,7 @@ from typing import Any, Literal
 from zsc.data import jsonl
 from zsc.data.record import Record, parse_record
 from zsc.errors import ZscError, suggestion
+from zsc.generation.ellipsis import as_shown
 from zsc.generation.folder import RunFolder
 from zsc.options import Count
 from zsc.study.runs import find_run
@@ -79,7 +80,8 @@ def answers(options: ShowOptions) -> Answers:
     names = list(dict.fromkeys(chosen))
     said = Said(folder, seeds, ids)
     places = [(list(seeds).index(seed), ids.index(record.id)) for record in records]
-    return Answers(folder, names, seed, seeds, len(ids), records, said.texts(names, places))
+    texts = [[None if row is None else as_shown(row) for row in rows] for rows in said.rows(names, places)]
+    return Answers(folder, names, seed, seeds, len(ids), records, texts)
 
 
 def _setting(name: str, settings: Sequence[str]) -> str:

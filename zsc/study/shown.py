@@ -55,8 +55,8 @@ class Said:
                 found[settings.index(setting), seeds[seed], numbers[identity]] = value
         return found
 
-    def rows(self, settings: Sequence[str], places: Sequence[tuple[int, int]]) -> list[list[dict[str, Any]]]:
-        """Return the generations of ``settings`` at each of ``places`` (seed, example)."""
+    def rows(self, settings: Sequence[str], places: Sequence[tuple[int, int]]) -> list[list[dict[str, Any] | None]]:
+        """Return the generations of ``settings`` at each of ``places`` (seed, example); None is one that is missing."""
         wanted = [[(name, self.seeds[seed], self.ids[example]) for name in settings] for seed, example in places]
         lacking, found = {key for keys in wanted for key in keys}, dict[tuple[str, int, str], dict[str, Any]]()
         for _, row in self.folder.each_row():
@@ -65,7 +65,7 @@ class Said:
                 lacking.remove(key)
                 if not lacking:
                     break
-        return [[found[key] for key in keys] for keys in wanted]
+        return [[found.get(key) for key in keys] for keys in wanted]
 
 
 def _places(names: Sequence[Name]) -> dict[Name, int]:
@@ -101,20 +101,15 @@ def examples_of(
     if not places:
         return []
     records = _records(said, {said.ids[example] for _, example in places})
-    shown = [
-        Example(
-            records[said.ids[example]],
-            said.seeds[seed],
-            [row["response"] for row in rows],
-            values[:, seed, example].tolist(),
-            [is_cut(row) for row in rows],
-        )
-        for (seed, example), rows in zip(places, said.rows(settings, places), strict=True)
-    ]
+    shown = []
+    for (seed, example), found in zip(places, said.rows(settings, places), strict=True):
+        rows, own = [row for row in found if row is not None], values[:, seed, example].tolist()
+        texts, cut_off = [row["response"] for row in rows], [is_cut(row) for row in rows]
+        shown.append(Example(records[said.ids[example]], said.seeds[seed], texts, own, cut_off))
     of, cut = int(np.isfinite(numbers).sum()), any(any(one.cut) for one in shown)
     head = heading(len(shown), of, settings[-1], metric, median, len(settings) > 1, cut)
-    texts = [printed(example_lines(one, metric, screen.width, screen.colour), screen.colour) for one in shown]
-    return [printed(wrapped(head, screen.width), screen.colour), *texts]
+    lines = [printed(example_lines(one, metric, screen.width, screen.colour), screen.colour) for one in shown]
+    return [printed(wrapped(head, screen.width), screen.colour), *lines]
 
 
 def _records(said: Said, wanted: set[str]) -> Mapping[str, Record]:
