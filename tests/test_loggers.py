@@ -266,6 +266,7 @@ def test_wandb_has_the_run(run, tmp_path, monkeypatch):
     """Offline: the file that `wandb sync` would send."""
     internal = pytest.importorskip("wandb.proto.wandb_internal_pb2")
     for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR"):
+        (tmp_path / name).mkdir()
         monkeypatch.setenv(f"WANDB_{name}", str(tmp_path / name))
     monkeypatch.setenv("WANDB_MODE", "offline")
     code, out, err = run("log=wandb", "log.project=knobs", "format=csv")
