@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from zsc.cli.flags import named
 from zsc.errors import ZscError
 from zsc.study.runs import find_run, runs_in
 from zsc.study.show import ShowOptions, answers
@@ -67,6 +68,16 @@ def make(path, settings=("off", STRONG), table=ONE, age=0, seeds=(0, 1), ids=("a
 def runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path / "runs"
+
+
+@pytest.mark.parametrize("name", ["score", "annotate", "report", "export"])
+def test_last_is_the_newest_run_unless_something_is_called_so(runs, name):
+    make(runs / "old", age=9), make(runs / "new it's", age=2)
+    key = "runs" if name == "report" else "run"
+    words = [f"{key}={named(name, ['runs/new it' + chr(39) + 's'])[0].partition('=')[2]}", "x=1"]
+    assert named(name, ["last", "x=1"]) == words
+    Path("last").mkdir()
+    assert "new" not in named(name, ["last"])[0]
 
 
 def test_a_run_is_listed_as_its_files_have_it(runs):

@@ -42,10 +42,19 @@ def named(command: str, words: Sequence[str]) -> list[str]:
             tables = ", ".join(group_options("table", config_folder(words)))
             raise ZscError(f"zsc {command} {NEEDS[command].format(tables=tables)}.")
         return list(words)
-    values = [quoted(words[place]) if command in {*PATHS} - {*PLAIN} else words[place] for place in places]
+    values = [quoted(_run(words[place])) if command in {*PATHS} - {*PLAIN} else words[place] for place in places]
     value = f"[{','.join(values)}]" if key == "runs" else values[0]
     others = [word for place, word in enumerate(words) if place not in places]
     return [*others[: places[0]], f"{key}={value}", *others[places[0] :]]
+
+
+def _run(word: str) -> str:
+    """Return the newest run where ``word`` is ``last`` and no file or folder, and otherwise the word."""
+    if word != "last" or exists(word):
+        return word
+    from zsc.study.runs import find_run
+
+    return str(find_run(word))
 
 
 def _is_bare(words: Sequence[str], place: int, path: bool) -> bool:

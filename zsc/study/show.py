@@ -80,7 +80,10 @@ def answers(options: ShowOptions) -> Answers:
     names = list(dict.fromkeys(chosen))
     said = Said(folder, seeds, ids)
     places = [(list(seeds).index(seed), ids.index(record.id)) for record in records]
-    texts = [[None if row is None else as_shown(row) for row in rows] for rows in said.rows(names, places)]
+    texts = [
+        [None if row is None or row["response"] is None else as_shown(row) for row in rows]
+        for rows in said.rows(names, places)
+    ]
     return Answers(folder, names, seed, seeds, len(ids), records, texts)
 
 

@@ -56,7 +56,8 @@ class Playground:
     def __init__(self, options: PlayOptions, words: Sequence[str] = (), records: Sequence[Record] | None = None):
         self.options, self.words = options, shared_words(words)
         found = options.dataset.load() if records is None else records
-        self.records = list(found[: options.examples])
+        count = min(options.examples, len(found))
+        self.records = [found[place * len(found) // count] for place in range(count)]
         if not self.records:
             raise ZscError(f"dataset={options.dataset.loader} holds no record to begin with.")
         self.loaded = load_once(options.model)
