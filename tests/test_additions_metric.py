@@ -74,7 +74,16 @@ def test_every_command_takes_it(tree, checkpoint):
         ["score", "made", "metrics=[questions,perplexity_corpus]", "format=json"],
         ["table", "long", "--config-dir", "own", "make=true", "format=md", *few],
         ["report", "made", "control=long_words", "attention=false", "output=page"],
-        ["tune", "knob=attn_bias", "target=long_words", "budget=perplexity_corpus:+900%", "points=2", "rounds=1", *few],
+        [
+            "tune",
+            "knob=attn_bias",
+            "target=long_words",
+            "budget=perplexity_corpus:+900%",
+            "points=2",
+            "rounds=1",
+            *few,
+            "dataset.limit=12",
+        ],
         ["ls"],
     )
     assert {row["metric"] for row in json.loads(run)} >= {"long_words", "knowledge_precision"}

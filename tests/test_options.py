@@ -35,7 +35,6 @@ from zsc.study.options import (
     KnobChoice,
     KnobOptions,
     LsOptions,
-    PlayOptions,
     ReportOptions,
     RunOptions,
     ScoreOptions,
@@ -45,6 +44,7 @@ from zsc.study.options import (
     TuneOptions,
 )
 from zsc.study.outputs import COLUMNS
+from zsc.study.play.options import PlayOptions
 from zsc.study.runs import RunsOptions
 from zsc.study.show import ShowOptions
 from zsc.study.tasks import task_values

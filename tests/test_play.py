@@ -28,10 +28,11 @@ from zsc.errors import ZscError
 from zsc.knobs import KNOBS, Dose, SelfAttentionBias
 from zsc.models.options import ModelOptions
 from zsc.options import read
-from zsc.study.options import KnobChoice, KnobOptions, PlayOptions, RunOptions
+from zsc.study.options import KnobChoice, KnobOptions, RunOptions
 from zsc.study.play import controls
 from zsc.study.play.command import knob_words, record_line, shared_words
 from zsc.study.play.controls import STEPS, Scale
+from zsc.study.play.options import PlayOptions
 from zsc.study.play.playground import Playground
 from zsc.study.play.serve import guarded, listen
 from zsc.study.play.texts import edited, texts_of

@@ -3,7 +3,7 @@
 from omegaconf import DictConfig
 
 from zsc.cli.compose import job_words, options_of
-from zsc.study.options import PlayOptions
+from zsc.study.play.options import PlayOptions
 from zsc.study.play.serve import serve
 from zsc.study.watch import Terminal
 

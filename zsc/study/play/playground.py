@@ -22,9 +22,10 @@ from zsc.knobs.anatomy import is_causal
 from zsc.knobs.read import read
 from zsc.study.formats import format_of
 from zsc.study.knobs import OFF, build_settings, described_briefly, load_once
-from zsc.study.options import KnobChoice, KnobOptions, PlayOptions
+from zsc.study.options import KnobChoice, KnobOptions
 from zsc.study.play.command import command, save_setting, shared_words
 from zsc.study.play.controls import Section, choices_of, default_options, in_order, section
+from zsc.study.play.options import PlayOptions
 from zsc.study.play.texts import HISTORY, editable, edited
 
 BEGINS = "attn_bias"  # the knob that is on at first where the options name none

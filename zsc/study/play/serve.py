@@ -8,7 +8,7 @@ from typing import Any
 
 from zsc.errors import ZscError
 from zsc.install import check_installed
-from zsc.study.options import PlayOptions
+from zsc.study.play.options import PlayOptions
 from zsc.study.watch import Watch, say_remarks
 
 TRIED = 20  # ports, where that asked for is taken
