@@ -30,9 +30,10 @@ GROUPS = {
     "table": "Tables",
     "objective": "Objectives of training",
     "launcher": "Launchers",
+    "log": "Trackers of experiments",
 }
 LISTED = ("", ".md", ".csv", ".html")  # of a folder, beside folders in it
-SHOWN = ("knob", "decoding", "dataset", "model", "objective", "launcher")  # whose options stand beside their names
+SHOWN = ("knob", "decoding", "dataset", "model", "objective", "launcher", "log")  # whose options stand beside names
 
 
 def links(text: str) -> Iterator[tuple[str, str]]:

@@ -269,6 +269,7 @@ def test_every_shipped_config_composes_and_builds():
     from zsc.models.options import ModelOptions
     from zsc.study.knobs import build_settings
     from zsc.study.options import BenchOptions, DataOptions, RunOptions, TableOptions, TuneOptions
+    from zsc.study.play.options import PlayOptions
     from zsc.training.options import TrainOptions
 
     mini = load_model("mini", device="cpu")
@@ -282,7 +283,7 @@ def test_every_shipped_config_composes_and_builds():
     } | {dataset: ["dataset.path=x"] for dataset in ("jsonl", "table", "hub")}
     mandatory = {"tune": ["target=length", "budget=length:+1"], "table": ["table=questions"]}
     kinds_of = {"train": TrainOptions, "tune": TuneOptions, "table": TableOptions, "bench": BenchOptions,
-                "data": DataOptions}  # fmt: skip
+                "data": DataOptions, "play": PlayOptions}  # fmt: skip
     for command, kinds in GROUPS.items():
         for kind in kinds:
             for option in group_options(kind):

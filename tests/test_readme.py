@@ -9,15 +9,21 @@ import pytest
 import torch
 
 from zsc.cli.check import check_overrides
-from zsc.cli.expand import expand
+from zsc.cli.completion import CompletionOptions
+from zsc.cli.expand import expand, multirun
 from zsc.cli.flags import named, split_arguments
 from zsc.cli.groups import GROUPS, config_folder
 from zsc.cli.help import COMMANDS, options_of
 from zsc.cli.hydra import OF_TABLES
+from zsc.cli.plain import plain_options
 from zsc.data.layouts import BucketLayout
 from zsc.knobs import AttentionBias, apply
 from zsc.knobs.probe import probe
 from zsc.metrics.score import Row
+from zsc.study.init import InitOptions
+from zsc.study.options import LsOptions
+from zsc.study.runs import RunsOptions
+from zsc.study.show import ShowOptions
 from zsc.tables.summary import summary
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +36,13 @@ BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 LINES = re.findall(rf"^\$ zsc ((?:{'|'.join(COMMANDS)})\b[^#\n>]*)", TEXT.replace("\\\n", " "), re.MULTILINE)
 LINKING = [*FILES, *sorted((ROOT / "results").glob("*.md")), *sorted((ROOT / "zsc").rglob("*.md"))]
 MOST_LINES = 150
+PLAIN = {
+    "ls": LsOptions,
+    "init": InitOptions,
+    "runs": RunsOptions,
+    "show": ShowOptions,
+    "completion": CompletionOptions,
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +58,17 @@ def own(tmp_path_factory):
 @pytest.mark.parametrize("line", LINES)
 def test_the_commands_compose(line, own, monkeypatch):
     monkeypatch.chdir(own)
+    Path("last").mkdir(exist_ok=True)  # which is then the run that is called so
     name, *words = shlex.split(line)
+    if name in PLAIN:
+        plain_options(PLAIN[name], named(name, words))
+        return
     flags, overrides = split_arguments(named(name, words))
     if name in OF_TABLES and any(word.startswith("table=") for word in overrides):
         name = "table"
     short = "model" in GROUPS.get(name, ())
-    check_overrides(name, flags, expand(overrides, folder=config_folder(flags), short=short))
+    several = multirun(flags, overrides)
+    check_overrides(name, flags, expand(overrides, several, config_folder(flags), short))
 
 
 def test_what_make_demo_prints_is_of_one_piece():
