@@ -15,7 +15,7 @@ FILES = re.compile(  # options whose value is a path
     r"|save|trained|answers|file|folder|runs?|topic|(knob\.(\w+\.)?)phrases|--config-dir|-cd)=.*"
 )
 BY_OTHERS = {"knob=several", "model=checkpoint"}  # what other words stand for
-INNER = ("loader", "form", "knob.name", "launcher.name", "task.name", "fits")  # names that are no options of a user's
+INNER = ("loader", "form", "knob.name", "launcher.name", "log.name", "task.name", "fits")  # no options of a user's
 
 
 def candidates(words: Sequence[str]) -> Iterator[str]:
@@ -47,7 +47,7 @@ def nameless(command: str, before: Sequence[str], word: str) -> list[str]:
     runs = [path.parent for path in Path("runs").glob("*/manifest.json")] if key in ("run", "runs") else []
     if command == "show" and "/" not in word:
         return ["last", *(path.name for path in runs)]
-    found = [*map(str, runs)]
+    found = ["last"] * bool(runs) + [*map(str, runs)]
     others = files(word) if word or key in ("file", "folder") or not runs else []
     return [*found, *(path for path in others if path.rstrip("/") not in found)]
 
