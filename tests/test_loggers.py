@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -274,7 +275,7 @@ def test_wandb_has_the_run(run, tmp_path, monkeypatch):
     (file,) = (tmp_path / "DIR").rglob("run-*.wandb")
     assert err.splitlines()[-1] == f"log: Weights & Biases run {file.parent}; to send it: wandb sync {file.parent}"
     assert len(out.splitlines()) == 7
-    records = [internal.Record.FromString(one) for one in log_records(file.read_bytes())]
+    records = written(file, internal.Record, {"run", "history", "artifact"})
     (about,) = (one.run for one in records if one.WhichOneof("record_type") == "run")
     config = {one.key: json.loads(one.value_json) for one in about.config.update}
     assert about.project == "knobs" and about.display_name == folder().name and config["knob.strength"] == "5.0"
@@ -287,6 +288,16 @@ def test_wandb_has_the_run(run, tmp_path, monkeypatch):
     (artifact,) = (one.artifact for one in records if one.WhichOneof("record_type") == "artifact")
     names = {one.path for one in artifact.manifest.contents}
     assert names == {"scores.json", "config.yaml", "manifest.json", "items.csv", "table.md"}
+
+
+def written(file, kind, wanted):
+    """Return the records of a log once all kinds that are ``wanted`` are there: another process writes them."""
+    end = time.monotonic() + 120
+    while True:
+        records = [kind.FromString(one) for one in log_records(file.read_bytes())]
+        if wanted <= {one.WhichOneof("record_type") for one in records} or time.monotonic() > end:
+            return records
+        time.sleep(0.2)
 
 
 def log_records(content):
