@@ -32,7 +32,7 @@ $(EXTRAS)/.ready: $(READY)
 	touch $@
 
 test-extras: $(EXTRAS)/.ready
-	$(EXTRAS)/bin/python -m pytest tests/test_play.py tests/test_play_page.py tests/test_loggers.py tests/test_notebooks.py
+	$(EXTRAS)/bin/python -m pytest -n $(WORKERS) tests/test_play_page.py tests/test_loggers.py tests/test_notebooks.py --dist=loadfile
 
 docs: $(EXTRAS)/.ready
 	NO_MKDOCS_2_WARNING=1 $(EXTRAS)/bin/python -m mkdocs build --strict

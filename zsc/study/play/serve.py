@@ -104,12 +104,18 @@ def guarded(inner: App, host: str) -> App:
 
 
 def run(app: App, listening: socket.socket, options: PlayOptions, watch: Watch) -> None:
-    """Serve ``app`` until an interrupt, and say where it is once it is there."""
+    """Serve ``app`` until an interrupt, a KeyboardInterrupt, and say where it is once it is there."""
     import uvicorn
 
     url = url_of(listening, options.host)
 
     class Server(uvicorn.Server):
+        stopped = False
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            self.stopped = True
+            super().handle_exit(sig, frame)
+
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
             watch.say(f"{url} (Ctrl-C ends it)")
@@ -117,4 +123,7 @@ def run(app: App, listening: socket.socket, options: PlayOptions, watch: Watch) 
                 webbrowser.open(url)
 
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=PATIENCE, lifespan="on")
-    Server(config).run(sockets=[listening])
+    server = Server(config)
+    server.run(sockets=[listening])
+    if server.stopped:  # which a server that has nothing left to wait for does not say
+        raise KeyboardInterrupt
