@@ -125,6 +125,14 @@ def shown(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
+def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested ``values`` by dotted name."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
 def plain(options: Any) -> Any:
     """Return ``options`` as mappings, lists and plain values, of which :func:`read` makes the same again."""
     if hasattr(options, "to_mapping"):

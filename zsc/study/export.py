@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def again(setting: Setting, run: RunFolder) -> str:
     """Make the first responses of the run again, and say whether they are the same, byte for byte."""
     seed = setting.exported.seeds[0]
     wanted = (row for _, row in run.each_row() if (row["setting"], row["seed"]) == (setting.name, seed))
-    stored = [row["response"] for row, _ in zip(wanted, range(CHECKED), strict=False)]
+    stored = [row["response"] for row in islice(wanted, CHECKED)]
     made = setting.generate_many(run.records()[: len(stored)], seed=seed)
     same = sum(one == other for one, other in zip(made, stored, strict=True))
     if same == len(stored):

@@ -59,6 +59,11 @@ class Exported:
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def on_hub(name: str) -> bool:
+    """Say whether ``name`` has the form of one on the hub, ORG/NAME."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
+
+
 def read_exported(file: Path) -> Exported:
     """Return what is in ``file``. Raises ZscError for what is none, or of a format that this version does not know."""
     try:
@@ -83,7 +88,7 @@ def card(exported: Exported, measured: Sequence[tuple[str, str, str]]) -> str:
     """Return the page that a hub shows: what the setting is, how it is used, and what was ``measured``, rows of a
     metric without knobs and under the setting."""
     model = exported.model
-    named = model.checkpoint.count("/") == 1 and not model.checkpoint.startswith((".", "/", "~"))
+    named = on_hub(model.checkpoint)
     texts = ", ".join(f"{name}={value}" for name, value in ASKED.get(exported.task, ASKED["dialogue"]).items())
     versions = ", ".join(f"{name} {version}" for name, version in exported.versions.items())
     lines = [

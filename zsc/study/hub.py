@@ -8,7 +8,7 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, HfApi, snapshot_download
 
 from zsc.errors import ZscError, first_line
-from zsc.study.exported import CARD, FILE, MODEL, OTHER, PLACE
+from zsc.study.exported import CARD, FILE, MODEL, OTHER, PLACE, on_hub
 
 PARTS = (FILE, CARD, f"{MODEL}/*", f"{OTHER}/*")  # of a setting's folder
 
@@ -18,7 +18,7 @@ def fetched(folder: str | Path, revision: str | None = None, without: Sequence[s
 
     Raises ZscError where neither holds an exported setting.
     """
-    if (place := Path(folder)).is_dir() or str(folder).count("/") != 1 or str(folder).startswith((".", "/", "~")):
+    if (place := Path(folder)).is_dir() or not on_hub(str(folder)):
         if not (place / FILE).is_file():
             raise ZscError(f"{folder} holds no {FILE}. `zsc export RUN to=FOLDER` makes such a folder.")
         return place

@@ -117,7 +117,7 @@ class Search:
 
     def ordered(self) -> list[Trial]:
         """Return the trials from weak to strong."""
-        return sorted(self.trials, key=lambda trial: trial.dose, reverse=self.strongest < self.weakest)
+        return ordered(self.trials, self.weakest, self.strongest)
 
     def best(self) -> Trial | None:
         inside = allowed(self.ordered())
@@ -134,6 +134,11 @@ class Search:
         if place + 1 == inside:
             return best.dose, trials[inside].dose
         return trials[place - 1].dose if place else self.weakest, trials[place + 1].dose
+
+
+def ordered(trials: Sequence[Trial], weakest: float, strongest: float) -> list[Trial]:
+    """Return ``trials`` from weak to strong: down, where the strongest dose is the least."""
+    return sorted(trials, key=lambda trial: trial.dose, reverse=strongest < weakest)
 
 
 def allowed(trials: Sequence[Trial]) -> Sequence[Trial]:

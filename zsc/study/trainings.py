@@ -10,7 +10,7 @@ from zsc.generation.cells import Cell, Place, hashed, identified
 from zsc.generation.folder import RunFolder
 from zsc.metrics import build_metrics
 from zsc.metrics.score import Row
-from zsc.options import plain
+from zsc.options import dotted, plain
 from zsc.study.crew import at_work
 from zsc.study.experiment import Experiment, prepare
 from zsc.study.filling import fill
@@ -202,13 +202,4 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
 def options_of_training(training: Training) -> dict[str, Any]:
     """Return the options of a training by dotted key, without those in which ways to train differ anyway."""
     config = plain(stored_training(training.folder / "config.yaml"))
-    return {key: value for key, value in _flat(config, "").items() if key not in OWN}
-
-
-def _flat(node: Any, prefix: str) -> dict[str, Any]:
-    if not isinstance(node, dict):
-        return {prefix: node}
-    found: dict[str, Any] = {}
-    for key, value in node.items():
-        found |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
+    return {key: value for key, value in dotted(config).items() if key not in OWN}

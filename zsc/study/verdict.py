@@ -7,7 +7,7 @@ from typing import Any
 from zsc.knobs.base import Dose
 from zsc.metrics import described
 from zsc.study.budget import Aim, Budget
-from zsc.study.search import Cost, Trial
+from zsc.study.search import Cost, Trial, ordered
 from zsc.tables.render import ALPHA, entry, number
 
 WIDER = 10  # times the strongest dose is where a search that ended there is to go on
@@ -30,9 +30,8 @@ class Tuned:
     @property
     def beyond(self) -> list[Trial]:
         """The trials with stronger doses than the best, from weak to strong."""
-        down = self.strongest < self.weakest
-        ordered = sorted(self.trials, key=lambda trial: trial.dose, reverse=down)
-        return ordered[ordered.index(self.best) + 1 :] if self.best else ordered
+        trials = ordered(self.trials, self.weakest, self.strongest)
+        return trials[trials.index(self.best) + 1 :] if self.best else trials
 
     @property
     def further(self) -> dict[str, float]:

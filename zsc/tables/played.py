@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from zsc.data.record import Record
 from zsc.generation.attention import Attended
 from zsc.tables.examples import runs
 from zsc.tables.report import Example, Examples, shaded, strong_change
+from zsc.tables.templates import environment
 from zsc.terminal import visible
 
 if TYPE_CHECKING:  # imported where responses are made: who only reads needs no torch
@@ -43,19 +42,16 @@ class Shown(Protocol):
 
 def played(shown: Shown) -> str:
     """Return HTML of both responses and of the source; all that models and people wrote is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     on = shown.off.text if shown.on is None else shown.on.text
     example = Example(shown.record, shown.off.text, on, shown.attended)
     strongest = strong_change(Examples(shown.setting or "", shown.seed, [example], ""))
     buckets = shaded(shown.attended, strongest) if shown.attended else []
-    template = environment.get_template(TEMPLATE)
-    text = template.render(
-        shown=shown, runs=runs(shown.off.text, on), strongest=strongest, buckets=buckets, measures=measures
+    text = (
+        environment()
+        .get_template(TEMPLATE)
+        .render(shown=shown, runs=runs(shown.off.text, on), strongest=strongest, buckets=buckets, measures=measures)
     )
-    return visible(text)
+    return visible(text).removesuffix("\n")
 
 
 def measures(response: Response) -> str:

@@ -3,11 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from zsc.data.record import Record, Turn
@@ -19,6 +17,7 @@ from zsc.tables.figures import STYLES
 from zsc.tables.paper import PaperTable, Published, Section, wide_rows
 from zsc.tables.plots import Curves, Plane, curve_files, curve_svg, limits_of, plane_files, plane_svg
 from zsc.tables.render import number
+from zsc.tables.templates import environment
 from zsc.tables.trade_off import verdict
 from zsc.terminal import visible
 
@@ -221,15 +220,12 @@ def page(
     examples: Sequence[Examples | None],
 ) -> str:
     """Return the page, whose lists have an item for each of ``groups``. It needs nothing but itself."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    environment.filters |= {
+    pages = environment()
+    pages.filters |= {
         "svg": Markup, "number": lambda value: number(value, ""), "percent": "{:.1%}".format,
         "breakable": breakable,
     }  # fmt: skip
-    environment.globals |= {
+    pages.globals |= {
         "shaded": shaded, "strong_change": strong_change, "wide_rows": wide_rows, "moved": _moved,
         "summary": summary, "speaker": speaker, "styles": STYLES, "shapes": [SHAPES[marker] for *_, marker in STYLES],
     }  # fmt: skip
@@ -239,7 +235,7 @@ def page(
         for group, own, plane, shown in zip(groups, curves, planes, examples, strict=True)
     ]  # fmt: skip
     runs = [(run, table_of(run, group.metrics), group.frontier.best) for group in groups for run in group.runs]
-    return visible(environment.get_template(TEMPLATE).render(title=title, parts=parts, runs=runs))
+    return visible(pages.get_template(TEMPLATE).render(title=title, parts=parts, runs=runs))
 
 
 def breakable(text: str, after: str) -> Markup:

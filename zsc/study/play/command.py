@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from zsc.errors import ZscError
 from zsc.files import write_atomic
 from zsc.generation.cells import writing
 from zsc.knobs import KNOBS
-from zsc.options import shown
+from zsc.options import dotted, shown
 from zsc.study.options import KnobChoice, KnobOptions
 
 OWN = ("knob", "seed", "seeds", "host", "port", "open", "examples", "output", "format")  # options a page decides itself
@@ -54,19 +54,11 @@ def knob_words(knobs: Sequence[KnobOptions], defaults: Mapping[str, KnobOptions]
     for one in knobs:
         prefix = "knob." if len(names) == 1 else f"knob.{one.name}."
         dose = KNOBS[one.name].dose
-        before = dict(_flat(defaults[one.name].values))
-        for key, value in _flat(one.values):
+        before = dotted(defaults[one.name].values)
+        for key, value in dotted(one.values).items():
             if (dose and key == dose.field) or key not in before or before[key] != value:
                 words.append(f"{prefix}{key}={_written(value)}")
     return words
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _written(value: Any) -> str:
