@@ -205,6 +205,7 @@ class Counting:
 
     columns = ("length",)
     signature = "counting"
+    networks = ()
 
     def __init__(self, fails=None):
         self.asked, self.fails = [], fails

@@ -127,6 +127,7 @@ class Shout:
 
     columns = ("judge_nll", "judge_tokens")
     signature = "model:shout"
+    networks = ()
 
     def batches(self, texts):
         return [list(texts)]

@@ -19,6 +19,7 @@ from zsc.generation.syntax import UNNAMED, Definition, Module, Symbol, parsed
 PACKAGE = Path(__file__).parents[1]
 ROOTS: tuple[Symbol, ...] = (
     ("zsc.models.load", "load_model"),
+    ("zsc.models.prepacked", "prepacked"),
     ("zsc.generation.batches", "ReadBatches"),
     ("zsc.generation.decoding", "Decoding"),
     ("zsc.generation.generate", "Job"),

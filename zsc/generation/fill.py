@@ -24,6 +24,7 @@ from zsc.knobs.anatomy import is_causal
 from zsc.knobs.reading import Reading
 from zsc.knobs.stack import under
 from zsc.models.load import Loaded
+from zsc.models.prepacked import prepacked
 
 PAUSE = 0.5  # seconds between two looks at what other workers make
 
@@ -74,6 +75,11 @@ class Filler:
         What another worker is making is left to it.
         """
         pending = [task for task in tasks if not self._found(task)]
+        others = [getattr(knob, "other", None) for task in pending for knob in task.job.knobs]
+        with prepacked(self.loaded.model, *filter(None, others)):
+            return self._filled(pending, len(tasks))
+
+    def _filled(self, pending: Sequence[Task], tasks: int) -> Tally:
         pieces = pieces_of(pending, self.batches.shard)
         made: set[int] = set()
         while pieces:
@@ -92,7 +98,7 @@ class Filler:
                 pieces = lacking or self._joined(pending)
         done = [task for task in pending if task.cell.done()]
         ours = sum(id(task) in made for task in done)
-        return Tally(len(tasks) - len(pending), ours, len(done) - ours, len(pending) - len(done))
+        return Tally(tasks - len(pending), ours, len(done) - ours, len(pending) - len(done))
 
     def _width(self, free: Sequence[Piece]) -> int:
         return min(evenly(free, self.together), math.ceil(len(free) / max(1, self.workers())))
@@ -183,8 +189,10 @@ class Filler:
         numbers = self._numbers(groups)
         share = len(numbers) if not knobs else math.ceil(2 * self.rows / (len(groups) * self.batches.size))
         for start in range(0, len(numbers), share):
-            batches = self._batches(numbers[start : start + share], groups, knobs)
-            loop = Loop(self.decoding, self.rows, self.loaded.target_tokenizer)
+            some = numbers[start : start + share]
+            batches = self._batches(some, groups, knobs)
+            most = len(groups) * sum(len(self.batches.rows[number]) for number in some)
+            loop = Loop(self.decoding, min(self.rows, most), self.loaded.target_tokenizer)
             with closing(self._said(loop, batches, knobs)) as said:
                 for one in said:
                     self._keep(one, groups)

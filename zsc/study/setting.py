@@ -21,6 +21,7 @@ from zsc.knobs import Knob, apply
 from zsc.knobs.read import read as read_source
 from zsc.models.load import Loaded
 from zsc.models.options import ModelOptions
+from zsc.models.prepacked import prepacked
 from zsc.options import read
 from zsc.study.experiment import code_of
 from zsc.study.exported import FILE, MODEL, OTHER, Exported, ExportedModel, read_exported
@@ -99,7 +100,7 @@ class Setting:
             alone, shared = [model], others
         else:
             alone, shared = [], [model, *others]
-        with admitted(alone, shared), apply(model, []):  # which says that this thread wants no knobs of others
+        with admitted(alone, shared), prepacked(model, *others), apply(model, []):  # which says that this thread wants no knobs of others
             responses = self._responses(given, seed)
             self._used.append(True)
         return responses

@@ -139,7 +139,7 @@ class SourceSlots(Slots):
     def __init__(self, model: PreTrainedModel, capacity: int, steps: int):
         super().__init__(model, capacity, steps)
         depth = len(decoder_layers(model))
-        self.past = Kept(depth, capacity, 4 * steps)
+        self.past = Kept(depth, capacity, 2 * steps)
         self.source = Kept(depth, capacity, 0, grows=False)
         self.cache = EncoderDecoderCache(self.past.cache, self.source.cache)
         self.cache.is_updated = dict.fromkeys(range(depth), True)

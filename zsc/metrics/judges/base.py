@@ -2,7 +2,10 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Values = list[float] | None  # None: the judge has no value for an item
 Pair = tuple[str, str]  # a premise and a response
@@ -18,6 +21,10 @@ class TextJudge(Protocol):
     @property
     def signature(self) -> str:
         """What the numbers depend on beside the text."""
+
+    @property
+    def networks(self) -> Sequence["nn.Module"]:
+        """What it runs."""
 
     def batches(self, texts: Sequence[str]) -> Iterable[list[str]]:
         """Split ``texts`` into batches of similar length."""
@@ -36,6 +43,10 @@ class PairJudge(Protocol):
     @property
     def signature(self) -> str:
         """What the numbers depend on beside the two texts."""
+
+    @property
+    def networks(self) -> Sequence["nn.Module"]:
+        """What it runs."""
 
     def batches(self, pairs: Sequence[Pair]) -> Iterable[list[Pair]]:
         """Split ``pairs`` of premise and response into batches of similar length."""

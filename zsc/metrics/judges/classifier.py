@@ -43,6 +43,10 @@ class Classifier:
     def signature(self) -> str:
         return f"model:{self.name}|weights:{self.fingerprint}|window:{self.window}-cut"
 
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.pipeline.model,)
+
     def batches(self, texts: Sequence[str]) -> Iterable[list[str]]:
         return by_length(texts, [len(text) for text in texts], BUDGET)
 

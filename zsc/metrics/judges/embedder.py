@@ -66,6 +66,10 @@ class Embedder:
         window = f"window:{self.model.max_seq_length}-cut"
         return f"model:{self.name}|weights:{self.fingerprint}|{window}|topic:{digest(self.phrases)}"
 
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.model,)
+
     def batches(self, texts: Sequence[str]) -> Iterable[list[str]]:
         return by_length(texts, [len(text) for text in texts], BUDGET)
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from torch import nn
+
 from zsc.errors import ZscError
 from zsc.metrics.judges.base import Pair, Values, by_length
 from zsc.metrics.judges.classifier import BUDGET, Classifier
@@ -33,6 +35,10 @@ class Entailment:
     @property
     def signature(self) -> str:
         return f"{self.classifier.signature}-longer|label:{self.label}|premise:{self.premise}"
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return self.classifier.networks
 
     def batches(self, pairs: Sequence[Pair]) -> Iterable[list[Pair]]:
         return by_length(pairs, [len(premise) + len(response) for premise, response in pairs], BUDGET)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from zsc.errors import ZscError
 from zsc.metrics.judges.base import Values, by_length
@@ -46,6 +47,10 @@ class LanguageModel:
     @property
     def signature(self) -> str:
         return f"model:{self.name}|weights:{self.fingerprint}|fp32|window:{self.window}"
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        return (self.model,)
 
     def batches(self, texts: Sequence[str]) -> Iterable[list[str]]:
         ids = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]

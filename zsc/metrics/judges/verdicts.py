@@ -70,9 +70,11 @@ def judged(judge: Judge, items: Iterable[Item], folder: Path, watch: Watch) -> V
     What the file in ``folder`` has is not judged again, and a stopped pass goes on. ``watch`` is told how many
     different items there are; its context counts those that are ready.
     """
+    from zsc.models.prepacked import prepacked  # of torch, which scoring without judges does not need
+
     verdicts = Verdicts(judge, folder)
     wanted = {identity(item) for item in items}
-    with watch(len(wanted)) as advance:
+    with watch(len(wanted)) as advance, prepacked(*judge.networks):
         advance(verdicts.among(wanted))
         del wanted
         append(verdicts.file, "")

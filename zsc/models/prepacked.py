@@ -1,0 +1,121 @@
+"""Linear layers on the CPU by oneDNN, with weights that are laid out for its kernels once (prepacking) [D].
+
+In float32 torch computes them by MKL, which has no kernels with AVX-512 for processors that are not Intel's and lays the
+weights out again in every call. oneDNN's kernels are chosen by what a processor can do, and give a row the same numbers
+however many rows are beside it.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psutil
+import torch
+from torch import nn
+
+SHARE = 0.5  # of the memory that is free, for weights laid out once more
+PROCESSORS = ("AVX2", "AVX512")
+TOLERANCE = 1e-4
+
+
+@dataclass
+class Layout:
+    """The weight of a layer as oneDNN wants it, ``packed`` from what was at ``weight`` when its version was
+    ``version``; ``users`` counts the contexts that are open on it."""
+
+    users: int = 0
+    weight: torch.Tensor | None = None
+    version: int = -1
+    packed: torch.Tensor | None = None
+
+    def of(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return ``weight`` laid out, again if it is another, or was changed, since the last time."""
+        if (
+            self.packed is None
+            or self.weight is None
+            or self.weight.data_ptr() != weight.data_ptr()
+            or self.version != weight._version
+        ):
+            self.weight, self.version, self.packed = weight.detach(), weight._version, _laid_out(weight.detach())
+        return self.packed
+
+
+_LAYOUTS: "WeakKeyDictionary[nn.Module, Layout]" = WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+class Prepacked(nn.Linear):
+    """A linear layer while :func:`prepacked` is open on it; without gradients, which oneDNN's has none of."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        layout, weight = _LAYOUTS.get(self), self.weight
+        if (
+            layout is None
+            or torch.is_grad_enabled()
+            or torch.is_autocast_enabled("cpu")
+            or not input.dtype == weight.dtype == torch.float32
+            or not input.device == weight.device == torch.device("cpu")
+            or weight.is_inference()  # which has no version
+        ):
+            return super().forward(input)
+        return _linear(input, layout.of(weight), self.bias)
+
+
+@contextmanager
+def prepacked(*models: nn.Module) -> Iterator[None]:
+    """While the context is open, the linear layers of ``models`` that stand on the CPU, in float32, compute by oneDNN.
+
+    Where torch has it not, or the memory does not hold the weights twice, nothing changes. What gives a layer other
+    weights meanwhile, or changes them, is seen, but for changes in place of a parameter's ``data``. Contexts nest, in
+    any order and thread.
+    """
+    layers = list({one: None for model in models for one in model.modules() if type(one) in (nn.Linear, Prepacked)})
+    layers = [one for one in layers if one.weight.dtype == torch.float32 and one.weight.device.type == "cpu"]
+    size = sum(one.weight.nbytes for one in layers)
+    if not layers or not available() or size > SHARE * psutil.virtual_memory().available:
+        yield
+        return
+    with _LOCK:
+        for one in layers:
+            _LAYOUTS.setdefault(one, Layout()).users += 1
+            one.__class__ = Prepacked
+    try:
+        yield
+    finally:
+        with _LOCK:
+            for one in layers:
+                _LAYOUTS[one].users -= 1
+                if not _LAYOUTS[one].users:
+                    del _LAYOUTS[one]
+                    one.__class__ = nn.Linear
+
+
+@cache
+def available() -> bool:
+    """Say whether torch has oneDNN's linear layer, which is none of its public functions, and that is one."""
+    if not torch.backends.mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() not in PROCESSORS:
+        return False
+    generator = torch.Generator().manual_seed(0)
+    weight, bias, rows = (torch.randn(*shape, generator=generator) for shape in ((5, 40), (5,), (3, 40)))
+    expected = nn.functional.linear(rows, weight, bias)
+    try:
+        actual = _linear(rows, _laid_out(weight), bias)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return bool(torch.allclose(actual, expected, rtol=TOLERANCE, atol=TOLERANCE))
+
+
+def _laid_out(weight: torch.Tensor) -> torch.Tensor:
+    operators: Any = torch.ops.mkldnn
+    packed: torch.Tensor = operators._reorder_linear_weight(weight)
+    return packed
+
+
+def _linear(rows: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    operators: Any = torch.ops.mkldnn
+    result: torch.Tensor = operators._linear_pointwise(rows, packed, bias, "none", [], "")
+    return result
