@@ -13,7 +13,7 @@ from zsc.models import prepacked as module
 from zsc.models.prepacked import Prepacked, available, prepacked
 
 SHAPES = [(16, 24), (40, 7), (256, 100)]
-needs_onednn = pytest.mark.skipif(not available(), reason="this torch, or this processor, has no linear layer by oneDNN")
+needs_onednn = pytest.mark.skipif(not available(), reason="no linear layer by oneDNN here")
 
 
 def layer(columns=40, rows=7, bias=True):

@@ -16,7 +16,7 @@ from zsc.generation.generate import Job, decode
 from zsc.generation.slots import positions, sound, weights
 from zsc.generation.slots.loop import Batch, Loop
 from zsc.knobs import AttentionBias, ComponentSwap, SelfAttentionBias, apply
-from zsc.knobs.anatomy import UnsupportedModel
+from zsc.knobs.anatomy import UnsupportedModel, is_causal
 from zsc.knobs.read import read
 from zsc.knobs.stack import under
 from zsc.knobs.supported import MEASURED_WITH, check_model
@@ -76,10 +76,14 @@ def batches_of(reading, jobs, sizes=(2, 1)):
             yield Batch(number, reading.select(list(range(first, last))), names, dict(enumerate(jobs)))
 
 
+def shares(reading):
+    return not is_causal(reading.model) and sound.sharing_fault(reading) is None
+
+
 def in_slots(reading, jobs, decoding, capacity, tokenizer=None):
     """Return the tokens of each row of each job, without padding."""
     found = {}
-    for said in Loop(decoding, capacity, tokenizer).run(batches_of(reading, jobs)):
+    for said in Loop(decoding, capacity, tokenizer, shares(reading)).run(batches_of(reading, jobs)):
         for identity, row in zip(said.batch.ids, said.tokens.tolist(), strict=True):
             found[said.job, identity] = row
     return found
@@ -163,6 +167,7 @@ def test_weights_that_come_too_late_are_found_out(monkeypatch):
 def test_no_row_is_decoded_that_has_ended_and_none_waits_while_a_place_is_free():
     model = ending(tiny_family("bart", VOCABULARY, "sdpa"))
     reading, jobs = read(model, sources()), [Job([], seed) for seed in range(6)]
+    assert shares(reading)
     rows = []
     with model.get_decoder().register_forward_pre_hook(
         lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True

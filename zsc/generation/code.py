@@ -27,6 +27,7 @@ ROOTS: tuple[Symbol, ...] = (
     ("zsc.generation.slots.loop", "Loop"),
     ("zsc.generation.slots.sound", "takes_slots"),
     ("zsc.generation.slots.sound", "slots_fault"),
+    ("zsc.generation.slots.sound", "sharing_fault"),
 )
 LEFT_OUT = (
     "zsc.errors",  # what is raised is no response; the texts are for people

@@ -18,7 +18,7 @@ from zsc.generation.generate import decode, responses
 from zsc.generation.pieces import Piece, Task, claim, evenly, missing, pieces_of
 from zsc.generation.room import out_of_memory
 from zsc.generation.slots.loop import Batch, Loop, Said
-from zsc.generation.slots.sound import slots_fault, takes_slots
+from zsc.generation.slots.sound import sharing_fault, slots_fault, takes_slots
 from zsc.knobs import AdditiveKnob, Knob, apply
 from zsc.knobs.anatomy import is_causal
 from zsc.knobs.reading import Reading
@@ -192,10 +192,20 @@ class Filler:
             some = numbers[start : start + share]
             batches = self._batches(some, groups, knobs)
             most = len(groups) * sum(len(self.batches.rows[number]) for number in some)
-            loop = Loop(self.decoding, min(self.rows, most), self.loaded.target_tokenizer)
+            shares = len(groups) > 1 and self._shares(some[0])
+            loop = Loop(self.decoding, min(self.rows, most), self.loaded.target_tokenizer, shares)
             with closing(self._said(loop, batches, knobs)) as said:
                 for one in said:
                     self._keep(one, groups)
+
+    def _shares(self, number: int) -> bool:
+        """Say whether rows of one source can have its keys in common, asking the model on a batch."""
+        if is_causal(self.batches.model):
+            return False
+        fault = sharing_fault(self.batches.batch(number)[1])
+        if fault is not None:
+            self._tell_once(f"responses to one source read it one by one: together they fail ({fault}).")
+        return fault is None
 
     def _said(self, loop: Loop, batches: Iterator[Batch], knobs: Sequence[Knob]) -> Generator[Said]:
         """Yield what ``loop`` yields: at once, or where ``knobs`` replace weights, when they are off again."""

@@ -10,7 +10,7 @@ from zsc.generation.decoding import Decoding
 from zsc.knobs.anatomy import head_count
 
 MEMORY_SHARE = 0.25  # of what is free, for what the decoder keeps
-ROOM = 4  # times the longest response that rows have room for
+ROOM = 2  # times the longest response that rows have room for
 SCORES = 6  # numbers for each token of the vocabulary while the next is chosen
 READ = {"cpu": 32}  # sources at once; more are not read faster
 DECODED = {"cpu": 256}  # responses at a time; more are not decoded faster

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -140,27 +141,33 @@ class EncoderReading(Reading):
             for code in own:
                 if not any(torch.equal(code.states, one.states) for one in every):
                     every.append(replace(code, strength=1.0))
-        cache: Any = new_cache(model)
+        new: Any = new_cache(model)
         with steered(model, Additions(codes=every)):
             model(
                 encoder_outputs=encoder_outputs(self.states),
                 attention_mask=self.source.attention_mask,
                 decoder_input_ids=self.begins[:, None],
                 use_cache=True,
-                **{cache_name(model): cache},
+                **{cache_name(model): new},
             )
-        read = [(layer.keys, layer.values) for layer in cache.cross_attention_cache.layers]
+        read = [(layer.keys, layer.values) for layer in new.cross_attention_cache.layers]
         first = sum(code.states.shape[1] for code in every)
         ends = [0, *accumulate(code.states.shape[1] for code in every)]  # counted from the source leftwards
 
-        def of(code: Code) -> KeysAndValues:
-            number = next(i for i, one in enumerate(every) if torch.equal(one.states, code.states))
-            place = slice(first - ends[number + 1], first - ends[number])
-            return [(keys[: len(code.states), :, place], values[: len(code.states), :, place]) for keys, values in read]
+        def number(code: Code) -> int:
+            return next(i for i, one in enumerate(every) if torch.equal(one.states, code.states))
+
+        @cache
+        def joined(numbers: tuple[int, ...]) -> KeysAndValues | None:
+            return side_by_side([of(one) for one in reversed(numbers)])
+
+        def of(one: int) -> KeysAndValues:
+            rows, place = len(every[one].states), slice(first - ends[one + 1], first - ends[one])
+            return [(keys[:rows, :, place], values[:rows, :, place]) for keys, values in read]
 
         return (
             [(keys[:, :, first:], values[:, :, first:]) for keys, values in read],
-            [side_by_side([of(code) for code in reversed(own)]) for own in codes],
+            [joined(tuple(number(code) for code in own)) for own in codes],
         )
 
     @property

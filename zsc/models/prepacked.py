@@ -1,8 +1,8 @@
 """Linear layers on the CPU by oneDNN, with weights that are laid out for its kernels once (prepacking) [D].
 
-In float32 torch computes them by MKL, which has no kernels with AVX-512 for processors that are not Intel's and lays the
-weights out again in every call. oneDNN's kernels are chosen by what a processor can do, and give a row the same numbers
-however many rows are beside it.
+In float32 torch computes them by MKL, which lays the weights out again in every call, and has no kernels with AVX-512
+for processors that are not Intel's. oneDNN's kernels are chosen by what a processor can do, and give a row the same
+numbers however many rows are beside it.
 """
 
 import threading
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeGuard
 from weakref import WeakKeyDictionary
 
 import psutil
@@ -73,8 +73,7 @@ def prepacked(*models: nn.Module) -> Iterator[None]:
     weights meanwhile, or changes them, is seen, but for changes in place of a parameter's ``data``. Contexts nest, in
     any order and thread.
     """
-    layers = list({one: None for model in models for one in model.modules() if type(one) in (nn.Linear, Prepacked)})
-    layers = [one for one in layers if one.weight.dtype == torch.float32 and one.weight.device.type == "cpu"]
+    layers = list({one: None for model in models for one in model.modules() if _fits(one)})
     size = sum(one.weight.nbytes for one in layers)
     if not layers or not available() or size > SHARE * psutil.virtual_memory().available:
         yield
@@ -107,6 +106,13 @@ def available() -> bool:
     except (AttributeError, RuntimeError, TypeError):
         return False
     return bool(torch.allclose(actual, expected, rtol=TOLERANCE, atol=TOLERANCE))
+
+
+def _fits(layer: nn.Module) -> TypeGuard[nn.Linear]:
+    if type(layer) not in (nn.Linear, Prepacked):
+        return False
+    weight: Any = layer.weight
+    return bool(weight.dtype == torch.float32 and weight.device.type == "cpu")
 
 
 def _laid_out(weight: torch.Tensor) -> torch.Tensor:

@@ -100,7 +100,8 @@ class Setting:
             alone, shared = [model], others
         else:
             alone, shared = [], [model, *others]
-        with admitted(alone, shared), prepacked(model, *others), apply(model, []):  # which says that this thread wants no knobs of others
+        plain = apply(model, [])  # which says that this thread wants no knobs of others
+        with admitted(alone, shared), prepacked(model, *others), plain:
             responses = self._responses(given, seed)
             self._used.append(True)
         return responses

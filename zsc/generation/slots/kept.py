@@ -27,11 +27,12 @@ class Window:
 
 
 class KeptLayer(DynamicLayer):
-    """The keys and values of one layer. What a step adds goes into the column at the end of the ``window``."""
+    """The keys and values of one layer. What a step adds goes into the column at the end of the ``window``; without
+    ``zeros``, what was not written is left as it comes, which must not be shown."""
 
-    def __init__(self, window: Window):
+    def __init__(self, window: Window, zeros: bool):
         super().__init__()
-        self.window = window
+        self.window, self.zeros = window, zeros
         self.kept: Sequence[torch.Tensor] = ()
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -46,10 +47,13 @@ class KeptLayer(DynamicLayer):
     def buffers(self, *like: torch.Tensor) -> Sequence[torch.Tensor]:
         """Return the tensors for keys and values, made for states ``like`` those if there are none."""
         if not self.kept:
-            window = self.window
-            self.kept = [one.new_zeros(window.capacity, one.shape[1], window.room, one.shape[-1]) for one in like]
+            self.kept = [self.room_like(one) for one in like]
             self.is_initialized, self.dtype, self.device = True, like[0].dtype, like[0].device
         return self.kept
+
+    def room_like(self, one: torch.Tensor) -> torch.Tensor:
+        shape = self.window.capacity, one.shape[1], self.window.room, one.shape[-1]
+        return one.new_zeros(shape) if self.zeros else one.new_empty(shape)
 
 
 class Kept:
@@ -58,7 +62,7 @@ class Kept:
 
     def __init__(self, depth: int, capacity: int, room: int, grows: bool = True):
         self.window = Window(capacity, room, end=0 if grows else room)
-        self.layers = [KeptLayer(self.window) for _ in range(depth)]
+        self.layers = [KeptLayer(self.window, grows) for _ in range(depth)]
         self.grows = grows
 
     @property
@@ -72,7 +76,10 @@ class Kept:
         self.window.start = min(self.window.start, last - states[0][0].shape[2])
         for layer, own in zip(self.layers, states, strict=True):
             for kept, new in zip(layer.buffers(*own), own, strict=True):
-                kept[places, :, last - new.shape[2] : last] = new[rows] if len(new) > 1 else new
+                first = last - new.shape[2]
+                kept[places, :, first:last] = new[rows] if len(new) > 1 else new
+                if not (self.grows or before):
+                    kept[places, :, :first] = 0
 
     def show(self, rows: int, columns: int) -> None:
         """Let the next step see the last ``columns`` of so many rows."""
@@ -93,12 +100,15 @@ class Kept:
         if self.window.end < columns:
             self._shift(self.window.end - columns)
 
-    def widen(self, columns: int) -> None:
-        """Have so many columns more, in front of the others."""
+    def widen(self, columns: int, rows: int) -> None:
+        """Have so many columns more, in front of the others. Only the first ``rows`` are kept."""
         window = self.window
-        for layer in self.layers:
-            layer.kept = [torch.nn.functional.pad(kept, (0, 0, columns, 0)) for kept in layer.kept]
         window.room, window.start, window.end = window.room + columns, window.start + columns, window.end + columns
+        for layer in self.layers:
+            wider = [layer.room_like(kept) for kept in layer.kept]
+            for new, kept in zip(wider, layer.kept, strict=True):
+                new[:rows, :, columns:], new[:rows, :, :columns] = kept[:rows], 0
+            layer.kept = wider
 
     def move(self, source: torch.Tensor, target: torch.Tensor) -> None:
         start, end = self.window.start, self.window.end

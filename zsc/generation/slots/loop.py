@@ -67,11 +67,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Loop:
-    """Decodes up to ``capacity`` rows at a time. A text to stop at needs the ``tokenizer`` of responses."""
+    """Decodes up to ``capacity`` rows at a time, where ``shares`` those of one source with its keys in common. A text
+    to stop at needs the ``tokenizer`` of responses."""
 
     decoding: Decoding
     capacity: int
     tokenizer: PreTrainedTokenizerBase
+    shares: bool
 
     def run(self, batches: Iterable[Batch]) -> Iterator[Said]:
         """Yield what the jobs of ``batches`` say, as soon as one is through with its batch.
@@ -89,7 +91,7 @@ class Loop:
         ends = ends.long().reshape(-1)
         padding = int(ends[0]) if config.pad_token_id is None and len(ends) else config.pad_token_id or 0
         draw = drawing_of(self.decoding, config, model.device)
-        slots = slots_of(model, self.capacity, longest)
+        slots = slots_of(model, self.capacity, longest, self.shares)
         waiting, rows = chain([first], waiting), list[Row]()
         with slots.running():
             while True:

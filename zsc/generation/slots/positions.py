@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ class Replay:
     def __init__(self) -> None:
         self.steps: torch.Tensor | None = None
         self.pads: torch.Tensor | None = None
+        self.thread = get_ident()
         self.seen: dict[nn.Module, dict[int, torch.Tensor]] = {}
 
     @contextmanager
@@ -32,7 +34,7 @@ class Replay:
             self.steps = self.pads = None
 
     def __call__(self, module: nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor | None:
-        if self.steps is None or self.pads is None:
+        if self.steps is None or self.pads is None or get_ident() != self.thread:
             return None
         given, seen = output.reshape(-1, output.shape[-1]), self.seen.setdefault(module, {})
         by_row = len(given) == len(self.steps)

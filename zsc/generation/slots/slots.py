@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from transformers import EncoderDecoderCache, PreTrainedModel
 
+from zsc.generation.room import ROOM
+from zsc.generation.slots.holes import filled
 from zsc.generation.slots.kept import Kept
 from zsc.generation.slots.opened import Opened
 from zsc.generation.slots.positions import replayed_positions
+from zsc.generation.slots.shared import Groups, Sources, grouped, groups_of
 from zsc.generation.slots.weights import CODES, Tables, Where, bias
 from zsc.knobs.additions import Additions
 from zsc.knobs.anatomy import decoder_layers, is_causal
@@ -24,8 +27,10 @@ class Slots(ABC):
     """Up to ``capacity`` rows of ``model``, which say up to ``steps`` tokens each.
 
     ``tokens`` (capacity, 1 + steps) is what stands in each, the token that decoding starts from first, ``step``
-    (capacity,) how many it has said. The first ``rows`` are in use.
+    (capacity,) how many it has said. The first ``rows`` are in use. ``past`` is what of the decoder's own they keep.
     """
+
+    past: Kept
 
     def __init__(self, model: PreTrainedModel, capacity: int, steps: int):
         device = model.device
@@ -35,11 +40,6 @@ class Slots(ABC):
         self.attended = torch.zeros(capacity, 0, dtype=torch.bool, device=device)  # of the source, right-aligned
         self.on_source, self.on_past = Tables(capacity), Tables(capacity)
         self.extents: list[int] = []  # how many columns of the source each row takes
-
-    @property
-    @abstractmethod
-    def kept(self) -> Sequence[Kept]:
-        """The keys and values that rows have."""
 
     @abstractmethod
     def forward(self, tokens: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
@@ -102,24 +102,19 @@ class Slots(ABC):
 
     def end(self, ended: Sequence[int]) -> list[tuple[int, int]]:
         """Let the rows in the places ``ended`` go; return from where to where others moved into their places."""
-        gone = set(ended)
-        left = self.rows - len(gone)
-        holes = sorted(place for place in gone if place < left)
-        moved = [place for place in range(left, self.rows) if place not in gone]
+        moved = filled(ended, self.rows)
+        self.rows -= len(ended)
         if moved:
-            device = self.tokens.device
-            source, target = torch.tensor(moved, device=device), torch.tensor(holes, device=device)
+            source, target = pairs(moved, self.tokens.device)
             for one in (self.tokens, self.step, self.attended):
                 one[target] = one[source]
             for tables in (self.on_source, self.on_past):
                 tables.move(source, target)
-            for kept in self.kept:
-                kept.move(source, target)
-            for a, b in zip(moved, holes, strict=True):
+            self.past.move(source, target)
+            for a, b in moved:
                 self.extents[b] = self.extents[a]
-        del self.extents[left:]
-        self.rows = left
-        return list(zip(moved, holes, strict=True))
+        del self.extents[self.rows :]
+        return moved
 
 
 def strengths(opened: Opened, job: int, columns: int) -> torch.Tensor:
@@ -133,23 +128,29 @@ def strengths(opened: Opened, job: int, columns: int) -> torch.Tensor:
     return table.to(opened.reading.source.input_ids.device)
 
 
+def pairs(moved: Sequence[tuple[int, int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return from where, and to where, places ``moved``."""
+    source, target = torch.tensor(moved, device=device).T
+    return source, target
+
+
 class SourceSlots(Slots):
-    """Of an encoder-decoder: the source has keys of its own, which no step adds to."""
+    """Of an encoder-decoder: sources have keys of their own, which no step adds to. Where ``shares``, rows of one
+    source have them in common."""
 
-    def __init__(self, model: PreTrainedModel, capacity: int, steps: int):
+    def __init__(self, model: PreTrainedModel, capacity: int, steps: int, shares: bool):
         super().__init__(model, capacity, steps)
-        depth = len(decoder_layers(model))
-        self.past = Kept(depth, capacity, 2 * steps)
-        self.source = Kept(depth, capacity, 0, grows=False)
+        layers = decoder_layers(model)
+        self.past = Kept(len(layers), capacity, ROOM * steps)
+        self.source = Kept(len(layers), capacity, 0, grows=False)
         self.cache = EncoderDecoderCache(self.past.cache, self.source.cache)
-        self.cache.is_updated = dict.fromkeys(range(depth), True)
-
-    @property
-    def kept(self) -> Sequence[Kept]:
-        return self.past, self.source
+        self.cache.is_updated = dict.fromkeys(range(len(layers)), True)
+        self.shares, self.sources = shares, Sources()
+        self.groups: Groups | None = None
+        self.attentions = [layer.component("cross_attention")[1] for layer in layers] if shares else []
 
     def widen(self, columns: int) -> None:
-        self.source.widen(columns)
+        self.source.widen(columns, len(self.sources.names))
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -159,13 +160,30 @@ class SourceSlots(Slots):
     def place(self, opened: Opened, places: torch.Tensor, job: int, numbers: torch.Tensor) -> None:
         assert isinstance(opened.reading, EncoderReading)
         self.width = opened.reading.states.shape[2]
-        self.source.put(places, opened.keys, numbers)
-        if (codes := opened.codes[job]) is not None:
-            self.source.put(places, codes, numbers, before=opened.keys[0][0].shape[2])
+        codes = opened.codes[job]
+        own = [(opened, number, id(codes), None if self.shares else object()) for number in numbers.tolist()]
+        new = torch.tensor(self.sources.begin(own), dtype=torch.long, device=places.device)
+        self.groups = None
+        if not len(new):
+            return
+        first = len(self.sources.names) - len(new)
+        free = torch.arange(first, len(self.sources.names), device=places.device)
+        self.source.put(free, opened.keys, numbers[new])
+        if codes is not None:
+            self.source.put(free, codes, numbers[new], before=opened.keys[0][0].shape[2])
+
+    def end(self, ended: Sequence[int]) -> list[tuple[int, int]]:
+        moved = super().end(ended)
+        if sources := self.sources.end(moved, self.rows):
+            self.source.move(*pairs(sources, self.tokens.device))
+        self.groups = None
+        return moved
 
     def forward(self, tokens: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+        if self.groups is None:
+            self.groups = groups_of(self.sources.of, tokens.device)
         columns, said = max(self.extents), int(steps.max())
-        self.source.show(self.rows, columns)
+        self.source.show(len(self.sources.names), columns)
         self.past.show(self.rows, said)
         back = torch.arange(said + 1, device=steps.device) - (said - steps)[:, None]  # positions of each row's target
         added = Additions(
@@ -176,7 +194,11 @@ class SourceSlots(Slots):
         model: Any = self.model
         pad = model.generation_config.pad_token_id
         pads = torch.zeros_like(tokens, dtype=torch.bool) if pad is None else tokens == pad
-        with self.replay.at(steps, pads), steered(model, added) if added else nullcontext():
+        with (
+            self.replay.at(steps, pads),
+            steered(model, added) if added else nullcontext(),
+            nullcontext() if self.groups.alone else grouped(self.attentions, self.groups),
+        ):
             output = model(
                 encoder_outputs=encoder_outputs(states),
                 attention_mask=self.attended[: self.rows, -columns:].long(),
@@ -194,16 +216,12 @@ class PromptSlots(Slots):
 
     def __init__(self, model: PreTrainedModel, capacity: int, steps: int):
         super().__init__(model, capacity, steps)
-        self.past = Kept(len(decoder_layers(model)), capacity, 2 * steps)
+        self.past = Kept(len(decoder_layers(model)), capacity, ROOM * steps)
         self.cache = self.past.cache
         self.positions = torch.zeros(capacity, dtype=torch.long, device=model.device)  # of the last token of prompts
 
-    @property
-    def kept(self) -> Sequence[Kept]:
-        return (self.past,)
-
     def widen(self, columns: int) -> None:
-        self.past.widen(columns)
+        self.past.widen(columns, self.rows)
 
     def place(self, opened: Opened, places: torch.Tensor, job: int, numbers: torch.Tensor) -> None:
         width = opened.keys[0][0].shape[2]
@@ -252,5 +270,5 @@ class PromptSlots(Slots):
         return output.logits[:, -1]
 
 
-def slots_of(model: PreTrainedModel, capacity: int, steps: int) -> Slots:
-    return (PromptSlots if is_causal(model) else SourceSlots)(model, capacity, steps)
+def slots_of(model: PreTrainedModel, capacity: int, steps: int, shares: bool) -> Slots:
+    return PromptSlots(model, capacity, steps) if is_causal(model) else SourceSlots(model, capacity, steps, shares)

@@ -26,6 +26,7 @@ LATER = 2  # steps after which the second row begins
 TOLERANCE, HALF_TOLERANCE = 2e-4, 0.1  # of the largest logit
 EVERYWHERE = (None, None, 0)
 _FAULTS: "WeakKeyDictionary[PreTrainedModel, dict[bool, str | None]]" = WeakKeyDictionary()
+_SHARING_FAULTS: "WeakKeyDictionary[PreTrainedModel, str | None]" = WeakKeyDictionary()
 
 
 def takes_slots(decoding: Decoding, job: Job, causal: bool) -> bool:
@@ -51,7 +52,16 @@ def slots_fault(reading: Reading, weights: bool) -> str | None:
     return known[False] or known[weights]
 
 
-def _fault(reading: Reading, weights: bool) -> str | None:
+def sharing_fault(reading: Reading) -> str | None:
+    """Say what is wrong with rows of the model of ``reading``, an encoder-decoder, that have the keys of a source in
+    common, or return None. Each model is asked once."""
+    if reading.model not in _SHARING_FAULTS:
+        faults = (_fault(reading, weights, shares=True) for weights in (False, True))
+        _SHARING_FAULTS[reading.model] = next(filter(None, faults), None)
+    return _SHARING_FAULTS[reading.model]
+
+
+def _fault(reading: Reading, weights: bool, shares: bool = False) -> str | None:
     if isinstance(reading, PromptReading):
         if reading.cache is None:
             return "a prompt of one token has no keys"
@@ -60,13 +70,13 @@ def _fault(reading: Reading, weights: bool) -> str | None:
     two = reading.select([0, len(reading.source.input_ids) - 1])
     shown = packed(two) if isinstance(two, EncoderReading) else two
     try:
-        expected, actual = _at_once(two, shown, weights), _in_slots(shown, weights)
+        expected, actual = _at_once(two, shown, weights), _in_slots(shown, weights, shares)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if out_of_memory(error):
             raise
         return f"{type(error).__name__}: {error}"
     largest = float(expected.abs().max())
-    apart = float((actual - expected).abs().max())
+    apart = max(float((own - expected[number]).abs().max()) for number, own in actual)
     tolerance = TOLERANCE if torch.finfo(reading.model.dtype).bits >= 32 else HALF_TOLERANCE
     return None if apart <= tolerance * largest else f"logits are {apart:.2g} off"
 
@@ -103,8 +113,9 @@ def _at_once(reading: Reading, shown: Reading, weights: bool) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _in_slots(reading: Reading, weights: bool) -> torch.Tensor:
-    """Return logits (2, steps, vocabulary): the second row begins later, and takes the place of the first."""
+def _in_slots(reading: Reading, weights: bool, shares: bool) -> list[tuple[int, torch.Tensor]]:
+    """Return numbers of rows and their logits (steps, vocabulary): the second row begins later, and where ``shares``
+    the first one once more beside it; one that began later takes the place of the first."""
     positions, targets = reading.source.input_ids.shape[1], _targets(reading)
     given = Weighted(
         {EVERYWHERE: _weights(reading, positions, 0)} if weights else {},
@@ -112,22 +123,22 @@ def _in_slots(reading: Reading, weights: bool) -> torch.Tensor:
         [[]],
     )
     keys, codes = reading.keys([[]])
-    slots = slots_of(reading.model, 2, STEPS)
+    slots = slots_of(reading.model, 3, STEPS, shares)
     opened = Opened(reading, keys, codes, given)
-    found: list[list[torch.Tensor]] = [[], []]
+    found: list[tuple[int, list[torch.Tensor]]] = []
+    places: list[tuple[int, list[torch.Tensor]]] = []
+    begin = {0: [0], LATER: [1, 0] if shares else [1]}
     with slots.running():
-        slots.begin(opened, 0, [0])
-        numbers = [0]
         for step in range(STEPS + LATER):
-            if step == LATER:
-                slots.begin(opened, 0, [1])
-                numbers.append(1)
+            new: list[tuple[int, list[torch.Tensor]]] = [(number, []) for number in begin.get(step, ())]
+            if new:
+                slots.begin(opened, 0, [number for number, _ in new])
+                found, places = found + new, places + new
             if step == STEPS:
-                slots.end([0])
-                numbers.remove(0)
-            logits = slots.decode()
-            for number, row in zip(numbers, logits, strict=True):
-                found[number].append(row)
-            at = [min(len(found[number]), STEPS - 1) for number in numbers]
-            slots.say(torch.stack([targets[number, step] for number, step in zip(numbers, at, strict=True)]))
-    return torch.stack([torch.stack(rows) for rows in found])
+                for source, target in slots.end([0]):
+                    places[target] = places[source]
+                del places[slots.rows :]
+            for (_, own), row in zip(places, slots.decode(), strict=True):
+                own.append(row)
+            slots.say(torch.stack([targets[number, min(len(own), STEPS - 1)] for number, own in places]))
+    return [(number, torch.stack(own)) for number, own in found]
