@@ -1,9 +1,9 @@
 """How often what is decoded beside a row flips a sample: python scripts/flips.py [SEEDS] [EXAMPLES]
 
 Responses of the embedded model to parlor, without a knob and with its knowledge biased by five strengths, are made
-twice: all settings side by side, rows taking each other's place as they end, from sources without their hidden
-positions; and by the library's own loop, batch after batch, one setting at a time, from whole sources. Prints a line
-for each seed.
+twice: all settings side by side, rows taking each other's place as they end and sharing the keys of their sources,
+which are without their hidden positions, and linear layers by oneDNN; and by the library's own loop, batch after batch,
+one setting at a time, from whole sources. Prints a line for each seed.
 """
 
 import sys
@@ -16,8 +16,10 @@ from zsc.generation.batches import ReadBatches
 from zsc.generation.generate import Job, decode, response_mask
 from zsc.generation.sampling import generation_config
 from zsc.generation.slots.loop import Batch, Loop
+from zsc.generation.slots.sound import sharing_fault
 from zsc.knobs.read import read
 from zsc.models.options import ModelOptions
+from zsc.models.prepacked import prepacked
 from zsc.study.experiment import Experiment, prepare
 from zsc.study.options import KnobChoice, KnobOptions, RunOptions
 
@@ -48,11 +50,13 @@ def side_by_side(experiment: Experiment, jobs: dict[int, Job]) -> Responses:
             rows, reading = read_once.batch(number)
             yield Batch(number, reading, [experiment.records[row].id for row in rows], jobs)
 
-    return {
-        (said.job, identity): ended(experiment, row)
-        for said in Loop(decoding, ROWS, loaded.target_tokenizer).run(batches())
-        for identity, row in zip(said.batch.ids, said.tokens, strict=True)
-    }
+    with prepacked(loaded.model):
+        shares = sharing_fault(read_once.batch(0)[1]) is None
+        return {
+            (said.job, identity): ended(experiment, row)
+            for said in Loop(decoding, ROWS, loaded.target_tokenizer, shares).run(batches())
+            for identity, row in zip(said.batch.ids, said.tokens, strict=True)
+        }
 
 
 def one_by_one(experiment: Experiment, jobs: dict[int, Job]) -> Responses:

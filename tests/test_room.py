@@ -65,14 +65,14 @@ def free(monkeypatch, memory):
 
 
 def test_rows_that_fit_are_those_whose_keys_values_and_scores_do(model, monkeypatch):
-    """2 layers of 32 numbers for keys and values each, of 10 positions and 4 times 6 tokens; 6 scores of 90 tokens."""
-    row = 2 * 2 * 32 * 4 * (10 + 4 * 6) + 6 * 4 * 90
+    """2 layers of 32 numbers for keys and values each, of 10 positions and twice 6 tokens; 6 scores of 90 tokens."""
+    row = 2 * 2 * 32 * 4 * (10 + 2 * 6) + 6 * 4 * 90
     free(monkeypatch, 4 * (5 * row + 1))
     assert rows_that_fit(model, 10, DECODING) == 5
     assert rows_that_fit(model, 10, Decoding(max_new_tokens=6, sample=False, num_beams=2)) == 2
     free(monkeypatch, 10)
     assert rows_that_fit(model, 10, DECODING) == 1
-    kept = slots.SourceSlots(model, 3, 6)
+    kept = slots.SourceSlots(model, 3, 6, shares=True)
     kept.past.layers[0].buffers(torch.zeros(1, 4, 1, 8), torch.zeros(1, 4, 1, 8))
     own = sum(one.nbytes for one in kept.past.layers[0].kept)
     assert own == 2 * 3 * 32 * 4 * room_module.ROOM * 6  # as many columns as are counted

@@ -280,7 +280,7 @@ def test_jobs_may_be_of_some_batches_only_whatever_their_widths(causal):
                   {job: jobs[job] for job in wanted})
             for number, (source, wanted) in enumerate(((wide, some), (narrow, others)))
         ]  # fmt: skip
-        found = list(Loop(SAMPLING, 4, None).run(batches))
+        found = list(Loop(SAMPLING, 4, None, shares=not causal).run(batches))
         assert {(said.batch.number, said.job) for said in found} == {(0, job) for job in some} | {
             (1, job) for job in others
         }

@@ -94,11 +94,11 @@ def test_settings_go_side_by_side_as_far_as_asked_and_the_memory_allows(command,
     sizes, most = [], [11]
     true = loop.slots_of
 
-    def slots_of(model, capacity, steps):
+    def slots_of(model, capacity, steps, shares):
         if capacity > most[0]:
             raise torch.OutOfMemoryError("too many")
         sizes.append(capacity)
-        return true(model, capacity, steps)
+        return true(model, capacity, steps, shares)
 
     monkeypatch.setattr(loop, "slots_of", slots_of)
     arguments = ["sweep", "knob=attn_bias", f"model={checkpoint}", *QUICK, "knob.strength=[2,5]"]

@@ -21,6 +21,7 @@ from zsc.generation.slots.loop import Batch, Loop, Said
 from zsc.generation.slots.sound import sharing_fault, slots_fault, takes_slots
 from zsc.knobs import AdditiveKnob, Knob, apply
 from zsc.knobs.anatomy import is_causal
+from zsc.knobs.base import other_models
 from zsc.knobs.reading import Reading
 from zsc.knobs.stack import under
 from zsc.models.load import Loaded
@@ -75,8 +76,8 @@ class Filler:
         What another worker is making is left to it.
         """
         pending = [task for task in tasks if not self._found(task)]
-        others = [getattr(knob, "other", None) for task in pending for knob in task.job.knobs]
-        with prepacked(self.loaded.model, *filter(None, others)):
+        others = other_models(knob for task in pending for knob in task.job.knobs)
+        with prepacked(self.loaded.model, *others):
             return self._filled(pending, len(tasks))
 
     def _filled(self, pending: Sequence[Task], tasks: int) -> Tally:

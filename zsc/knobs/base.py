@@ -4,7 +4,7 @@ Whatever searches, tables, draws, checks or measures knobs asks these attributes
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import inf
@@ -100,6 +100,12 @@ class Knob(ABC):
 
         Hooks of its own should act where ``zsc.knobs.steering.entered`` says that they are the thread's.
         """
+
+
+def other_models(knobs: Iterable[Knob]) -> list[PreTrainedModel]:
+    """Return the other models that ``knobs`` have."""
+    found = [getattr(knob, "other", None) for knob in knobs]
+    return [one for one in found if one is not None]
 
 
 class AdditiveKnob(Knob):

@@ -18,6 +18,7 @@ from zsc.generation.decoding import Decoding
 from zsc.generation.generate import Job, generate
 from zsc.generation.room import room
 from zsc.knobs import Knob, apply
+from zsc.knobs.base import other_models
 from zsc.knobs.read import read as read_source
 from zsc.models.load import Loaded
 from zsc.models.options import ModelOptions
@@ -93,7 +94,7 @@ class Setting:
             raise ZscError(f"seed={seed!r} must be a whole number of at least 0.")
         if not given:
             return []
-        model, others = self.loaded.model, [one for knob in self.knobs if (one := getattr(knob, "other", None))]
+        model, others = self.loaded.model, other_models(self.knobs)
         if not self._used:
             alone, shared = [model, *others], []
         elif any(knob.weights_alone for knob in self.knobs):

@@ -19,7 +19,9 @@ from zsc.generation.checks import check_settings
 from zsc.generation.generate import Job, Response, generate
 from zsc.knobs import KNOBS, AdditiveKnob, Knob, NoSuchSpan, UnsupportedModel
 from zsc.knobs.anatomy import is_causal
+from zsc.knobs.base import other_models
 from zsc.knobs.read import read
+from zsc.models.prepacked import prepacked
 from zsc.study.formats import format_of
 from zsc.study.knobs import OFF, build_settings, described_briefly, load_once
 from zsc.study.options import KnobChoice, KnobOptions
@@ -163,8 +165,9 @@ class Playground:
 
     @torch.inference_mode()
     def _say(self, record: Record, source: Source, job: Job) -> Response:
-        reading = read(self.loaded.model, source)
-        ((response,),) = generate(reading, self.loaded.target_tokenizer, [record.id], [job], self.format.decoding)
+        model, tokenizer = self.loaded.model, self.loaded.target_tokenizer
+        with prepacked(model, *other_models(job.knobs)):
+            ((response,),) = generate(read(model, source), tokenizer, [record.id], [job], self.format.decoding)
         return response
 
     def command(self, answer: Answer, parts: Sequence[KnobOptions]) -> str:
