@@ -83,7 +83,7 @@ def test_a_model_that_is_none(checkpoint):
 
 def test_pairs_are_kept_beside_the_texts_of_other_judges_and_not_judged_twice(tmp_path):
     class Counting:
-        columns, signature, premise = ("entailment_probability",), "counting", "knowledge"
+        columns, signature, premise, networks = ("entailment_probability",), "counting", "knowledge", ()
 
         def __init__(self):
             self.asked = []

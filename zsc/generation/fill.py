@@ -77,7 +77,7 @@ class Filler:
         """
         pending = [task for task in tasks if not self._found(task)]
         others = other_models(knob for task in pending for knob in task.job.knobs)
-        with prepacked(self.loaded.model, *others):
+        with prepacked(self.batches.model, *others):
             return self._filled(pending, len(tasks))
 
     def _filled(self, pending: Sequence[Task], tasks: int) -> Tally:

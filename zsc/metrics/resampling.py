@@ -11,6 +11,7 @@ import numpy as np
 from zsc.metrics.base import Metric
 
 BLOCK = 1_000_000  # numbers of a block of weights
+SAMPLES = 512  # of a block whose sums are held at once
 COUNTED = 50_000  # draws that are counted at once, in what a processor has at hand
 ROUNDING = 1e-9  # a deviation that means nothing, in proportion to the numbers
 
@@ -27,7 +28,7 @@ class Products:
     def __init__(self, columns: Sequence[np.ndarray], most: int):
         self.kinds = [np.float32 if is_whole(one, most, np.float32) else np.float64 for one in columns]
         self.together, self.places = dict[type, np.ndarray](), list[slice]()
-        self.weights = dict[type, np.ndarray]()  # of one block after another
+        self.weights = dict[type, np.ndarray]()  # of some samples after others
         for kind in dict.fromkeys(self.kinds):
             own = [one for one, its in zip(columns, self.kinds, strict=True) if its is kind]
             every = np.concatenate(own if own[1:] or own[0].shape[1] > 1 else own * 2, axis=1)
@@ -48,7 +49,7 @@ class Products:
     def _as(self, weights: np.ndarray, kind: type) -> np.ndarray:
         if weights.dtype == kind:
             return weights
-        if kind not in self.weights:  # the first block is the largest
+        if kind not in self.weights:  # the first samples are the most
             self.weights[kind] = np.empty(weights.shape, kind)
         converted = self.weights[kind][: len(weights)]
         converted[:] = weights
@@ -72,8 +73,9 @@ def bootstrap(scored: Sequence[Scored], count: int, seed: int) -> list[np.ndarra
     products = Products([one.columns for own in weighed for one in own], examples)
     parts = []
     for weights in bootstrap_weights(examples, count, seed):
-        found, drawn = iter(products.of(weights)), np.full(len(weights), float(examples))
-        parts.append([np.stack([one.values(next(found), weights, drawn) for one in own]) for own in weighed])
+        for some in _few(weights):
+            found, drawn = iter(products.of(some)), np.full(len(some), float(examples))
+            parts.append([np.stack([one.values(next(found), some, drawn) for one in own]) for own in weighed])
     return [np.concatenate(values, axis=1) for values in zip(*parts, strict=True)]
 
 
@@ -110,8 +112,9 @@ def sign_flip(scored: Sequence[Scored], count: int, seed: int) -> list[list[floa
     for rows in _blocks(2 * examples, count):
         swapped = rng.integers(2, size=(rows, examples), dtype=np.int8)
         with np.errstate(invalid="ignore"):  # of what is beyond double precision no use is made
-            for found, (one, other), least in zip(extreme, exchange.values(swapped), observed, strict=True):
-                found += (np.abs(one - other) >= least[:, None] * (1 - 1e-12)).sum(axis=1)
+            for some in _few(swapped):
+                for found, (one, other), least in zip(extreme, exchange.values(some), observed, strict=True):
+                    found += (np.abs(one - other) >= least[:, None] * (1 - 1e-12)).sum(axis=1)
     return [((found + 1) / (count + 1)).tolist() for found in extreme]
 
 
@@ -138,7 +141,7 @@ class Exchange:
                 self.totals.append(None)
                 others.append(pair.columns)
         self.differences, self.others = Products(differences, examples), Products(others, 2 * examples)
-        self.sides = np.empty((2, max(1, BLOCK // (2 * examples)), 2 * examples))
+        self.sides = np.empty((2, min(SAMPLES, max(1, BLOCK // (2 * examples))), 2 * examples))
 
     def values(self, swapped: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield of each metric the values (settings but the first, samples) of the first setting and of each other when
@@ -197,6 +200,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     result = np.empty(len(p_values))
     result[order] = adjusted
     return result.tolist()
+
+
+def _few(block: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the rows of ``block``, SAMPLES at a time."""
+    return (block[start : start + SAMPLES] for start in range(0, len(block), SAMPLES))
 
 
 def _blocks(width: int, count: int) -> Iterator[int]:

@@ -12,7 +12,7 @@ from zsc.generation.cells import Place
 from zsc.metrics.base import Metric
 from zsc.metrics.items import Columns
 from zsc.metrics.options import Resampling
-from zsc.metrics.resampling import BLOCK, bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
+from zsc.metrics.resampling import BLOCK, SAMPLES, bootstrap, effect_size, holm, interval, paired_bootstrap_p, sign_flip
 
 LIMIT = 2_000_000  # numbers that resampling holds of metrics at a time
 OF_EACH = 4  # or, if that is more, so many for each response, since every time the samples are drawn again
@@ -152,7 +152,7 @@ def at_a_time(together: Mapping[Metric, Grouped], resamples: int) -> list[dict[M
     held = columns = 0
     for metric, grouped in together.items():
         examples = int(grouped.kept.sum())
-        at_once = examples + min(resamples, BLOCK // examples)  # their sums, and those of the samples of a block
+        at_once = examples + min(resamples, BLOCK // examples, SAMPLES)  # their sums, and those of samples
         size = resamples * len(grouped) + 2 * grouped.numbers * at_once
         responses = examples * len(grouped) * len(grouped.seeds)
         if held + size > max(LIMIT, OF_EACH * responses) and columns > 1:
