@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 from weakref import WeakKeyDictionary
 
 import psutil
@@ -22,26 +22,27 @@ PROCESSORS = ("AVX2", "AVX512")
 TOLERANCE = 1e-4
 
 
+class Packed(NamedTuple):
+    """``weights`` for oneDNN, of the ``weight`` that it was made of when that had so many changes (``version``)."""
+
+    weight: torch.Tensor
+    version: int
+    weights: torch.Tensor
+
+
 @dataclass
 class Layout:
-    """The weight of a layer as oneDNN wants it, ``packed`` from what was at ``weight`` when its version was
-    ``version``; ``users`` counts the contexts that are open on it."""
+    """The weight of a layer as oneDNN wants it; ``users`` counts the contexts that are open on it."""
 
     users: int = 0
-    weight: torch.Tensor | None = None
-    version: int = -1
-    packed: torch.Tensor | None = None
+    packed: Packed | None = None  # all at once, since threads share it
 
     def of(self, weight: torch.Tensor) -> torch.Tensor:
         """Return ``weight`` laid out, again if it is another, or was changed, since the last time."""
-        if (
-            self.packed is None
-            or self.weight is None
-            or self.weight.data_ptr() != weight.data_ptr()
-            or self.version != weight._version
-        ):
-            self.weight, self.version, self.packed = weight.detach(), weight._version, _laid_out(weight.detach())
-        return self.packed
+        known, version = self.packed, weight._version
+        if known is None or known.weight.data_ptr() != weight.data_ptr() or known.version != version:
+            known = self.packed = Packed(weight.detach(), version, _laid_out(weight.detach()))
+        return known.weights
 
 
 _LAYOUTS: "WeakKeyDictionary[nn.Module, Layout]" = WeakKeyDictionary()

@@ -10,8 +10,10 @@ import torch
 from zsc.data.source import BEGIN, Source
 from zsc.generation.generate import Job, decode
 from zsc.knobs import AdditiveKnob, Knob
+from zsc.knobs.base import other_models
 from zsc.knobs.read import read
 from zsc.knobs.reading import Reading
+from zsc.models.prepacked import prepacked
 from zsc.study.experiment import prepare
 from zsc.study.memory import peak_megabytes
 from zsc.study.options import BenchOptions
@@ -68,7 +70,10 @@ def bench_cost(options: BenchOptions) -> list[dict[str, Any]]:
             "peak MB": peak_megabytes(),
         }
 
-    return [cost(name, knobs) for name, knobs in experiment.built.settings.items() if knobs]
+    settings = {name: knobs for name, knobs in experiment.built.settings.items() if knobs}
+    others = other_models(knob for knobs in settings.values() for knob in knobs)
+    with prepacked(loaded.model, *others):  # as a run does
+        return [cost(name, knobs) for name, knobs in settings.items()]
 
 
 def codes_of(knobs: Sequence[Knob], reading: Reading) -> list[torch.Tensor]:
