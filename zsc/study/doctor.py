@@ -30,6 +30,7 @@ from zsc.knobs.read import read
 from zsc.knobs.supported import OF_STEPS, OF_WEIGHTS, check_model, check_supported, fault_on
 from zsc.metrics.judges.checkpoint import fingerprint
 from zsc.models.load import Loaded, load_model
+from zsc.models.prepacked import available
 from zsc.study.doctor_store import store
 from zsc.study.findings import Finding
 from zsc.study.formats import Format, format_of
@@ -82,7 +83,8 @@ def machine(patient: Patient) -> Iterator[Finding]:
         f"{psutil.cpu_count(logical=False) or psutil.cpu_count()} cores, torch uses {torch.get_num_threads()} threads"
     )
     name = torch.cuda.get_device_name() if accelerator and accelerator.type == "cuda" else str(accelerator or "cpu")
-    yield Finding("device", "ok", f"{name}; {cores}")
+    kernels = f"oneDNN, {torch.backends.cpu.get_cpu_capability()}" if available() else "torch's own"
+    yield Finding("device", "ok", f"{name}; {cores}; its linear layers on the CPU: {kernels}")
     memory = psutil.virtual_memory()
     yield Finding("memory", "ok", f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free")
     free = shutil.disk_usage(".").free
