@@ -59,15 +59,11 @@ class Sources:
 @dataclass(frozen=True, eq=False)
 class Groups:
     """Rows by the source that they read: ``rows`` (sources, queries) of each, the first one again where it has fewer,
-    and ``places`` (rows,) of rows among them."""
+    and ``places`` (rows,) of rows among them. ``alone``: each row reads the source in its own place."""
 
     rows: torch.Tensor
     places: torch.Tensor
-
-    @property
-    def alone(self) -> bool:
-        """Whether each row reads the source in its own place, and no other."""
-        return self.rows.shape[1] == 1 and bool((self.places == torch.arange(len(self.places))).all())
+    alone: bool
 
     def gather(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Return the arguments of a cross-attention, those of rows with one query each, as those of sources."""
@@ -101,7 +97,8 @@ def groups_of(sources: Sequence[int], device: torch.device) -> Groups:
         for number, row in enumerate(own):
             places[row] = source * most + number
     rows = [own + own[:1] * (most - len(own)) for own in members]
-    return Groups(torch.tensor(rows, device=device), torch.tensor(places, device=device))
+    alone = [*sources] == [*range(len(sources))]
+    return Groups(torch.tensor(rows, device=device), torch.tensor(places, device=device), alone)
 
 
 @contextmanager
