@@ -1,6 +1,8 @@
 """Linear layers by oneDNN: the numbers of torch's own, of the weights that are there at the time."""
 
 import copy
+import pickle
+import sys
 import threading
 
 import pytest
@@ -87,6 +89,82 @@ def test_weights_that_come_and_go_are_not_taken_for_each_other():
 
 
 @needs_onednn
+@pytest.mark.parametrize("how", ["parameter", "data"])
+@torch.no_grad()
+def test_the_same_memory_seen_otherwise_is_another_weight(how):
+    one, given = nn.Linear(8, 8, bias=False), torch.randn(4, 8)
+    one.weight = nn.Parameter(torch.randn(8, 8))
+    with prepacked(one):
+        before = one(given)
+        if how == "parameter":
+            one.weight = nn.Parameter(one.weight.data.t())
+        else:
+            one.weight.data = one.weight.data.t()
+        assert close(one(given), expected_of(one, given)) and not close(one(given), before)
+
+
+@needs_onednn
+def test_a_thread_that_sees_weights_change_never_has_those_of_before():
+    """As where one lays out what is new and another comes in between, at any of its lines."""
+    weight, other = nn.Parameter(torch.randn(8, 8)), nn.Parameter(torch.randn(8, 8))
+    layout, rows, wrong = module.Layout(), torch.randn(3, 8), []
+    layout.of(weight)
+    true = module._laid_out
+
+    def between(found):
+        if not close(module._linear(rows, true(other.detach()), None), module._linear(rows, found, None)):
+            wrong.append(found)
+
+    def trace(frame, event, argument):
+        if frame.f_code is module.Layout.of.__code__ and not busy:
+            busy.append(1)
+            between(layout.of(other))
+            busy.clear()
+        return trace
+
+    busy: list[int] = []
+    sys.settrace(trace)
+    try:
+        layout.of(other)
+    finally:
+        sys.settrace(None)
+    assert not wrong
+
+
+@needs_onednn
+@torch.no_grad()
+def test_a_compiled_model_computes_as_ever():
+    model, given = nn.Sequential(*[nn.Linear(8, 8) for _ in range(3)]), torch.randn(4, 8)
+    expected = model(given)
+    compiled = torch.compile(model, backend="eager")
+    with prepacked(model):
+        assert close(compiled(given), expected) and close(model(given), expected)
+        assert close(torch.export.export(model, (given,)).module()(given), expected)
+    assert close(compiled(given), expected)
+
+
+@needs_onednn
+@torch.no_grad()
+def test_a_forward_that_was_kept_outlives_the_context():
+    one, given = layer(), torch.randn(4, 40)
+    with prepacked(one):
+        kept = one.forward
+    assert torch.equal(kept(given), one(given))
+
+
+@needs_onednn
+@torch.no_grad()
+def test_what_onednn_refuses_is_the_layers_own_matter():
+    empty = [nn.Linear(0, 4), nn.Linear(8, 0)]
+    with prepacked(*empty):
+        assert torch.equal(empty[0](torch.ones(2, 0)), empty[0].bias.expand(2, 4))
+        assert empty[1](torch.ones(2, 8)).shape == (2, 0)
+    one = layer()
+    with prepacked(one), pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        one(torch.ones(2, 39))
+
+
+@needs_onednn
 def test_gradients_are_those_of_the_layer():
     one, given = layer(), torch.randn(4, 40)
     one(given).sum().backward()
@@ -114,6 +192,7 @@ def test_a_copy_is_a_layer_of_its_own():
     with prepacked(one):
         one(given)
         other = copy.deepcopy(one)
+        assert type(other) is nn.Linear and type(pickle.loads(pickle.dumps(one))) is nn.Linear
         other.weight.zero_()
         assert close(one(given), expected_of(one, given)) and close(other(given), other.bias.expand(4, 7))
     assert close(other(given), other.bias.expand(4, 7))

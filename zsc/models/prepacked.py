@@ -23,11 +23,24 @@ TOLERANCE = 1e-4
 
 
 class Packed(NamedTuple):
-    """``weights`` for oneDNN, of the ``weight`` that it was made of when that had so many changes (``version``)."""
+    """``weights`` for oneDNN, of the ``weight`` when its numbers were ``data``, which had so many changes
+    (``version``)."""
 
     weight: torch.Tensor
+    data: torch.Tensor
     version: int
     weights: torch.Tensor
+
+    def still(self, weight: torch.Tensor) -> bool:
+        """Say whether ``weight`` is that one, and as it was."""
+        data = self.data
+        return (
+            weight is self.weight
+            and weight._version == self.version
+            and weight.data_ptr() == data.data_ptr()
+            and weight.stride() == data.stride()
+            and weight.shape == data.shape
+        )
 
 
 @dataclass
@@ -39,9 +52,10 @@ class Layout:
 
     def of(self, weight: torch.Tensor) -> torch.Tensor:
         """Return ``weight`` laid out, again if it is another, or was changed, since the last time."""
-        known, version = self.packed, weight._version
-        if known is None or known.weight.data_ptr() != weight.data_ptr() or known.version != version:
-            known = self.packed = Packed(weight.detach(), version, _laid_out(weight.detach()))
+        known = self.packed
+        if known is None or not known.still(weight):
+            version, data = weight._version, weight.detach()
+            known = self.packed = Packed(weight, data, version, _laid_out(data))
         return known.weights
 
 
@@ -50,20 +64,30 @@ _LOCK = threading.Lock()
 
 
 class Prepacked(nn.Linear):
-    """A linear layer while :func:`prepacked` is open on it; without gradients, which oneDNN's has none of."""
+    """A linear layer while :func:`prepacked` is open on it. A copy of it is an ordinary one.
+
+    What oneDNN does not do is computed as ever: with gradients, in other numbers, in a model that is compiled.
+    """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         layout, weight = _LAYOUTS.get(self), self.weight
         if (
-            layout is None
+            torch.compiler.is_compiling()
+            or torch.jit.is_tracing()
+            or layout is None
             or torch.is_grad_enabled()
             or torch.is_autocast_enabled("cpu")
             or not input.dtype == weight.dtype == torch.float32
             or not input.device == weight.device == torch.device("cpu")
             or weight.is_inference()  # which has no version
+            or not weight.numel()
+            or input.shape[-1:] != weight.shape[1:]
         ):
-            return super().forward(input)
+            return nn.functional.linear(input, weight, self.bias)
         return _linear(input, layout.of(weight), self.bias)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return object.__new__, (nn.Linear,), self.__dict__.copy()
 
 
 @contextmanager

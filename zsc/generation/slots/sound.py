@@ -115,7 +115,8 @@ def _at_once(reading: Reading, shown: Reading, weights: bool) -> torch.Tensor:
 @torch.inference_mode()
 def _in_slots(reading: Reading, weights: bool, shares: bool) -> list[tuple[int, torch.Tensor]]:
     """Return numbers of rows and their logits (steps, vocabulary): the second row begins later, and where ``shares``
-    the first one once more beside it; one that began later takes the place of the first."""
+    the first one once more beside it. The last row takes the place of the first, so that those which shared a source
+    then read one each, in another order than their own."""
     positions, targets = reading.source.input_ids.shape[1], _targets(reading)
     given = Weighted(
         {EVERYWHERE: _weights(reading, positions, 0)} if weights else {},
@@ -127,7 +128,7 @@ def _in_slots(reading: Reading, weights: bool, shares: bool) -> list[tuple[int, 
     opened = Opened(reading, keys, codes, given)
     found: list[tuple[int, list[torch.Tensor]]] = []
     places: list[tuple[int, list[torch.Tensor]]] = []
-    begin = {0: [0], LATER: [1, 0] if shares else [1]}
+    begin = {0: [0], LATER: [0, 1] if shares else [1]}
     with slots.running():
         for step in range(STEPS + LATER):
             new: list[tuple[int, list[torch.Tensor]]] = [(number, []) for number in begin.get(step, ())]
