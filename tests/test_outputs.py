@@ -49,6 +49,23 @@ def test_systems_are_compared_example_by_example(tmp_path, monkeypatch, capsys):
     assert main(["score", str(folder), "metrics=[length]"]) == 0
 
 
+def test_what_changed_is_said_and_shown_by_the_systems_names(tmp_path, monkeypatch, capsys):
+    """Whatever the order of the rows: the first system's second response comes last."""
+    monkeypatch.chdir(tmp_path)
+    said = [("base", 0, "the cat"), ("new", 0, "the cat sat"), ("new", 1, "why?"), ("base", 1, "why?")]
+    rows = [{"model": m, "context": f"Hi {i}.", "fact": "the cat sat", "response": text} for m, i, text in said]
+    mapping = [f"columns.{field}={name}" for field, name in MAPPED.items()]
+    arguments = ["score", str(write(tmp_path, rows)), *mapping, "metrics=[knowledge_rouge1]", "resampling.resamples=50"]
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("1 of 2 responses changed.") and "off" not in "".join(lines).split()
+    assert "  base       the cat" in lines and "  new        the cat *sat*" in lines
+    assert main([*arguments, "examples=0"]) == 0
+    out = capsys.readouterr().out
+    assert "the cat" not in out and out.startswith(lines[0]) and " knowledge_rouge1   0.400" in out
+    assert main([*arguments, "format=md"]) == 0 and capsys.readouterr().out.startswith("| ")
+
+
 def test_judges_and_a_topic_from_the_command_line(tmp_path, monkeypatch, capsys, tokenizer):
     monkeypatch.chdir(tmp_path)
     judge = save_language_model(tmp_path / "gpt", tokenizer)

@@ -8,12 +8,17 @@ from zsc.cli.compose import options_of
 from zsc.study.options import ScoreOptions
 from zsc.study.score import score as perform
 from zsc.study.watch import Terminal
+from zsc.terminal import screen, show
 
 
 def score(cfg: DictConfig) -> None:
-    """Score the run or file that ``cfg`` (configs/score.yaml) names, and print the table."""
+    """Score the run or file that ``cfg`` (configs/score.yaml) names, and print what it found on stdout, as ``zsc run``
+    does."""
     options, watch = options_of(ScoreOptions, cfg), Terminal()
     result = perform(options, watch)
-    print(result.render(options.format))
+    if options.format == "table":
+        show(result.page(options.examples, screen()))
+    else:
+        print(result.render(options.format))
     if Path(options.run).is_file():
         watch.say(f"run: {result.folder.path}")

@@ -254,6 +254,7 @@ class ScoreOptions:
     columns: Mapping[str, str | None] = field(default_factory=dict)
     turns: Literal["one", "lines"] | None = None
     format: Format = "table"
+    examples: Annotated[int, 0] = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,11 +40,12 @@ class Said:
         first = np.zeros(self.shape, dtype=np.int64)
         found = {name: np.zeros(self.shape, dtype=bool) for name in others}
         for _, row in self.folder.each_row():
-            place, said = (seeds[row["seed"]], numbers[row["id"]]), hash(row["response"])
-            if row["setting"] == off:  # which is written before the others of its seed
-                first[place] = said
-            else:
-                found[row["setting"]][place] = first[place] != said
+            if row["setting"] == off:
+                first[seeds[row["seed"]], numbers[row["id"]]] = hash(row["response"])
+        for _, row in self.folder.each_row():
+            if row["setting"] != off:
+                place = seeds[row["seed"]], numbers[row["id"]]
+                found[row["setting"]][place] = first[place] != hash(row["response"])
         return found
 
     def values(self, settings: Sequence[str], metric: str) -> np.ndarray:
@@ -101,11 +102,12 @@ def examples_of(
     if not places:
         return []
     records = _records(said, {said.ids[example] for _, example in places})
+    names = Example.names if settings[0] == Example.names[0] else settings  # of other systems
     shown = []
     for (seed, example), found in zip(places, said.rows(settings, places), strict=True):
         rows, own = [row for row in found if row is not None], values[:, seed, example].tolist()
         texts, cut_off = [row["response"] for row in rows], [is_cut(row) for row in rows]
-        shown.append(Example(records[said.ids[example]], said.seeds[seed], texts, own, cut_off))
+        shown.append(Example(records[said.ids[example]], said.seeds[seed], texts, own, cut_off, names))
     of, cut = int(np.isfinite(numbers).sum()), any(any(one.cut) for one in shown)
     head = heading(len(shown), of, settings[-1], metric, median, len(settings) > 1, cut)
     lines = [printed(example_lines(one, metric, screen.width, screen.colour), screen.colour) for one in shown]

@@ -17,19 +17,21 @@ from zsc.tables.render import number
 from zsc.terminal import one_line
 
 CONTEXT = 2  # lines of each text that a response answers
+NAME = 20  # letters of a setting's name
 STYLES = ("bold red", "bold green")  # of what a knob takes away, and of what it puts there
 
 
 @dataclass(frozen=True)
 class Example:
     """A ``record`` with its responses to ``seed``, off and on or, where there is but one setting, one; their ``values``
-    of the metric that it was chosen by; and which of them were ``cut``, none by default."""
+    of the metric that it was chosen by; which of them were ``cut``, none by default; and what two are called."""
 
     record: Record
     seed: int
     responses: Sequence[str]
     values: Sequence[float]
     cut: Sequence[bool] = (False, False)
+    names: Sequence[str] = ("off", "on")
 
 
 def near_median(values: np.ndarray, count: int) -> tuple[list[tuple[int, int]], float]:
@@ -74,7 +76,10 @@ def example_lines(example: Example, metric: str, width: int, colour: bool) -> li
     marked = marks(off, on[0], colour) if on else [Text(off)]
     marked = [text.append(ELLIPSIS * was_cut) for text, was_cut in zip(marked, example.cut, strict=False)]
     numbers = " to ".join(number(value, "") for value in example.values)
-    context, names = dict(answered(example.record)), ["off", "on"] if on else ["response"]
+    context, names = (
+        dict(answered(example.record)),
+        [one_line(name)[:NAME] for name in example.names] if on else ["response"],
+    )
     indent = 2 + max(map(len, [*context, *names])) + 2
 
     def beside(name: str, text: str | Text) -> list[Text]:
