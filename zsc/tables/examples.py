@@ -76,10 +76,8 @@ def example_lines(example: Example, metric: str, width: int, colour: bool) -> li
     marked = marks(off, on[0], colour) if on else [Text(off)]
     marked = [text.append(ELLIPSIS * was_cut) for text, was_cut in zip(marked, example.cut, strict=False)]
     numbers = " to ".join(number(value, "") for value in example.values)
-    context, names = (
-        dict(answered(example.record)),
-        [one_line(name)[:NAME] for name in example.names] if on else ["response"],
-    )
+    context = dict(answered(example.record))
+    names = [one_line(name)[:NAME] for name in example.names] if on else ["response"]
     indent = 2 + max(map(len, [*context, *names])) + 2
 
     def beside(name: str, text: str | Text) -> list[Text]:
