@@ -16,9 +16,10 @@ tables() {  # NAME "TABLE ..." [key=value ...]: write the tables to results/NAME
   done
 }
 
-report() {  # NAME: of the runs of those tables of NAME whose settings have doses
+report() {  # NAME [key=value ...]: of the runs of those tables of NAME whose settings have doses
   local folder="runs/results/$1"
-  zsc report "$folder"/{informativeness,questions,decoder_mixing,self_attention,combinations} output="results/$1/report"
+  zsc report "$folder"/{informativeness,questions,decoder_mixing,self_attention,combinations} \
+    output="results/$1/report" "${@:2}"
 }
 
 every="informativeness questions topics decoder_mixing self_attention combinations"
@@ -36,10 +37,10 @@ tables smollm2/parlor language_model model=smollm2
 if [ -n "${ZSC_DATA:-}" ]; then
   tables test_freq "$every swap" dataset=topical_chat dataset.limit=300
   [ -z "${TRAINED:-}" ] || tables test_freq train_less trained="$TRAINED" dataset=topical_chat dataset.limit=300
-  report test_freq
+  report test_freq examples=0  # whose texts others must fetch from where they are published
   tables test_rare "informativeness questions" dataset=topical_chat dataset.split=test_rare dataset.limit=300
   tables wow_plus_plus "$every" dataset=wow_plus_plus dataset.limit=200
-  report wow_plus_plus
+  report wow_plus_plus examples=0
   tables smollm2/test_freq language_model model=smollm2 dataset=topical_chat dataset.limit=12
   tables smollm2/wow_plus_plus language_model model=smollm2 dataset=wow_plus_plus dataset.limit=12
 fi
