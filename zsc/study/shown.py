@@ -35,18 +35,12 @@ class Said:
 
     def changed(self, settings: Sequence[str]) -> dict[str, np.ndarray]:
         """Return which responses (seeds, examples) of each of ``settings`` but the first differ from those of that."""
-        off, *others = settings
         seeds, numbers = _places(self.seeds), _places(self.ids)
-        first = np.zeros(self.shape, dtype=np.int64)
-        found = {name: np.zeros(self.shape, dtype=bool) for name in others}
+        said = {name: np.zeros(self.shape, dtype=np.int64) for name in settings}
         for _, row in self.folder.each_row():
-            if row["setting"] == off:
-                first[seeds[row["seed"]], numbers[row["id"]]] = hash(row["response"])
-        for _, row in self.folder.each_row():
-            if row["setting"] != off:
-                place = seeds[row["seed"]], numbers[row["id"]]
-                found[row["setting"]][place] = first[place] != hash(row["response"])
-        return found
+            said[row["setting"]][seeds[row["seed"]], numbers[row["id"]]] = hash(row["response"])
+        off, *others = settings
+        return {name: said[name] != said[off] for name in others}
 
     def values(self, settings: Sequence[str], metric: str) -> np.ndarray:
         """Return ``metric`` of each response (settings, seeds, examples) by itself; NaN is no value."""

@@ -25,8 +25,7 @@ STEPS = 5
 LATER = 2  # steps after which the second row begins
 TOLERANCE, HALF_TOLERANCE = 2e-4, 0.1  # of the largest logit
 EVERYWHERE = (None, None, 0)
-_FAULTS: "WeakKeyDictionary[PreTrainedModel, dict[bool, str | None]]" = WeakKeyDictionary()
-_SHARING_FAULTS: "WeakKeyDictionary[PreTrainedModel, str | None]" = WeakKeyDictionary()
+_FAULTS: "WeakKeyDictionary[PreTrainedModel, dict[tuple[bool, bool], str | None]]" = WeakKeyDictionary()
 
 
 def takes_slots(decoding: Decoding, job: Job, causal: bool) -> bool:
@@ -45,23 +44,23 @@ def takes_slots(decoding: Decoding, job: Job, causal: bool) -> bool:
 def slots_fault(reading: Reading, weights: bool) -> str | None:
     """Say what is wrong with rows of the model of ``reading`` at steps of their own, where ``weights`` under weights of
     attention too, or return None. Each model is asked once."""
-    known = _FAULTS.setdefault(reading.model, {})
-    for which in {False, weights}:
-        if which not in known:
-            known[which] = _fault(reading, which)
-    return known[False] or known[weights]
+    return _known(reading, False, False) or _known(reading, weights, False)
 
 
 def sharing_fault(reading: Reading) -> str | None:
     """Say what is wrong with rows of the model of ``reading``, an encoder-decoder, that have the keys of a source in
     common, or return None. Each model is asked once."""
-    if reading.model not in _SHARING_FAULTS:
-        faults = (_fault(reading, weights, shares=True) for weights in (False, True))
-        _SHARING_FAULTS[reading.model] = next(filter(None, faults), None)
-    return _SHARING_FAULTS[reading.model]
+    return _known(reading, False, True) or _known(reading, True, True)
 
 
-def _fault(reading: Reading, weights: bool, shares: bool = False) -> str | None:
+def _known(reading: Reading, weights: bool, shares: bool) -> str | None:
+    known = _FAULTS.setdefault(reading.model, {})
+    if (weights, shares) not in known:
+        known[weights, shares] = _fault(reading, weights, shares)
+    return known[weights, shares]
+
+
+def _fault(reading: Reading, weights: bool, shares: bool) -> str | None:
     if isinstance(reading, PromptReading):
         if reading.cache is None:
             return "a prompt of one token has no keys"
