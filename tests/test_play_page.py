@@ -79,21 +79,30 @@ class Page:
         self.driver.execute_cdp_cmd("Browser.grantPermissions", rights)
         self.driver.get(url)
         self.off = until(lambda: self.text(".zsc-off"))
-        self.on = self.text(".zsc-on")
+        self.on = until(lambda: self.text(".zsc-on"))
 
     def find(self, selector):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
+        """The element, once the page has it: what is opened is laid out after the click that opens it."""
+        return until(lambda: self.driver.find_element(By.CSS_SELECTOR, selector))
 
     def text(self, selector):
         return self.find(selector).text
 
+    def value(self, selector):
+        return self.find(selector).get_property("value")
+
     def command(self):
-        return self.find("#zsc-command textarea").get_property("value")
+        return self.value("#zsc-command textarea")
+
+    def click(self, selector):
+        until(lambda: self.find(selector).click() is None)
+
+    def press(self, selector, *keys):
+        until(lambda: self.find(selector).send_keys(*keys) is None)
 
     def write(self, selector, text):
-        area = self.find(selector)
-        area.send_keys(Keys.CONTROL, "a")
-        area.send_keys(Keys.DELETE, text)
+        self.press(selector, Keys.CONTROL, "a")
+        self.press(selector, Keys.DELETE, text)
 
     def asked(self):
         """Whom the browser has sent requests to."""
@@ -111,34 +120,36 @@ def page(served):
 
 def test_a_slider_a_click_and_what_they_change(page, served, folder):
     host = served[1].split("/")[2]
-    assert "knob.strength=5 seed=0" in page.command() and "dataset.limit=3" in page.command()
-    page.find("#zsc-attn_bias-strength-slider input[type=range]").send_keys(Keys.END)
+    slider = "#zsc-attn_bias-strength-slider input[type=range]"
+    until(lambda: "knob.strength=5 seed=0" in page.command())
+    assert "dataset.limit=3" in page.command()
+    page.press(slider, Keys.END)
     until(lambda: "knob.strength=100 " in page.command())
-    assert page.text(".zsc-off") == page.off and page.text(".zsc-on") != page.on
-    assert page.find("#zsc-attn_bias-strength input").get_property("value") == "100"
+    until(lambda: page.text(".zsc-off") == page.off and page.text(".zsc-on") != page.on)
+    until(lambda: page.value("#zsc-attn_bias-strength input") == "100")
     page.write("#zsc-attn_bias-strength input", "1")
     until(lambda: "knob.strength=1 " in page.command())
-    assert page.find("#zsc-attn_bias-strength-slider input[type=range]").get_property("value") == "40"
-    assert page.text(".zsc-on") == page.text(".zsc-off") == page.off
+    until(lambda: page.value(slider) == "40")
+    until(lambda: page.text(".zsc-on") == page.text(".zsc-off") == page.off)
 
     assert "dec_mix" not in page.command()
-    page.find("#zsc-knob-dec_mix button").click()  # opens what it can be set to
-    page.find("#zsc-dec_mix-weight-slider input[type=range]").send_keys(Keys.END)
+    page.click("#zsc-knob-dec_mix button")  # opens what it can be set to
+    page.press("#zsc-dec_mix-weight-slider input[type=range]", Keys.END)
     until(lambda: "knob.dec_mix.weight=1 " in page.command())  # whose slider has turned it on
-    page.find("#zsc-on-dec_mix input").click()
+    page.click("#zsc-on-dec_mix input")
     until(lambda: "dec_mix" not in page.command())
 
-    page.find("#zsc-another").click()
+    page.click("#zsc-another")
     until(lambda: "seed=0" not in page.command())
-    assert page.text(".zsc-off") != page.off
+    until(lambda: page.text(".zsc-off") != page.off)
 
-    page.find("#zsc-copy").click()
+    page.click("#zsc-copy")
     read = "navigator.clipboard.readText().then(arguments[0])"
     until(lambda: page.driver.execute_async_script(read) == page.command())
-    assert page.text("#zsc-copy") == "Copied"
+    until(lambda: page.text("#zsc-copy") == "Copied")
 
     page.write("#zsc-name input, #zsc-name textarea", "gentle")
-    page.find("#zsc-save").click()
+    page.click("#zsc-save")
     until(lambda: "play/knob/gentle.yaml" in page.text("#zsc-saved"))
     assert "strength: 1" in (folder / "play" / "knob" / "gentle.yaml").read_text()
     assert page.asked() <= {host, "data", "blob"}
@@ -147,19 +158,21 @@ def test_a_slider_a_click_and_what_they_change(page, served, folder):
 
 def test_edited_texts_are_text_and_errors_one_line(page, served):
     page.write("#zsc-field-knowledge textarea", EVIL)
-    page.find("#zsc-answer").click()
+    page.click("#zsc-answer")
     until(lambda: page.text("#zsc-download"))
     link = page.find("#zsc-download a")
     assert link.get_attribute("download") == "records.jsonl" and link.get_attribute("href").startswith("data:")
-    assert "dataset=jsonl dataset.path=records.jsonl" in page.command()
-    (moved,) = [one for one in page.driver.find_elements(By.CSS_SELECTOR, ".zsc-moved dd") if "script" in one.text]
+    until(lambda: "dataset=jsonl dataset.path=records.jsonl" in page.command())
+    parts = until(lambda: page.driver.find_elements(By.CSS_SELECTOR, ".zsc-moved dd"))
+    (moved,) = [one for one in parts if "script" in one.text]
     assert moved.text.replace(" ", "") == EVIL.replace(" ", "")
     assert page.driver.title == "zsc play" and not moved.find_elements(By.CSS_SELECTOR, "script")
 
     page.write("#zsc-field-knowledge textarea", "")
-    page.find("#zsc-answer").click()
+    page.click("#zsc-answer")
     until(lambda: "has no knowledge, which attn_bias" in page.text("#zsc-shown [role=alert]"))
-    assert not page.driver.find_elements(By.CSS_SELECTOR, "#zsc-shown .zsc-on") and page.command() == ""
+    until(lambda: page.command() == "")
+    assert not page.driver.find_elements(By.CSS_SELECTOR, "#zsc-shown .zsc-on")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
