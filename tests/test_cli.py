@@ -1,6 +1,7 @@
 """The command as a user types it, in an empty folder; in a process of its own wherever that could matter."""
 
 import csv
+import gc
 import io
 import json
 import os
@@ -22,7 +23,7 @@ from zsc.cli.expand import contract, expand
 from zsc.cli.flags import named, split_arguments
 from zsc.cli.groups import GROUPS, group_options
 from zsc.cli.help import COMMANDS, help_of, overview
-from zsc.cli.main import main
+from zsc.cli.main import OLD, main
 from zsc.configs import CONFIGS
 from zsc.data import DATASETS
 from zsc.data.record import Record, Turn
@@ -253,6 +254,13 @@ def test_help_is_there_for_every_command_and_imports_nothing_heavy(capsys):
     assert (
         subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True).stdout.splitlines()[-1] == "set()"
     )
+
+
+def test_old_objects_are_looked_through_seldom_while_a_command_runs_and_no_longer(monkeypatch):
+    seen, before = [], gc.get_threshold()
+    monkeypatch.setattr("zsc.cli.main.perform", lambda arguments: seen.append(gc.get_threshold()) or 2)
+    assert main(["ls"]) == 2
+    assert seen == [(*before[:2], OLD)] and before[2] < OLD and gc.get_threshold() == before
 
 
 def test_ls_lists_everything_that_can_be_chosen(tmp_path):
