@@ -3,9 +3,11 @@
 import hashlib
 import math
 
+import pytest
 import torch
 
 from zsc.generation.noise import TOKENS, gumbel, random_bits, stream_keys
+from zsc.generation.sampling import perturbed
 
 MASK = 2**64 - 1
 
@@ -54,3 +56,21 @@ def test_noise_of_neighbouring_tokens_steps_and_examples_is_not_correlated():
     pairs = [(now, later), (now[:, 1:], now[:, :-1]), (now[1:], now[:-1])]
     for one, other in pairs:
         assert abs(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]) < 0.015
+
+
+@pytest.mark.parametrize("block", [1, 8, 2**16])  # of one row, of two, of all
+@pytest.mark.parametrize("allowed", [[0, 3], [0, 1, 2, 4], [0, 1, 2, 3, 4]])  # few, most, all
+@pytest.mark.parametrize("tokens", [None, [[5, 3, 4, 0, 50_264], [1, 2, 9, 8, 7], [6, 5, 4, 3, 2]]])
+def test_scores_get_the_noise_of_their_row_step_and_token(monkeypatch, block, allowed, tokens):
+    """By Python's integers and floats, number by number."""
+    monkeypatch.setattr("zsc.generation.noise.BLOCK", block)
+    keys, steps = stream_keys(["a", "b", "c"], 5), torch.tensor([0, 7, 39])
+    scores = torch.full((3, 5), -torch.inf)
+    scores[:, allowed] = torch.arange(3 * len(allowed)).view(3, -1).float()
+    found = perturbed(scores, keys, steps, None if tokens is None else torch.tensor(tokens))
+    for row in range(3):
+        for column in range(5):
+            token = column if tokens is None else tokens[row][column]
+            bits = splitmix64(int(keys[row]) & MASK, int(steps[row]) * TOKENS + token)
+            noise = -math.log(-math.log(((bits >> 11) + 0.5) / 2**53))
+            assert float(found[row, column]) == pytest.approx(float(scores[row, column]) + noise, rel=1e-6)

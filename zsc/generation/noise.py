@@ -13,6 +13,7 @@ import torch
 
 GOLDEN, MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 TOKENS = 2**32  # positions of a stream that one step takes
+BLOCK = 2**16  # numbers
 
 
 def stream_keys(ids: Sequence[str], seed: int) -> torch.Tensor:
@@ -33,6 +34,16 @@ def gumbel(keys: torch.Tensor, steps: int | torch.Tensor, tokens: torch.Tensor) 
     """Return standard Gumbel noise, float64, for ``tokens`` at ``steps`` of the streams of ``keys``; all broadcast."""
     fraction = _shifted(random_bits(keys, tokens + steps * TOKENS), 11).double()
     return -(-((fraction + 0.5) / 2**53).log()).log()
+
+
+def gumbel_rows(keys: torch.Tensor, steps: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Return standard Gumbel noise, float32, for ``tokens`` (rows, columns) at ``steps`` (rows,) of ``keys`` (rows,).
+
+    On the CPU it is made of a few rows at a time, whose numbers stay in its caches.
+    """
+    some = BLOCK // tokens.shape[1] + 1 if tokens.device.type == "cpu" else len(tokens)
+    parts = zip(keys.split(some), steps.split(some), tokens.split(some), strict=True)
+    return torch.cat([gumbel(key[:, None], step[:, None], which).float() for key, step, which in parts])
 
 
 def _signed(value: int) -> int:

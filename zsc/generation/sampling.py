@@ -15,7 +15,7 @@ from transformers import (
 
 from zsc.errors import ZscError
 from zsc.generation.decoding import Decoding
-from zsc.generation.noise import gumbel
+from zsc.generation.noise import gumbel, gumbel_rows
 from zsc.generation.top_p import TopP, nuclei
 from zsc.knobs.anatomy import is_causal
 from zsc.knobs.reading import Reading
@@ -153,9 +153,13 @@ def perturbed(
 
     Columns are the vocabulary, or ``tokens`` (rows, columns).
     """
-    rows, columns = torch.nonzero(scores > -torch.inf, as_tuple=True)
-    which = columns if tokens is None else tokens[rows, columns]
     where = torch.device("cpu") if scores.device.type == "mps" else scores.device  # which has no float64
+    streams, steps, allowed = streams.to(where), steps.to(where), scores > -torch.inf
+    if 2 * int(allowed.sum()) > allowed.numel():
+        columns = torch.arange(scores.shape[1])[None] if tokens is None else tokens
+        return scores.float() + gumbel_rows(streams, steps, columns.to(where).expand_as(scores)).to(scores.device)
+    rows, columns = torch.nonzero(allowed, as_tuple=True)
+    which = columns if tokens is None else tokens[rows, columns]
     own = rows.to(where)
-    noise = gumbel(streams.to(where)[own], steps.to(where)[own], which.to(where)).float().to(scores.device)
+    noise = gumbel(streams[own], steps[own], which.to(where)).float().to(scores.device)
     return scores.float().index_put((rows, columns), noise, accumulate=True)
