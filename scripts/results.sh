@@ -56,6 +56,8 @@ ten="knob.strength=[0.1,0.2,0.5,1.5,2,3,5,7,10,20]"
   zsc bench knob=attn_bias $eight repeats=3 format=md
   echo
   zsc bench knob=attn_bias $ten seeds=[0,1,2] dataset.limit=96 repeats=3 format=md
+  echo
+  zsc bench knob=attn_bias $eight decoding.temperature=1 decoding.top_p=0.95 repeats=3 format=md
 } > results/bench-sweep.md
 {
   zsc bench model=smollm2 knob=attn_bias $ten dataset.limit=12 batch_size=12 repeats=1 format=md

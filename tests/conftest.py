@@ -1,7 +1,10 @@
 """Tiny random models and data, made on the spot; nothing is downloaded."""
 
 import os
+import signal
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a script leaves it to what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["SUBMITIT_LOG_LEVEL"] = "NOCONFIG"  # else importing submitit closes the handlers of all logs
