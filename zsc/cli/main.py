@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 def seldom_collected() -> Iterator[None]:
     """While the context is open, look for garbage among old objects more seldom.
 
-    What libraries make as they are imported stays: to look through it again and again takes a fifth of the time.
+    What libraries make as they are imported stays, and to look through it takes a fifth of the time of importing them.
     """
     before = gc.get_threshold()
     gc.set_threshold(*before[:2], OLD)
