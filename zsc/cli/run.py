@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 from zsc.cli.compose import command_line, options_of, resolved
 from zsc.cli.launch import launched
 from zsc.cli.log import logger_of
+from zsc.cli.printed import print_result
 from zsc.cli.work import work
 from zsc.errors import ZscError
 from zsc.study.crew import rank
@@ -12,7 +13,7 @@ from zsc.study.loggers import send
 from zsc.study.options import RunOptions
 from zsc.study.run import run as perform
 from zsc.study.watch import Terminal
-from zsc.terminal import say, screen, show
+from zsc.terminal import say
 
 
 def run(cfg: DictConfig) -> None:
@@ -29,12 +30,12 @@ def run(cfg: DictConfig) -> None:
     if launched(cfg):
         return
     result = perform(options, Terminal(), command=command_line())
+    print_result(result, options)
+    where = f"run: {result.folder.path}"
     if options.format == "table":
-        show(result.page(options.examples, screen()))
-        print(f"\nrun: {result.folder.path}")
+        print(f"\n{where}")
     else:
-        print(result.render(options.format))
-        say(f"run: {result.folder.path}")
+        say(where)
     if logger is not None:
         say(send(logger, result))
 

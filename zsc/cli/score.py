@@ -5,10 +5,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from zsc.cli.compose import options_of
+from zsc.cli.printed import print_result
 from zsc.study.options import ScoreOptions
 from zsc.study.score import score as perform
 from zsc.study.watch import Terminal
-from zsc.terminal import screen, show
 
 
 def score(cfg: DictConfig) -> None:
@@ -16,9 +16,6 @@ def score(cfg: DictConfig) -> None:
     does."""
     options, watch = options_of(ScoreOptions, cfg), Terminal()
     result = perform(options, watch)
-    if options.format == "table":
-        show(result.page(options.examples, screen()))
-    else:
-        print(result.render(options.format))
+    print_result(result, options)
     if Path(options.run).is_file():
         watch.say(f"run: {result.folder.path}")
