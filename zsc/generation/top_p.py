@@ -35,7 +35,7 @@ def nuclei(scores: torch.Tensor, mass: float) -> Iterator[Nuclei]:
         yield Nuclei(rows[found], top.indices[found], before[found] < mass)
         rows = rows[~found]
     if len(rows):
-        yield _wide(rows, probabilities if len(rows) == len(scores) else probabilities[rows], mass)
+        yield _wide(rows, probabilities[rows], mass)
 
 
 def _wide(rows: torch.Tensor, probabilities: torch.Tensor, mass: float) -> Nuclei:
